@@ -1,0 +1,106 @@
+"""What people see: everything but results goes to stderr; results go to stdout.
+
+Rich is imported inside the functions that draw, so that ``galshift --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+_LEVEL = {"value": 1}
+
+
+def set_verbosity(*, quiet: bool = False, verbose: bool = False) -> None:
+    """Choose how much is said on stderr for the rest of the process."""
+    _LEVEL["value"] = 0 if quiet else 2 if verbose else 1
+
+
+def say(text: str, *, detail: bool = False) -> None:
+    """Print one line for people on stderr; a `detail` only with ``--verbose``."""
+    if _LEVEL["value"] >= (2 if detail else 1):
+        print(text, file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning on stderr, also with ``--quiet``."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def result(text: str) -> None:
+    """Print a result on stdout."""
+    print(text, flush=True)
+
+
+def json_document(value: Any) -> None:
+    """Print the one JSON document of ``--json`` on stdout."""
+    from galshift.provenance import jsonable
+
+    print(json.dumps(jsonable(value), indent=2, allow_nan=False), flush=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_stdout: bool = False) -> None:
+    """Print a table; cells are shown as plain text, never as markup."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not to_stdout and _LEVEL["value"] < 1:
+        return
+    stream = sys.stdout if to_stdout else sys.stderr
+    drawn = Table(title=title or None, title_justify="left", header_style="bold")
+    for column in columns:
+        drawn.add_column(column)
+    for row in rows:
+        drawn.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+    width = None if stream.isatty() else 160
+    Console(file=stream, width=width, no_color="NO_COLOR" in os.environ or None).print(drawn)
+
+
+class Progress:
+    """One progress bar on a terminal, or a line every 30 seconds elsewhere.  Made by :func:`progress`."""
+
+    def __init__(self, label: str, total: int | None, bar: Any = None) -> None:
+        self.label, self.total, self.done = label, total, 0
+        self._bar, self._task = bar, None
+        self._start = self._said = time.monotonic()
+        if bar is not None:
+            self._task = bar.add_task(label, total=total)
+
+    def advance(self, step: int = 1, note: str = "") -> None:
+        """Count `step` more items done; `note` is shown beside the bar."""
+        self.done += step
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, advance=step, description=f"{self.label} {note}".rstrip())
+        elif _LEVEL["value"] >= 1 and now - self._said >= 30:
+            self._said = now
+            rate = self.done / max(now - self._start, 1e-9)
+            left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate > 0 else ""
+            say(f"{self.label}: {self.done}/{self.total or '?'} ({rate:.3g}/s{left}) {note}".rstrip())
+
+
+@contextmanager
+def progress(label: str, total: int | None = None) -> Iterator[Progress]:
+    """Show progress of `total` items while the block runs."""
+    if _LEVEL["value"] < 1 or not sys.stderr.isatty():
+        yield Progress(label, total)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    with RichProgress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+        transient=True,
+    ) as bar:
+        yield Progress(label, total, bar)

@@ -1,0 +1,5 @@
+"""Adaptation methods: one file each, with its configuration, maths and paper."""
+
+from galshift.registry import Registry
+
+METHODS = Registry("method", "galshift.methods")

@@ -1,0 +1,136 @@
+"""Where a result came from: content hashes, fingerprints, the environment, and atomic writes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import galshift
+
+_HASHES: dict[tuple[str, int, int], str] = {}
+_PACKAGES = ("numpy", "scipy", "astropy", "photutils", "h5py", "scikit-learn", "torch")
+
+
+def canonical_json(value: Any) -> str:
+    """Return `value` as JSON whose text depends on its content only (sorted keys, no spaces, no NaN)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+
+
+def content_sha256(path: str | Path) -> str:
+    """Return the sha256 of a file, or of a folder's sorted relative names and file hashes.
+
+    File hashes are remembered in this process by (path, size, modification time).
+    """
+    path = Path(path)
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for file in sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p, path)):
+            digest.update(f"{file.relative_to(path).as_posix()}\0{content_sha256(file)}\n".encode())
+        return digest.hexdigest()
+    stat = path.stat()
+    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    if key not in _HASHES:
+        with path.open("rb") as stream:
+            _HASHES[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return _HASHES[key]
+
+
+def fingerprint(
+    kind: str,
+    version: int,
+    parameters: Mapping[str, Any],
+    *,
+    upstream: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> str:
+    """Return the sha256 that names a step's result.
+
+    Parameters
+    ----------
+    kind, version
+        The step's name, and the integer that is raised when its numbers change.
+    parameters : mapping
+        Resolved parameters that can change a number; nothing for display, paths or workers.
+    upstream, inputs : mapping of str to str
+        Fingerprints of earlier steps, and content hashes of external inputs, by role.
+    """
+    parts = {
+        "kind": kind,
+        "version": version,
+        "parameters": parameters,
+        "upstream": upstream or {},
+        "inputs": inputs or {},
+    }
+    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+
+
+def environment() -> dict[str, Any]:
+    """Return versions of everything that can change a number, the host's kind and the time (UTC)."""
+    return {
+        "galshift": galshift.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that replaces it on success and vanishes on failure.
+
+    The file is flushed to disk before the rename, so that a crash leaves the old file or the new one.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays last: writers choose the format (.fits.gz, .h5, .npz) by it.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as readable JSON, atomically; NaN becomes null."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(jsonable(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def jsonable(value: Any) -> Any:
+    """Return `value` with numpy scalars and arrays as Python ones, paths as text, non-finite floats as None."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(item) for item in value]
+    if hasattr(value, "tolist"):
+        return jsonable(value.tolist())
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _hidden(file: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(root).parts)

@@ -1,0 +1,199 @@
+"""A run directory: one result, its configuration, metrics, log and, last, its manifest.
+
+``manifest.json`` is written last and by rename: its presence means the run is done.  The directory belongs
+to one fingerprint; another configuration is refused unless the old directory is moved aside.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from galshift.errors import ConfigError, DataError, ResourceError
+from galshift.provenance import atomic_path, content_sha256, environment, jsonable, write_json
+
+_STATE = "run.json"
+
+
+class RunDirectory:
+    """The folder that holds one run.
+
+    Use :meth:`open` to create or resume one and :meth:`load` to read a finished one.
+
+    Attributes
+    ----------
+    path : Path
+    kind : str
+        The verb or step that made it.
+    fingerprint : str
+        sha256 of everything that can change its numbers.
+    """
+
+    def __init__(self, path: Path, kind: str, fingerprint: str) -> None:
+        self.path = path
+        self.kind = kind
+        self.fingerprint = fingerprint
+        self._lock: Any = None
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        kind: str,
+        fingerprint: str,
+        config: Mapping[str, Any],
+        overwrite: bool = False,
+    ) -> RunDirectory:
+        """Create the directory, or take it up again when it holds the same fingerprint.
+
+        Raises
+        ------
+        ConfigError
+            When it holds another run and `overwrite` is false.
+        ResourceError
+            When another process is writing it.
+        """
+        path = Path(path)
+        if path.exists() and not path.is_dir():
+            raise DataError("a file stands where the run directory should go", where=path)
+        known = cls._state(path)
+        if path.is_dir() and any(path.iterdir()) and (known or {}).get("fingerprint") != fingerprint:
+            if not overwrite:
+                held = f"a {known['kind']} run with another configuration" if known else "files that are not a run"
+                raise ConfigError(
+                    f"the output directory already holds {held}",
+                    where=path,
+                    hint="choose another --out, or --overwrite to move it aside",
+                )
+            aside = path.with_name(f"{path.name}.old-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}")
+            path.rename(aside)
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path, kind, fingerprint)
+        run._acquire()
+        if not run.done:
+            write_json(path / _STATE, {"kind": kind, "fingerprint": fingerprint})
+            run._write_config(config)
+        return run
+
+    @classmethod
+    def load(cls, path: str | Path) -> RunDirectory:
+        """Return a finished run.
+
+        Raises
+        ------
+        DataError
+            When `path` is not a run directory, or its run has not finished.
+        """
+        path = Path(path)
+        known = cls._state(path)
+        if known is None:
+            raise DataError(
+                "this is not a run directory" if path.exists() else "there is no such run directory",
+                where=path,
+                hint="give the folder that train or adapt printed",
+            )
+        run = cls(path, known["kind"], known["fingerprint"])
+        if not run.done:
+            raise DataError("this run has not finished", where=path, hint="repeat its command to resume it")
+        return run
+
+    @property
+    def done(self) -> bool:
+        """True once the manifest has been written."""
+        return (self.path / "manifest.json").is_file()
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the manifest of a finished run."""
+        return json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+
+    def log(self, line: str) -> None:
+        """Append one line, with the time in UTC, to ``log.txt``."""
+        with (self.path / "log.txt").open("a", encoding="utf-8") as stream:
+            stream.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
+
+    def record(self, row: Mapping[str, Any]) -> None:
+        """Append one row to ``metrics.jsonl``."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(jsonable(row), allow_nan=False) + "\n")
+
+    def finish(
+        self, results: Mapping[str, Any], *, inputs: Mapping[str, str] | None = None, **details: Any
+    ) -> None:
+        """Write the manifest: what was made, from what, by which versions; the run is then done.
+
+        Parameters
+        ----------
+        results : mapping
+            Headline values of the run.
+        inputs : mapping of str to str
+            Content hash of each external input by its name.
+        **details
+            Further sections of the manifest (seeds, device, upstream fingerprints).
+        """
+        held = ("manifest.json", _STATE, ".lock")
+        outputs = {
+            file.relative_to(self.path).as_posix(): {
+                "bytes": file.stat().st_size,
+                "sha256": content_sha256(file),
+            }
+            for file in sorted(self.path.rglob("*"))
+            if file.is_file() and file.name not in held and file.name != "log.txt"
+        }
+        write_json(
+            self.path / "manifest.json",
+            {
+                "kind": self.kind,
+                "fingerprint": self.fingerprint,
+                "results": results,
+                "inputs": inputs or {},
+                "outputs": outputs,
+                "environment": environment(),
+                **details,
+            },
+        )
+        self.close()
+
+    def close(self) -> None:
+        """Give up the lock; idempotent."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _acquire(self) -> None:
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ResourceError(
+                "another process is writing this run", where=self.path, hint="wait for it, or choose another --out"
+            ) from None
+        self._lock = lock
+
+    def _write_config(self, config: Mapping[str, Any]) -> None:
+        import yaml
+
+        with atomic_path(self.path / "config.yaml") as temporary:
+            temporary.write_text(
+                yaml.safe_dump(jsonable(config), sort_keys=False, allow_unicode=True), encoding="utf-8"
+            )
+
+    @staticmethod
+    def _state(path: Path) -> dict[str, Any] | None:
+        try:
+            state = json.loads((path / _STATE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return state if isinstance(state, dict) and {"kind", "fingerprint"} <= set(state) else None

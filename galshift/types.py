@@ -1,0 +1,67 @@
+"""The few types that cross package borders: strict configs, batches and model outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Strict(BaseModel):
+    """Base of every configuration: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+class Output(NamedTuple):
+    """What every model returns.
+
+    Attributes
+    ----------
+    features : Tensor
+        (B, D) latent vectors that adaptation aligns.
+    logits : Tensor
+        (B, K) class scores before the softmax.
+    """
+
+    features: Tensor
+    logits: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One domain's share of a training step, after the model's forward pass.
+
+    Attributes
+    ----------
+    images : Tensor
+        (B, C, H, W) preprocessed images.
+    output : Output
+        Features and logits of `images`.
+    labels : Tensor or None
+        (B,) int64 class indices; always None for the target domain.
+    index : Tensor
+        (B,) int64 position of each image in its domain's training set, for memory banks.
+    views : tuple of Output
+        Outputs of the further augmented views that the method asked for (weak first, then strong).
+    """
+
+    images: Tensor
+    output: Output
+    labels: Tensor | None
+    index: Tensor
+    views: tuple[Output, ...] = ()
+
+    @property
+    def features(self) -> Tensor:
+        """(B, D) latent vectors."""
+        return self.output.features
+
+    @property
+    def logits(self) -> Tensor:
+        """(B, K) class scores."""
+        return self.output.logits
