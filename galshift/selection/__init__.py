@@ -2,4 +2,4 @@
 
 from galshift.registry import Registry
 
-SELECTORS = Registry("selector", "galshift.selection")
+SELECTORS = Registry("selector", "galshift.selection", exclude=("label_shift",))
