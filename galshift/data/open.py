@@ -1,0 +1,143 @@
+"""Open anything that holds galaxy images: find its reader, join labels, return a data set."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from galshift.data.cutouts import Dataset
+from galshift.data.options import ReadOptions, parse_classes_map
+from galshift.data.readers import READERS
+from galshift.errors import DataError, GalshiftError
+
+__all__ = ["ReadOptions", "find_reader", "open_dataset", "parse_classes_map", "split_pair"]
+
+
+def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Dataset:
+    """Open a file or folder of galaxy images; pixels are read later, in pieces.
+
+    Parameters
+    ----------
+    path : path-like
+        An HDF5 file, a folder of FITS or pictures, a FITS cube or multi-extension file, ``.npy``/``.npz``, or a
+        pair ``x.npy:y.npy``.
+    options : ReadOptions, optional
+        What the files do not say themselves.
+
+    Raises
+    ------
+    DataError
+        When there is nothing there, no reader knows it, or it is broken; the message says which.
+    """
+    options = options or ReadOptions()
+    name = options.reader or find_reader(path)
+    first, _ = split_pair(path)
+    if not first.exists():
+        raise _missing(first)
+    try:
+        dataset = READERS.get(name)(path, options)
+    except GalshiftError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError) as error:
+        raise DataError(
+            f"the {name} reader cannot make sense of this: {_one_line(error)}",
+            where=path,
+            hint="galshift inspect shows what is in a file; --hdu, --bands and --unit help a reader",
+        ) from error
+    if options.labels is not None or options.vote_columns or options.classes_map:
+        from galshift.data.labels import with_labels
+
+        dataset = with_labels(dataset, options)
+    return dataset
+
+
+def find_reader(path: str | Path) -> str:
+    """Return the name of the reader for `path`, judged by its kind, its first bytes and its name.
+
+    Raises
+    ------
+    DataError
+        When `path` is missing, empty or of no known kind.
+    """
+    first, second = split_pair(path)
+    for part in (first, second):
+        if part is not None and not part.exists():
+            raise _missing(part)
+    if second is not None:
+        return "numpy"
+    if first.is_dir():
+        return _folder_reader(first)
+    if first.stat().st_size == 0:
+        raise DataError("the file is empty", where=first, hint="was its download or copy interrupted?")
+    with first.open("rb") as stream:
+        head = stream.read(16)
+    kind = _file_reader(head, first.name.lower())
+    if kind is None:
+        raise DataError(
+            "this is not a kind of file that galshift can open",
+            where=first,
+            hint="it opens HDF5, FITS, .npy/.npz and folders of FITS, PNG or JPEG; --reader names one",
+        )
+    return kind
+
+
+def split_pair(path: str | Path) -> tuple[Path, Path | None]:
+    """Return ``x.npy:y.npy`` as two paths, anything else as one."""
+    text = os.fspath(path)
+    left, colon, right = text.rpartition(":")
+    if colon and left.endswith(".npy") and right.endswith(".npy"):
+        return Path(left), Path(right)
+    return Path(text), None
+
+
+FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.bz2", ".fits.fz", ".fz")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+TABLE_SUFFIXES = (".csv", ".ecsv", ".vot", ".xml", ".parquet")
+
+
+def _file_reader(head: bytes, name: str) -> str | None:
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "hdf5"
+    if head.startswith(b"\x93NUMPY") or (head.startswith(b"PK") and name.endswith(".npz")):
+        return "numpy"
+    if head.startswith((b"SIMPLE  =", b"XTENSION")) or name.endswith(FITS_SUFFIXES):
+        return "fits"
+    if head.startswith((b"\x89PNG", b"\xff\xd8\xff")):
+        return "pictures"
+    if name.endswith(TABLE_SUFFIXES):
+        return "catalog"
+    if name.endswith((".npy", ".npz")):
+        return "numpy"
+    return "hdf5" if name.endswith((".h5", ".hdf5", ".hdf")) else None
+
+
+def _folder_reader(folder: Path) -> str:
+    try:
+        counts = {"fits": 0, "pictures": 0}
+        for _, folders, files in os.walk(folder, followlinks=False):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            lowered = [name.lower() for name in files if not name.startswith(".")]
+            counts["fits"] += sum(name.endswith(FITS_SUFFIXES) for name in lowered)
+            counts["pictures"] += sum(name.endswith(PICTURE_SUFFIXES) for name in lowered)
+    except OSError as error:
+        raise DataError(f"the folder cannot be listed: {_one_line(error)}", where=folder) from error
+    if not any(counts.values()):
+        raise DataError(
+            "the folder holds no FITS, PNG or JPEG files",
+            where=folder,
+            hint="give the folder with the images, an HDF5 file, or a .npy/.npz",
+        )
+    return "fits-folder" if counts["fits"] >= counts["pictures"] else "pictures"
+
+
+def _missing(path: Path) -> DataError:
+    import difflib
+
+    siblings = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []
+    close = difflib.get_close_matches(path.name, siblings, n=1)
+    hint = f"did you mean {path.parent / close[0]}?" if close else "check the path"
+    return DataError("there is no such file or folder", where=path, hint=hint)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,96 @@
+"""What a user may tell a reader that the files do not say themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from galshift.errors import UsageError
+from galshift.types import Strict
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class ReadOptions(Strict):
+    """How to read data that do not explain themselves; every field is optional.
+
+    Attributes
+    ----------
+    reader : str or None
+        Name of the reader (``galshift list readers``); None lets the file decide.
+    labels : str or None
+        A catalogue (CSV, ECSV, FITS, VOTable, parquet) with one row an image, or the name of a column of the
+        data set's own table.
+    label_column, id_column, group_column : str or None
+        Columns of that catalogue: the class, the name to join on, the galaxy that the image shows.
+    vote_columns : tuple of str
+        Columns with vote fractions instead of one class column; the classes are the columns' names.
+    min_confidence : float
+        Smallest winning vote fraction; images below it count as unlabelled.
+    soft_labels : bool
+        Keep the vote fractions, normalised to a sum of one, instead of the winner.
+    unit : str or None
+        astropy unit of one pixel, where no header says it (``nJy``, ``nanomaggy``, ``mag/arcsec2``).
+    zero_point : float or dict or None
+        AB magnitude of one count, for all bands or by band; the unit is then nJy.
+    pixel_scale_arcsec : float or None
+    bands : tuple of str
+        Band names in the order of the band axis, or the bands to read where the file names them.
+    hdu : int or str or None
+        Number or name of the one FITS extension to read.
+    pattern : str or None
+        File names in a folder, such as ``{id}_{band}.fits``.
+    classes_map : dict
+        New names of classes (``{"Round": "smooth"}``); an empty name drops the class, ``*`` stands for all others.
+    catalog, cutout_size : str or None
+        Sky positions and the side (``12arcsec``, ``64pix``) of cut-outs from one large frame.
+    on_error : {"raise", "skip"}
+        What a file that cannot be read does: stop with an error, or be counted and left out.
+    """
+
+    reader: str | None = None
+    labels: str | None = None
+    label_column: str | None = None
+    id_column: str | None = None
+    group_column: str | None = None
+    vote_columns: tuple[str, ...] = ()
+    min_confidence: float = Field(0.0, ge=0, le=1)
+    soft_labels: bool = False
+    unit: str | None = None
+    zero_point: float | dict[str, float] | None = None
+    pixel_scale_arcsec: Positive | None = None
+    bands: tuple[str, ...] = ()
+    hdu: int | str | None = None
+    pattern: str | None = None
+    classes_map: dict[str, str] = Field(default_factory=dict)
+    catalog: str | None = None
+    cutout_size: str | None = None
+    on_error: Literal["raise", "skip"] = "raise"
+
+
+def parse_classes_map(words: str | None) -> dict[str, str]:
+    """Return ``Round=smooth,Disk=features,*=`` as a dict.
+
+    Raises
+    ------
+    UsageError
+        When a part has no ``=``, or a class is named twice.
+    """
+    mapping: dict[str, str] = {}
+    for part in filter(None, (piece.strip() for piece in (words or "").split(","))):
+        old, equals, new = part.partition("=")
+        if not equals or not old.strip() or old.strip() in mapping:
+            raise UsageError(
+                f"'{part}' is not of the form old=new, each class once",
+                where="--classes-map",
+                hint="such as --classes-map Round=smooth,Disk=features,*= (an empty name drops a class)",
+            )
+        mapping[old.strip()] = new.strip()
+    return mapping
+
+
+def mapped(label: str, mapping: Mapping[str, str]) -> str:
+    """Return the new name of a class, or the empty text where the class is dropped."""
+    return mapping.get(label, mapping.get("*", label)) if mapping else label

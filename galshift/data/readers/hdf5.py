@@ -1,0 +1,252 @@
+"""HDF5 files: galshift's own layout, and the public layouts of galaxy images."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galshift.data.cutouts import Cutouts, DataInfo
+from galshift.data.options import ReadOptions
+from galshift.data.readers import READERS
+from galshift.data.readers._base import Opened, finite
+from galshift.errors import DataError
+
+
+@READERS.register("hdf5")
+def open_hdf5(path: str | Path, options: ReadOptions) -> Opened:
+    """Open an HDF5 file, by its ``schema`` attribute or else by the names of its data sets."""
+    path = Path(path)
+    with open_file(path) as file:
+        schema = file.attrs.get("schema")
+        own = isinstance(schema, str) and schema.startswith("galshift-")
+        if own:
+            return Hdf5Data(path, _own_info(path, file, options), options)
+        from galshift.data.readers._hdf5_foreign import open_foreign
+
+        return open_foreign(path, file, options)
+
+
+class Hdf5Data(Opened):
+    """A file in galshift's own layout (:mod:`galshift.data.hdf5`), read in runs of neighbouring rows."""
+
+    def __init__(self, path: Path, info: DataInfo, options: ReadOptions) -> None:
+        super().__init__(path, info)
+        self.options = options
+        self._file: Any = None
+        self._pid = 0
+
+    def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
+        """Return the images at `indices`, in that order; neighbouring rows are read in one piece."""
+        rows, info = self.indices(indices), self.info
+        try:
+            file = self._open()
+            parts = {name: read_rows(file[name], rows) for name in ("mask", "ivar") if name in file}
+            images, mask = finite(read_rows(file["images"], rows), _boolean(parts.get("mask")))
+            psf = None
+            if "psf" in file:
+                psf = file["psf"][()] if file["psf"].ndim < 4 else read_rows(file["psf"], rows)
+            psf_scale = file["psf"].attrs.get("pixel_scale") if "psf" in file else None
+        except (OSError, KeyError, RuntimeError) as error:
+            raise DataError(f"its images cannot be read: {error}", where=self.path) from error
+        return Cutouts(
+            images=images,
+            unit=info.unit or "dimensionless",
+            pixel_scale=_take(info.pixel_scale, rows),
+            bands=info.bands,
+            ids=info.ids[rows],
+            groups=info.groups[rows],
+            labels=None if info.labels is None else info.labels[rows],
+            classes=info.classes,
+            mask=mask,
+            ivar=parts.get("ivar"),
+            psf_fwhm=_take(info.psf_fwhm, rows),
+            psf=psf,
+            psf_pixel_scale=None if psf_scale is None else float(psf_scale),
+            survey=info.survey,
+            history=info.history,
+            table=None if info.table is None else info.table[rows],
+        )
+
+    def truth(self, indices: Sequence[int] | np.ndarray) -> np.ndarray | None:
+        """Return the noiseless images (n, C, h, w) at `indices`, or None where the file has none."""
+        file = self._open()
+        return read_rows(file["truth"], self.indices(indices)) if "truth" in file else None
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the account of where the images came from that was stored in the file."""
+        try:
+            return json.loads(self._open().attrs.get("provenance", "{}"))
+        except ValueError:
+            return {}
+
+    def _open(self) -> Any:
+        # A handle must not cross a fork, so that each process opens its own.
+        if self._file is None or self._pid != os.getpid():
+            self._file, self._pid = open_file(self.path), os.getpid()
+        return self._file
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_file": None}
+
+
+def open_file(path: Path) -> Any:
+    """Open an HDF5 file for reading.
+
+    Raises
+    ------
+    DataError
+        When it is not HDF5, is truncated, or holds a link that leads out of the file.
+    """
+    import h5py
+
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        what = "it is truncated" if "truncated" in str(error) else " ".join(str(error).split())
+        raise DataError(
+            f"this HDF5 file cannot be opened: {what}", where=path, hint="copy or download it again"
+        ) from error
+    try:
+        refuse_links_out(file, path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def refuse_links_out(group: Any, path: object, depth: int = 0) -> None:
+    """Refuse links and storage outside the file: opening a data set must not open another file."""
+    import h5py
+
+    try:
+        names = list(group) if depth < 8 else []
+        for name in names:
+            link = group.get(name, getlink=True)
+            item = group[name] if isinstance(link, h5py.HardLink) else None
+            outside = isinstance(link, h5py.ExternalLink)
+            if isinstance(item, h5py.Dataset):
+                outside = bool(item.external) or item.is_virtual
+            if outside:
+                raise DataError(
+                    f"'{group.name.rstrip('/')}/{name}' leads to another file, which galshift does not follow",
+                    where=path,
+                    hint="copy the data into this file (h5repack, or h5py's copy)",
+                )
+            if isinstance(item, h5py.Group):
+                refuse_links_out(item, path, depth + 1)
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise DataError(f"this HDF5 file is damaged: {' '.join(str(error).split())}", where=path) from error
+
+
+def read_rows(data: Any, rows: np.ndarray) -> np.ndarray:
+    """Return ``data[rows]`` in that order, reading runs of neighbouring rows at once."""
+    out = np.empty((len(rows), *data.shape[1:]), dtype=data.dtype)
+    if not len(rows):
+        return out
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 2) != 1)
+    ends = np.append(starts[1:], len(ordered))
+    in_order = bool(np.all(order == np.arange(len(rows))))
+    for start, end in zip(starts, ends):
+        source = np.s_[int(ordered[start]) : int(ordered[end - 1]) + 1]
+        if in_order:
+            data.read_direct(out, source, np.s_[int(start) : int(end)])
+        else:
+            out[order[start:end]] = data[source]
+    return out
+
+
+def texts(values: Any) -> np.ndarray:
+    """Return an HDF5 text data set as a numpy array of str."""
+    return np.asarray(
+        [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values], dtype=str
+    )
+
+
+def _own_info(path: Path, file: Any, options: ReadOptions) -> DataInfo:
+    import h5py
+
+    images = file.get("images")
+    if not isinstance(images, h5py.Dataset) or images.ndim != 4:
+        raise DataError("the file has no /images of shape (N, C, H, W)", where=path)
+    n = len(images)
+    if n == 0:
+        raise DataError("the file holds no images", where=path)
+    for name in ("labels", "ids", "groups", "mask", "ivar"):
+        if name in file and len(file[name]) != n:
+            raise DataError(f"/{name} has {len(file[name])} rows for {n} images", where=path)
+    bands = tuple(_list(file, "bands")) or tuple(f"band{i}" for i in range(images.shape[1]))
+    if len(bands) != images.shape[1]:
+        raise DataError(f"{len(bands)} band names for {images.shape[1]} bands", where=path)
+    ids = texts(file["ids"][:]) if "ids" in file else np.arange(n).astype(str)
+    return DataInfo(
+        n=n,
+        shape=tuple(images.shape[1:]),
+        reader="hdf5",
+        unit=options.unit or _text(file, "unit"),
+        pixel_scale=options.pixel_scale_arcsec or _number(file, "pixel_scale"),
+        bands=options.bands if len(options.bands) == len(bands) else bands,
+        ids=ids,
+        groups=texts(file["groups"][:]) if "groups" in file else ids,
+        labels=file["labels"][:] if "labels" in file else None,
+        classes=tuple(_list(file, "classes")),
+        survey=_text(file, "survey"),
+        psf_fwhm=_number(file, "psf_fwhm"),
+        history=tuple(_list(file, "history")),
+        has_mask="mask" in file,
+        has_ivar="ivar" in file,
+        has_psf="psf" in file,
+        table=_table(file),
+    )
+
+
+def _table(file: Any) -> Any:
+    import h5py
+
+    group = file.get("table")
+    if not isinstance(group, h5py.Group) or not len(group):
+        return None
+    from astropy.table import Table
+
+    columns = {name: group[name][:] for name in group if isinstance(group[name], h5py.Dataset)}
+    return Table(
+        {name: texts(value) if value.dtype.kind == "O" else value for name, value in columns.items()}
+    )
+
+
+def _list(file: Any, name: str) -> list[str]:
+    value = file.attrs.get(name)
+    if value is None:
+        return []
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = [value]
+    return [item.decode() if isinstance(item, bytes) else str(item) for item in value]
+
+
+def _text(file: Any, name: str) -> str | None:
+    value = file.attrs.get(name)
+    return None if value is None else str(value)
+
+
+def _number(file: Any, name: str) -> float | np.ndarray | None:
+    if name in file:
+        return file[name][:]
+    value = file.attrs.get(name)
+    return None if value is None else float(value)
+
+
+def _boolean(mask: np.ndarray | None) -> np.ndarray | None:
+    return None if mask is None else mask.astype(bool, copy=False)
+
+
+def _take(value: float | np.ndarray | None, rows: np.ndarray) -> float | np.ndarray | None:
+    return value[rows] if value is not None and np.ndim(value) else value
