@@ -1,0 +1,30 @@
+"""Blocks that several networks share."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from galshift.errors import ConfigError
+
+
+def conv_pool(in_channels: int, out_channels: int, kernel: int, dropout: float = 0.0) -> nn.Sequential:
+    """Return convolution, batch norm, ReLU, 2x2 max pooling and, where asked, dropout."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+    ]
+    return nn.Sequential(*layers, nn.Dropout(dropout)) if dropout else nn.Sequential(*layers)
+
+
+def pooled_size(size: int, times: int, name: str) -> int:
+    """Return the side of an image after `times` halvings, refusing one that vanishes."""
+    side = size >> times
+    if side < 1:
+        raise ConfigError(
+            f"images of {size} pixels are too small for the network",
+            where=name,
+            hint=f"use images of at least {1 << times} pixels a side",
+        )
+    return side

@@ -1,0 +1,52 @@
+"""The SIDDA network: DeepMerge's three blocks with dropout and a 256-number latent under LayerNorm.
+
+Pandya et al. 2025 (arXiv:2501.14048), section 4.2.  LayerNorm fixes the scale of the latent, so that
+transport distances between domains cannot be lowered by shrinking the features.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from galshift.models import MODELS
+from galshift.models._layers import conv_pool, pooled_size
+from galshift.types import Output, Strict
+
+
+class SiddaConfig(Strict):
+    """Options of the SIDDA network."""
+
+    latent: int = Field(256, ge=2, description="Size of the aligned latent vector.")
+    dropout: float = Field(0.2, ge=0, lt=1, description="After each block.")
+
+
+@MODELS.register("sidda")
+class Sidda(nn.Module):
+    """The SIDDA CNN for any number of bands and any size from 8 pixels."""
+
+    Config: ClassVar[type[Strict]] = SiddaConfig
+    version: ClassVar[int] = 1
+    reference: ClassVar[str] = "Pandya et al. 2025, arXiv:2501.14048"
+    typical_use: ClassVar[str] = "the Sinkhorn method and anything that aligns features by distance; CPU"
+
+    def __init__(self, in_channels: int, size: int, n_classes: int, config: SiddaConfig) -> None:
+        super().__init__()
+        side = pooled_size(size, 3, "sidda")
+        self.encoder = nn.Sequential(
+            conv_pool(in_channels, 8, 5, config.dropout),
+            conv_pool(8, 16, 3, config.dropout),
+            conv_pool(16, 32, 3, config.dropout),
+            nn.Flatten(),
+            nn.Linear(32 * side * side, config.latent),
+            nn.LayerNorm(config.latent),
+        )
+        self.feature_dim = config.latent
+        self.head = nn.Linear(config.latent, n_classes)
+
+    def forward(self, images: Tensor) -> Output:
+        """Return features (B, D) and logits (B, K) of images (B, C, size, size)."""
+        features = self.encoder(images)
+        return Output(features, self.head(features))
