@@ -44,7 +44,9 @@ def json_document(value: Any) -> None:
     print(json.dumps(jsonable(value), indent=2, allow_nan=False), flush=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_stdout: bool = False) -> None:
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, to_stdout: bool = False
+) -> None:
     """Print a table; cells are shown as plain text, never as markup."""
     from rich.console import Console
     from rich.markup import escape

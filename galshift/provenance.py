@@ -111,7 +111,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def jsonable(value: Any) -> Any:
-    """Return `value` with numpy scalars and arrays as Python ones, paths as text, non-finite floats as None."""
+    """Return `value` as plain Python: arrays as lists, paths as text, non-finite floats as None."""
     if isinstance(value, Mapping):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

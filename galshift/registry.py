@@ -46,7 +46,9 @@ class Registry:
         def decorate(thing: T) -> T:
             known = self._things.get(name)
             if known is not None and _origin(known) != _origin(thing):
-                raise ConfigError(f"two {self.kind}s are called '{name}': {_origin(known)} and {_origin(thing)}")
+                raise ConfigError(
+                    f"two {self.kind}s are called '{name}': {_origin(known)} and {_origin(thing)}"
+                )
             self._things[name] = thing
             return thing
 

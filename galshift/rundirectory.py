@@ -64,7 +64,11 @@ class RunDirectory:
         known = cls._state(path)
         if path.is_dir() and any(path.iterdir()) and (known or {}).get("fingerprint") != fingerprint:
             if not overwrite:
-                held = f"a {known['kind']} run with another configuration" if known else "files that are not a run"
+                held = (
+                    f"a {known['kind']} run with another configuration"
+                    if known
+                    else "files that are not a run"
+                )
                 raise ConfigError(
                     f"the output directory already holds {held}",
                     where=path,
@@ -178,7 +182,9 @@ class RunDirectory:
             lock.acquire(timeout=0)
         except Timeout:
             raise ResourceError(
-                "another process is writing this run", where=self.path, hint="wait for it, or choose another --out"
+                "another process is writing this run",
+                where=self.path,
+                hint="wait for it, or choose another --out",
             ) from None
         self._lock = lock
 

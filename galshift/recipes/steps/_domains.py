@@ -1,0 +1,209 @@
+"""What train and adapt share: opening a domain, splitting it by galaxy, and its images as training sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from galshift.errors import DataError
+from galshift.types import Strict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from galshift.data.cutouts import DataInfo, Dataset
+    from galshift.data.open import ReadOptions
+    from galshift.data.preprocess import PreprocessConfig, Preprocessing
+
+# Above this many bytes of linear float32 pixels a domain is read batch by batch instead of once.
+MEMORY_BYTES = 4_000_000_000
+
+
+class SplitConfig(Strict):
+    """How the galaxies of a domain are shared out; a galaxy is never in two parts."""
+
+    valid: float = Field(0.15, gt=0, lt=0.5, description="Fraction of source galaxies that choose the epoch.")
+    test: float = Field(0.2, gt=0, lt=0.8, description="Fraction of galaxies that training never sees.")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A data set with the row numbers of its parts.
+
+    Attributes
+    ----------
+    dataset : Dataset
+    parts : mapping of str to ndarray
+        Row numbers of ``train``, ``valid`` (labelled domains only) and ``test``.
+    """
+
+    dataset: Dataset
+    parts: Mapping[str, np.ndarray]
+
+    @property
+    def info(self) -> DataInfo:
+        """What is known of the data set."""
+        return self.dataset.info
+
+    def ids(self, part: str) -> list[str]:
+        """Return the image ids of one part."""
+        return [str(i) for i in self.info.ids[self.parts[part]]]
+
+
+def open_source(path: str, options: ReadOptions, split: SplitConfig, seed: int) -> Domain:
+    """Open a labelled domain and split it by galaxy into train, valid and test, stratified by class.
+
+    Raises
+    ------
+    DataError
+        When it has no class labels, fewer than two classes, or a class with fewer than three galaxies.
+    """
+    from galshift.data.open import open_dataset
+    from galshift.data.splits import split_groups
+
+    dataset = open_dataset(path, options)
+    info = dataset.info
+    labels = info.labels
+    if labels is None or np.ndim(labels) != 1 or not np.issubdtype(np.asarray(labels).dtype, np.integer):
+        raise DataError(
+            "the source has no class labels",
+            where=path,
+            hint="give them with --labels file.csv or --labels COLUMN, or one sub-folder per class",
+        )
+    known = np.flatnonzero(np.asarray(labels) >= 0)
+    present = np.unique(np.asarray(labels)[known])
+    if len(present) < 2:
+        only = f"only '{info.classes[present[0]]}'" if len(present) and info.classes else "no class at all"
+        raise DataError(
+            f"a classifier needs at least two classes and the labels name {only}",
+            where=path,
+            hint="check the label column, or --classes-map",
+        )
+    for k in present:
+        n_galaxies = len(np.unique(info.groups[known][labels[known] == k]))
+        if n_galaxies < 3:
+            name = info.classes[k] if info.classes else k
+            raise DataError(
+                f"class '{name}' has {n_galaxies} labelled galaxies, and three are needed",
+                where=path,
+                hint="merge or drop the class with --classes-map",
+            )
+    fractions = {"train": 1 - split.valid - split.test, "valid": split.valid, "test": split.test}
+    parts = split_groups(info.groups[known], labels[known], fractions, seed)
+    return Domain(dataset, {name: known[rows] for name, rows in parts.items()})
+
+
+def open_target(path: str, options: ReadOptions, split: SplitConfig, seed: int) -> Domain:
+    """Open the unlabelled domain and split its galaxies into train and test; labels play no part.
+
+    Raises
+    ------
+    DataError
+        When it shows fewer than two galaxies.
+    """
+    from galshift.data.open import open_dataset
+    from galshift.data.splits import split_groups
+
+    dataset = open_dataset(path, options)
+    if len(np.unique(dataset.info.groups)) < 2:
+        raise DataError(
+            f"the target shows {len(np.unique(dataset.info.groups))} galaxy; adaptation needs at least two",
+            where=path,
+            hint="check the 'group' column or attribute",
+        )
+    fractions = {"train": 1 - split.test, "test": split.test}
+    return Domain(Unlabelled(dataset), split_groups(dataset.info.groups, None, fractions, seed))
+
+
+class Unlabelled:
+    """A data set whose labels cannot be seen: what training is given of the target."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.path, self.name, self._dataset = dataset.path, dataset.name, dataset
+        self.info = replace(dataset.info, labels=None, classes=())
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def read(self, indices: np.ndarray):
+        """Return the images at `indices` without labels."""
+        return self._dataset.read(indices).with_(labels=None, classes=())
+
+
+def common_frame(config: PreprocessConfig, *infos: DataInfo) -> PreprocessConfig:
+    """Return `config` with the pixel scale, size and bands that all domains can be brought to.
+
+    The coarsest pixel scale is taken, since resampling to a finer one invents nothing; the size is the
+    smallest field of view at that scale; bands are those every domain has, in the first one's order.
+    Values that the user gave stay.
+    """
+    changes: dict[str, object] = {}
+    scales = [_median(info.pixel_scale) for info in infos]
+    if config.pixel_scale_arcsec is None and all(scale is not None for scale in scales):
+        changes["pixel_scale_arcsec"] = max(scales)
+    if config.size is None:
+        scale = config.pixel_scale_arcsec or changes.get("pixel_scale_arcsec")
+        fields = [
+            min(info.shape[1:]) * (own / scale if own is not None and scale else 1)
+            for info, own in zip(infos, scales, strict=True)
+        ]
+        # Rounded before flooring, so that 48.0 arcsec at 0.4 arcsec is not 119 pixels for a rounding error.
+        changes["size"] = max(int(np.floor(round(min(fields), 6))), 16)
+    if config.bands is None and len(infos) > 1:
+        shared = [band for band in infos[0].bands if all(band in info.bands for info in infos[1:])]
+        if not shared:
+            raise DataError(
+                f"the domains have no band in common: {' / '.join(', '.join(info.bands) for info in infos)}",
+                hint="name them alike with --bands, or select with --set preprocess.bands=[...]",
+            )
+        changes["bands"] = tuple(shared) if isinstance(config.bands, tuple) else list(shared)
+    return config.model_copy(update=changes) if changes else config
+
+
+def linear_images(dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing) -> Tensor | LinearReader:
+    """Return the linear pixels of `rows` as one tensor, or a reader of batches when they would not fit."""
+    import torch
+
+    n_bands, size = len(preprocessing.bands), preprocessing.size
+    if len(rows) * n_bands * size * size * 4 > MEMORY_BYTES:
+        return LinearReader(dataset, rows, preprocessing)
+    out = torch.empty((len(rows), n_bands, size, size), dtype=torch.float32)
+    for start in range(0, len(rows), 256):
+        block = preprocessing.linear(dataset.read(rows[start : start + 256]))
+        out[start : start + len(block)] = torch.from_numpy(block)
+    return out
+
+
+class LinearReader:
+    """Linear pixels read when asked for, for domains larger than memory."""
+
+    def __init__(self, dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing) -> None:
+        self.dataset, self.rows, self.preprocessing = dataset, rows, preprocessing
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def fetch(self, indices: Tensor) -> Tensor:
+        """Return the images at `indices` as a (B, C, S, S) tensor."""
+        import torch
+
+        rows = self.rows[np.asarray(indices)]
+        order = np.argsort(rows, kind="stable")
+        block = self.preprocessing.linear(self.dataset.read(rows[order]))
+        out = np.empty_like(block)
+        out[order] = block
+        return torch.from_numpy(out)
+
+
+def stem(path: str) -> str:
+    """Return the name that reports give a data set."""
+    return Path(path.split(":")[0]).stem or "data"
+
+
+def _median(scale: float | np.ndarray | None) -> float | None:
+    return None if scale is None else float(np.median(scale))
