@@ -1,1 +1,1 @@
-"""TBD."""
+"""Steps, and recipes that chain them: read, plan, run, lock."""

@@ -1,0 +1,125 @@
+"""The `galshift` command: verbs are the files of this package, listed by name and imported only when run.
+
+A verb is one file ``galshift/cli/<verb>.py`` (underscores for hyphens).  Its first line, a docstring in one
+sentence, is the verb's line in ``galshift --help``; its ``command`` (a function; see ``_common.py``) or ``app``
+(a ``typer.Typer`` with sub-commands) is what runs; its ``EXAMPLES``, two lines that can be pasted, end its help.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+import galshift
+
+# The order in which verbs are told; a verb that is not named here stands under "More".
+PANELS = {
+    "Start here": ("run", "inspect", "simulate", "doctor"),
+    "Make data": ("make-mocks", "pack", "fetch"),
+    "Train and adapt": ("train", "adapt", "pretrain"),
+    "Judge": ("evaluate", "predict", "gap", "explain", "ladder", "depth"),
+    "Probe": ("one-pixel-attack", "audit", "embed", "similar", "suggest"),
+    "Recipes and reference": ("recipes", "validate", "status", "list", "schema"),
+}
+EXAMPLES = ("galshift run quickstart", "galshift adapt sim.h5 sdss/")
+
+
+class Verb(TyperCommand):
+    """A verb as the top-level help shows it; its file is imported when it is run or asked for help."""
+
+    def __init__(self, name: str, panel: str) -> None:
+        super().__init__(name, help=_escaped(summary(name)), rich_help_panel=panel)
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Import the verb's file and hand over to its own command."""
+        return load(self.name or "").make_context(info_name, args, parent=parent, **extra)
+
+
+class Verbs(TyperGroup):
+    """All verbs, in the order of `PANELS`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        present = names()
+        for panel, listed in (*PANELS.items(), ("More", tuple(present))):
+            for name in listed:
+                if name in present and name not in self.commands:
+                    self.add_command(Verb(name, panel))
+
+
+def names() -> list[str]:
+    """Return every verb, sorted, from file names alone."""
+    files = Path(__file__).parent.glob("*.py")
+    return sorted(file.stem.replace("_", "-") for file in files if not file.stem.startswith("_"))
+
+
+def summary(name: str) -> str:
+    """Return the first line of the docstring of the verb's file, without importing it."""
+    with (Path(__file__).parent / f"{name.replace('-', '_')}.py").open(encoding="utf-8") as stream:
+        return stream.readline().strip().strip('"').rstrip(".")
+
+
+def load(name: str) -> Any:
+    """Import the verb's file and return its command, ready to run."""
+    module = importlib.import_module(f"galshift.cli.{name.replace('-', '_')}")
+    epilog = _epilog(module.EXAMPLES)
+    if hasattr(module, "app"):
+        app = module.app
+        app.info.epilog = epilog
+        app.info.help = _escaped(summary(name))
+    else:
+        app = typer.Typer(add_completion=False)
+        text = (module.command.__doc__ or module.__doc__ or "").strip()
+        app.command(name, help=_escaped(text), epilog=epilog)(module.command)
+    command = typer.main.get_command(app)
+    command.name = name
+    _escape_options(command)
+    return command
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"galshift {galshift.__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and stop."
+    ),
+) -> None:
+    pass
+
+
+def _epilog(examples: Sequence[str]) -> str:
+    return _escaped("\n\n".join(["Examples:", *examples]))
+
+
+def _escaped(text: str) -> str:
+    """Keep square brackets in help texts: rich would read ``[arcsec]`` as a style and drop it."""
+    return re.sub(r"\[(?=[a-zA-Z#/@])", r"\\[", text)
+
+
+def _escape_options(command: Any) -> None:
+    for parameter in command.params:
+        if getattr(parameter, "help", None):
+            parameter.help = _escaped(parameter.help)
+    for inner in getattr(command, "commands", {}).values():
+        _escape_options(inner)
+
+
+app = typer.Typer(
+    cls=Verbs,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Make a galaxy classifier trained on one survey or simulation work on another.",
+    epilog=_epilog(EXAMPLES),
+)
+app.callback()(_root)

@@ -1,0 +1,220 @@
+"""What every verb on the command line shares: option types, and the one way to run a step.
+
+A verb that is a step (``galshift/recipes/steps/<verb>.py``) is written like this and has no logic::
+
+    \"\"\"Train a classifier on labelled images.\"\"\"          # the line in `galshift --help`
+
+    from __future__ import annotations
+    from typing import Annotated
+    import typer
+    from galshift.cli._common import verb
+
+    EXAMPLES = ("galshift train sim.h5", "galshift train sim.h5 --model resnet18 --epochs 30")
+
+    @verb("train")
+    def command(
+        data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled images.")],
+        model: Annotated[str, typer.Option(help="Network.", autocompletion=names_of("models"))] = "deepmerge",
+        epochs: Annotated[int | None, typer.Option(help="Epochs in all.")] = None,
+    ) -> dict:
+        \"\"\"Train a classifier on labelled images, and keep the best epoch.\"\"\"
+        return {"data": data, "model": model, "epochs": epochs}
+
+The function returns the values of the step's config (None: take the config's default; ``"a.b"`` keys reach into
+nested configs).  :func:`verb` adds ``--out --seed --device --workers --set --overwrite --json -q -v``, runs the
+step through ``execute`` and prints where the results are and what to type next.  ``without=("seed", ...)``
+leaves options out.  A verb with a positional OUT declares a parameter ``out`` of type `OutArgument`, sets
+``product`` on its Step, and the step writes ``context.out``.  A verb that is no step (``list``, ``doctor``)
+has a plain ``command`` that uses the option types below.  Only typer and light modules are imported at the top
+of a verb's file.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from galshift import console
+
+_COMMON = "Common options"
+
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        metavar="PATH",
+        help="Run directory [default: runs/<verb>-<fingerprint>].",
+        rich_help_panel=_COMMON,
+    ),
+]
+OutArgument = Annotated[
+    str, typer.Argument(metavar="OUT", help="Where to write the product.", show_default=False)
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of every random stream.", rich_help_panel=_COMMON)]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="auto|cpu|cuda|cuda:N", help="Where to compute.", rich_help_panel=_COMMON
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option("--workers", min=1, help="Processes; results do not depend on it.", rich_help_panel=_COMMON),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY.PATH=VALUE", help="Set any config value; repeatable.", rich_help_panel=_COMMON
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Move aside what stands at the output.", rich_help_panel=_COMMON),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout.", rich_help_panel=_COMMON)
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say nothing but results.", rich_help_panel=_COMMON)
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=_COMMON)]
+
+# Name, type and default of each option that a step's verb has.
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "out": (Out, None),
+    "seed": (Seed, 42),
+    "device": (Device, "auto"),
+    "workers": (Workers, 1),
+    "set": (Set, None),
+    "overwrite": (Overwrite, False),
+    "json": (Json, False),
+    "quiet": (Quiet, False),
+    "verbose": (Verbose, False),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The values of the common options; see the types of the same names."""
+
+    out: str | None = None
+    seed: int | None = None
+    device: str = "auto"
+    workers: int = 1
+    set: tuple[str, ...] = ()
+    overwrite: bool = False
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+
+def verb(
+    kind: str, *, without: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Mapping[str, Any]]], Callable[..., None]]:
+    """Make a function that returns a step's config values into a command that runs the step.
+
+    Parameters
+    ----------
+    kind : str
+        The step.
+    without : tuple of str
+        Common options that this verb does not have.
+    """
+
+    def decorate(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
+        signature = inspect.signature(function)
+        own = dict(signature.parameters)
+        hints = get_type_hints(function, include_extras=True)
+        added = [name for name in _OPTIONS if name not in own and name not in without]
+
+        @functools.wraps(function)
+        def command(**given: Any) -> None:
+            common = {name: given.pop(name) for name in added}
+            if "out" in own:
+                common["out"] = given["out"]
+            common["set"] = tuple(common.get("set") or ())
+            run_verb(kind, function(**given), Options(**common))
+
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        mine = [own[name].replace(kind=keyword, annotation=hints[name]) for name in own]
+        common = [
+            inspect.Parameter(n, keyword, default=_OPTIONS[n][1], annotation=_OPTIONS[n][0]) for n in added
+        ]
+        command.__signature__ = signature.replace(parameters=[*mine, *common], return_annotation=None)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in [*mine, *common]}
+        del command.__wrapped__  # typer must see the signature above, not the wrapped function's
+        return command
+
+    return decorate
+
+
+def run_verb(kind: str, values: Mapping[str, Any], options: Options) -> None:
+    """Run the step `kind` with `values` and print its results.
+
+    Parameters
+    ----------
+    kind : str
+    values : mapping
+        Config values; None means the config's own default, and a dotted key reaches into a nested config.
+        ``out`` is not part of a config and is left out.
+    options : Options
+    """
+    from galshift.recipes._step import Context
+    from galshift.recipes.execute import execute
+    from galshift.recipes.steps import STEPS
+
+    console.set_verbosity(quiet=options.quiet, verbose=options.verbose)
+    nested = _nested({key: value for key, value in values.items() if value is not None and key != "out"})
+    if options.seed is not None and "seed" in STEPS.get(kind).Config.model_fields:
+        nested.setdefault("seed", options.seed)
+    done = execute(
+        kind,
+        nested,
+        out=options.out,
+        overwrite=options.overwrite,
+        context=Context(device=options.device, workers=options.workers),
+        overrides=options.set,
+    )
+    show(done, as_json=options.json)
+
+
+def show(done: Any, *, as_json: bool) -> None:
+    """Print an executed step: JSON, or the path of its results, what they say and what to type next."""
+    where = done.results.get("out") or done.results.get("run")
+    if done.skipped:
+        console.say(f"{where} is there already; nothing to do")
+    if as_json:
+        console.json_document(done.results)
+    for line in done.step.describe(done.results):
+        console.say(line)
+    if not as_json:
+        console.result(str(where))
+    for line in done.step.next_steps(done.results):
+        console.say(f"next: {line}")
+
+
+def names_of(kind: str) -> Callable[[str], list[tuple[str, str]]]:
+    """Return a completer for the names of a registry (``methods``, ``models``, ...), without heavy imports."""
+
+    def complete(incomplete: str) -> list[tuple[str, str]]:
+        from galshift.recipes.catalogue import entries
+
+        return [(name, text) for name, text in entries(kind) if name.startswith(incomplete)]
+
+    return complete
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for key, value in values.items():
+        place = tree
+        *parents, last = key.split(".")
+        for part in parents:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return tree

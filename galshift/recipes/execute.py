@@ -1,0 +1,348 @@
+"""Run one step: check its config, name its result by a fingerprint, then skip, resume or do the work.
+
+The command line, the Python functions and recipes all pass through :func:`execute`; there is one set of rules.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from galshift.errors import ConfigError, GalshiftError, Interrupted
+from galshift.provenance import content_sha256, environment, fingerprint, jsonable, write_json
+from galshift.recipes._step import Context, Step
+from galshift.recipes.inputs import Inputs, identify, manifest_beside
+from galshift.recipes.problems import dotted, explain
+from galshift.recipes.steps import STEPS
+from galshift.rundirectory import RunDirectory
+from galshift.types import Strict
+
+_BOOKKEEPING = {"run.json", "config.yaml", "log.txt", ".lock"}
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A finished step.
+
+    Attributes
+    ----------
+    run : RunDirectory
+        The finished run; for a verb with a positional OUT, its ``path`` is the folder that OUT stands in.
+    results : dict
+        What the step returned, with ``run`` (its directory) or ``out`` (its product) added.
+    skipped : bool
+        True when the result was there already.
+    step : Step
+        The step that ran, for `describe` and `next_steps`.
+    """
+
+    run: RunDirectory
+    results: dict[str, Any]
+    skipped: bool
+    step: Step
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked step that has a name but has not run: what a plan shows."""
+
+    step: Step
+    config: Strict
+    inputs: Inputs
+    fingerprint: str
+
+    @property
+    def directory(self) -> str:
+        """Name of the run directory: kind and the first eight digits of the fingerprint."""
+        return f"{self.step.kind}-{self.fingerprint[:8]}"
+
+
+def execute(
+    kind: str,
+    config_values: Mapping[str, Any],
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    context: Context | None = None,
+    overrides: Sequence[str] = (),
+) -> Executed:
+    """Run the step `kind`, or return its finished result.
+
+    Parameters
+    ----------
+    kind : str
+        The verb, such as ``adapt``.
+    config_values : mapping
+        Values of its config; a missing key takes its default, an unknown one is refused.
+    out : path, optional
+        The run directory, or for a verb with a product the product itself.  Default
+        ``runs/<kind>-<fingerprint8>`` in the working directory.
+    overwrite : bool
+        Move aside what stands at `out` when it is not this result.
+    context : Context, optional
+        Device and workers: what cannot change a number.
+    overrides : sequence of str
+        ``key.path=value`` as of ``--set``, checked by the same model.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of the values, or when `out` holds something else.
+    DataError
+        When an input is missing.
+    Interrupted
+        When stopped and the same call resumes.
+    """
+    prepared = prepare(kind, config_values, overrides=overrides)
+    context = context or Context()
+    if out is not None and prepared.step.product:
+        return _make_product(prepared, Path(out), overwrite, context)
+    path = Path("runs") / prepared.directory if out is None else Path(out)
+    run = RunDirectory.open(
+        path, kind=kind, fingerprint=prepared.fingerprint, config=resolved(prepared), overwrite=overwrite
+    )
+    with run:
+        if run.done:
+            return Executed(run, _located(run.manifest()["results"], path, prepared), True, prepared.step)
+        if prepared.step.product:
+            context = replace(context, out=path / prepared.step.product)
+        started = time.monotonic()
+        results = _work(prepared, run, context)
+        run.finish(results, inputs=prepared.inputs.hashes, **_details(prepared, context, started))
+    return Executed(run, _located(results, path, prepared), False, prepared.step)
+
+
+def prepare(kind: str, values: Mapping[str, Any], *, overrides: Sequence[str] = ()) -> Prepared:
+    """Check `values`, identify the inputs and compute the fingerprint, without doing any work."""
+    step = STEPS.get(kind)()
+    config = check_config(step, merged(values, overrides))
+    fields = step.Config.model_fields
+    dumped = config.model_dump(mode="json")
+    inputs = identify(dumped, step.inputs)
+    hidden = {*step.inputs, *step.display}
+    parameters = {name: dumped[name] for name in fields if name not in hidden}
+    versions = dict(step.versions(config))
+    name = fingerprint(
+        kind,
+        step.version,
+        {**parameters, **({"versions": versions} if versions else {})},
+        upstream=inputs.upstream,
+        inputs=inputs.hashes,
+    )
+    return Prepared(step, config, inputs, name)
+
+
+def check_config(step: Step, values: Mapping[str, Any]) -> Strict:
+    """Return the config of `step` made from `values`; raises ConfigError with every problem."""
+    try:
+        return step.Config.model_validate(dict(values))
+    except ValidationError as error:
+        problems = [f"{dotted(place)}: {text}" for place, text in explain(error, step.Config)]
+        raise ConfigError(f"{step.kind} cannot run with these values", problems=problems) from None
+
+
+def merged(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return `values` with each ``key.path=value`` of `overrides` put in; values are read as YAML scalars.
+
+    Raises
+    ------
+    ConfigError
+        When an override has no ``=``, or its path leads through something that has no keys.
+    """
+    tree = _copied(values)
+    for text in overrides:
+        path, equals, value = text.partition("=")
+        if not equals or not path.strip():
+            raise ConfigError(
+                f"--set {text!r} is not key.path=value", hint="for example --set method.weight=0.5"
+            )
+        *parents, last = path.strip().split(".")
+        place = tree
+        for part in parents:
+            inner = place.get(part)
+            if inner is None:
+                inner = place[part] = {}
+            elif isinstance(inner, str):
+                # A thing named by its kind alone ("method: mmd") grows options when one of them is set.
+                inner = place[part] = {"kind": inner}
+            elif not isinstance(inner, dict):
+                raise ConfigError(f"--set {text!r}: '{part}' holds {inner!r}, which has no keys")
+            place = inner
+        place[last] = _scalar(value)
+    return tree
+
+
+def resolved(prepared: Prepared) -> dict[str, Any]:
+    """Return the resolved config as ``config.yaml`` holds it: a one-step recipe."""
+    return {"uses": prepared.step.kind, **prepared.config.model_dump(mode="json")}
+
+
+def _work(prepared: Prepared, run: RunDirectory, context: Context) -> dict[str, Any]:
+    """Run the step; on failure leave a resumable run, or nothing."""
+    fresh = all(file.name in _BOOKKEEPING for file in run.path.iterdir())
+    try:
+        with _termination_as_interrupt():
+            return jsonable(prepared.step.run(prepared.config, run, context))
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        if prepared.step.resumable:
+            raise Interrupted("stopped", where=run.path, hint="repeat the command to resume") from None
+        _discard(run)
+        raise
+    except GalshiftError as error:
+        run.log(f"failed: {error}")
+        if not prepared.step.resumable or (fresh and _only_bookkeeping(run.path)):
+            _discard(run)
+        raise
+    except Exception:
+        run.log("failed: this is a bug in galshift\n" + traceback.format_exc())
+        raise
+
+
+def _make_product(prepared: Prepared, out: Path, overwrite: bool, context: Context) -> Executed:
+    """Make the product at `out` with its manifest beside it, working in a hidden sibling folder."""
+    paths = prepared.step.products(prepared.config, out)
+    manifest = manifest_beside(out)
+    known = _read_manifest(manifest)
+    finished = RunDirectory(out.parent, prepared.step.kind, prepared.fingerprint)
+    if known.get("fingerprint") == prepared.fingerprint and _intact(known, out.parent):
+        return Executed(finished, _located(known["results"], out, prepared), True, prepared.step)
+    standing = [path for path in (*paths, manifest) if path.exists()]
+    if any(path != manifest for path in standing) and not overwrite:
+        raise ConfigError(
+            "the output already exists and is not what this command makes",
+            where=next(path for path in standing if path != manifest),
+            hint="choose another name, or --overwrite to move it aside",
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = out.with_name(f".{out.name}.work")
+    if (work / "run.json").is_file() and not _resumes(work, prepared):
+        shutil.rmtree(work)
+    run = RunDirectory.open(
+        work, kind=prepared.step.kind, fingerprint=prepared.fingerprint, config=resolved(prepared)
+    )
+    with run:
+        _move_aside(standing)
+        started = time.monotonic()
+        results = _work(prepared, run, replace(context, out=out))
+        details = {"inputs": prepared.inputs.hashes, **_details(prepared, context, started)}
+        write_json(manifest, _product_manifest(prepared, paths, results, details))
+    shutil.rmtree(work, ignore_errors=True)
+    return Executed(finished, _located(results, out, prepared), False, prepared.step)
+
+
+def _product_manifest(
+    prepared: Prepared, paths: list[Path], results: dict[str, Any], details: dict[str, Any]
+) -> dict[str, Any]:
+    outputs = {
+        path.name: {"bytes": path.stat().st_size if path.is_file() else None, "sha256": content_sha256(path)}
+        for path in paths
+    }
+    return {
+        "kind": prepared.step.kind,
+        "fingerprint": prepared.fingerprint,
+        "results": results,
+        "outputs": outputs,
+        "environment": environment(),
+        "config": resolved(prepared),
+        **details,
+    }
+
+
+def _details(prepared: Prepared, context: Context, started: float) -> dict[str, Any]:
+    return {
+        "version": prepared.step.version,
+        "versions": dict(prepared.step.versions(prepared.config)),
+        "upstream": prepared.inputs.upstream,
+        "input_paths": prepared.inputs.paths,
+        "device": context.device,
+        "workers": context.workers,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+def _located(results: Mapping[str, Any], where: Path, prepared: Prepared) -> dict[str, Any]:
+    product = prepared.step.product
+    if not product:
+        return {"run": str(where), **results}
+    return {
+        "out": str(where / product if where.is_dir() and (where / "run.json").is_file() else where),
+        **results,
+    }
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    import json
+
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _intact(manifest: Mapping[str, Any], folder: Path) -> bool:
+    """Tell whether the products that `manifest` lists are there with the bytes it recorded."""
+    return all(
+        (folder / name).exists() and content_sha256(folder / name) == recorded["sha256"]
+        for name, recorded in manifest.get("outputs", {}).items()
+    )
+
+
+def _resumes(work: Path, prepared: Prepared) -> bool:
+    return _read_manifest(work / "run.json").get("fingerprint") == prepared.fingerprint
+
+
+def _move_aside(paths: Sequence[Path]) -> None:
+    stamp = time.strftime("%Y%m%dT%H%M%S")
+    for path in paths:
+        path.rename(path.with_name(f"{path.name}.old-{stamp}"))
+
+
+def _only_bookkeeping(path: Path) -> bool:
+    return all(file.name in _BOOKKEEPING for file in path.iterdir())
+
+
+def _discard(run: RunDirectory) -> None:
+    run.close()
+    shutil.rmtree(run.path, ignore_errors=True)
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Treat a scheduler's SIGTERM like Ctrl-C, so that nothing half-written stays behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    return value
+
+
+def _scalar(text: str) -> Any:
+    from galshift.recipes.loader import parse_scalar
+
+    return parse_scalar(text)

@@ -1,0 +1,159 @@
+"""Read YAML as people mean it: YAML 1.2 scalars, a key given twice refused, and the line of every key kept.
+
+PyYAML follows YAML 1.1, where ``1e-3`` is text, ``12:30:00`` is 45000, ``012`` is 10 and ``off`` is False; a
+right ascension typed without quotes would be corrupted.  Only plain data can be made: no tags, no code.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from galshift.errors import ConfigError
+
+KeyPath = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 core schema on PyYAML's parser."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+
+_INT = re.compile(r"^[-+]?(?:[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$")
+_FLOAT = re.compile(
+    r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+
+
+def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node)
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    return int(text[2:], base) if base != 10 else int(text)
+
+
+def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    text = loader.construct_scalar(node).lower().replace(".inf", "inf").replace(".nan", "nan")
+    return float(text)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed file.
+
+    Attributes
+    ----------
+    data : object
+        Plain dicts, lists and scalars.
+    lines : dict of tuple to int
+        Line (from 1) where each key or list item stands.
+    name : str
+        File name for messages.
+    """
+
+    data: Any
+    lines: dict[KeyPath, int]
+    name: str
+
+    def line(self, place: KeyPath) -> int:
+        """Return the line of `place`, or of the nearest enclosing key."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+
+def load_text(text: str, name: str = "<text>") -> Document:
+    """Parse YAML `text`.
+
+    Raises
+    ------
+    ConfigError
+        For bad syntax, a key given twice (all of them), a tag, or an alias that contains itself.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        lines: dict[KeyPath, int] = {}
+        problems: list[str] = []
+        if node is not None:
+            _walk(node, (), lines, problems, name, frozenset())
+        if problems:
+            raise ConfigError(f"{name} cannot be read", problems=problems)
+        data = loader.construct_document(node) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{name}:{mark.line + 1}" if mark else name
+        raise ConfigError(
+            str(error.problem or error.context), where=where, hint="this is not valid YAML"
+        ) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(str(error).split("\n")[0], where=name, hint="this is not valid YAML") from None
+    finally:
+        loader.dispose()
+    return Document(data, lines, name)
+
+
+def load_file(path: str | Path) -> Document:
+    """Parse the YAML file at `path`; raises ConfigError when it is missing or not UTF-8 text."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError("there is no such file", where=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"this file cannot be read: {error}", where=path) from None
+    return load_text(text, path.name)
+
+
+def parse_scalar(text: str) -> Any:
+    """Return the value that `text` has as YAML; text that is not valid YAML is kept as it stands."""
+    try:
+        return load_text(text, "value").data
+    except ConfigError:
+        return text
+
+
+def _walk(
+    node: yaml.Node,
+    place: KeyPath,
+    lines: dict[KeyPath, int],
+    problems: list[str],
+    name: str,
+    above: frozenset[int],
+) -> None:
+    if id(node) in above:
+        raise ConfigError("an alias contains itself", where=f"{name}:{node.start_mark.line + 1}")
+    above = above | {id(node)}
+    lines.setdefault(place, node.start_mark.line + 1)
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _walk(item, (*place, index), lines, problems, name, above)
+    elif isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            text, line = str(getattr(key, "value", "")), key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                problems.append(f"{name}:{line}  a key must be a plain word")
+                continue
+            if text in seen:
+                here = ".".join(str(part) for part in (*place, text))
+                problems.append(f"{name}:{line}  {here}: this key was given already on line {seen[text]}")
+            seen.setdefault(text, line)
+            lines.setdefault((*place, text), line)
+            _walk(value, (*place, text), lines, problems, name, above)
