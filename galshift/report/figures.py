@@ -1,0 +1,273 @@
+"""Figures as inline SVG whose text and axes take the colour of the page, so that they read in light and dark.
+
+Every function takes plain arrays and words and returns the text of one ``<svg>`` element.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Legible on white and on near-black, and to the colour-blind (after Okabe & Ito).
+PALETTE = ("#2f8fd0", "#e07b00", "#1fa37a", "#c95fa6", "#b08d00", "#7a73d8", "#d1495b", "#6d8a96")
+_INK = "#123456"  # replaced by currentColor
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "galshift",
+    "font.size": 10,
+    "font.family": "sans-serif",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "axes.titlecolor": _INK,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "axes.titlesize": 10.5,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "patch.edgecolor": "none",
+}
+
+
+def confusion(table: Sequence[Sequence[int]], classes: Sequence[str], *, title: str = "") -> str:
+    """Draw a (K, K) confusion table, true classes in rows, shaded by the share of each row."""
+    counts = np.asarray(table, dtype=float)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.imshow(share, cmap=_blues(), vmin=0, vmax=1)
+        for (row, column), value in np.ndenumerate(share):
+            axes.text(
+                column, row, f"{counts[row, column]:.0f}\n{value:.0%}", ha="center", va="center", fontsize=9
+            )
+        names = [_short(name) for name in classes]
+        _slant(axes, names, 9)
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel="predicted", ylabel="true", title=plain(title))
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+
+    side = 1.6 + 0.75 * len(classes)
+    return svg(draw, (side + 0.6, side))
+
+
+def curves(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    x_label: str,
+    y_label: str,
+    title: str = "",
+    diagonal: bool = False,
+    log_y: bool = False,
+    marker: str = "",
+    limits: tuple[float, float] | None = None,
+) -> str:
+    """Draw named curves (x, y); `diagonal` adds the line y = x, as for ROC and reliability."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        if diagonal:
+            axes.plot([0, 1], [0, 1], color=_INK, alpha=0.45, linewidth=1, linestyle=":")
+            axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+        for i, (name, (x, y)) in enumerate(lines.items()):
+            dash = "-" if i < len(PALETTE) else "--"
+            axes.plot(
+                x, y, dash, color=_colour(i), label=plain(name), linewidth=1.6, marker=marker, markersize=4
+            )
+        axes.set(xlabel=x_label, ylabel=y_label, title=plain(title))
+        if log_y:
+            axes.set_yscale("log")
+        if limits is not None:
+            axes.set_ylim(*limits)
+        _legend(axes, len(lines))
+
+    return svg(draw, (4.2, 3.9) if diagonal else (5.6, 3.4))
+
+
+def reliability(
+    bins: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[int]]], *, title: str = ""
+) -> str:
+    """Draw accuracy against confidence; each entry is (confidence, accuracy, n) by bin, empty bins NaN."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=_INK, alpha=0.45, linewidth=1, linestyle=":")
+        for i, (name, (confidence, accuracy, n)) in enumerate(bins.items()):
+            n = np.asarray(n, dtype=float)
+            keep = n > 0
+            x, y = np.asarray(confidence, float)[keep], np.asarray(accuracy, float)[keep]
+            axes.plot(x, y, color=_colour(i), linewidth=1.3, label=plain(name))
+            axes.scatter(x, y, s=8 + 110 * n[keep] / max(n.sum(), 1), color=_colour(i), alpha=0.85)
+        axes.set(
+            xlim=(-0.02, 1.02),
+            ylim=(-0.02, 1.02),
+            aspect="equal",
+            xlabel="confidence",
+            ylabel="accuracy",
+            title=plain(title),
+        )
+        _legend(axes, len(bins))
+
+    return svg(draw, (4.2, 3.9))
+
+
+def bars(
+    groups: Sequence[str], series: Mapping[str, Sequence[float]], *, y_label: str, title: str = ""
+) -> str:
+    """Draw bars of each series side by side over the named groups; NaN is left out."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        width = 0.8 / max(len(series), 1)
+        for i, (name, values) in enumerate(series.items()):
+            place = np.arange(len(groups)) + (i - (len(series) - 1) / 2) * width
+            axes.bar(
+                place,
+                np.nan_to_num(np.asarray(values, float)),
+                width * 0.92,
+                color=_colour(i),
+                label=plain(name),
+            )
+        _slant(axes, [_short(name) for name in groups], 12)
+        axes.set(ylabel=y_label, title=plain(title))
+        _legend(axes, len(series))
+
+    return svg(draw, (max(4.2, 1.4 + 0.55 * len(groups) * max(len(series), 1)), 3.3))
+
+
+def intervals(
+    rows: Sequence[tuple[str, float, float, float]],
+    *,
+    x_label: str,
+    lines: Mapping[str, float] | None = None,
+    title: str = "",
+    colours: Sequence[int] | None = None,
+) -> str:
+    """Draw (name, value, low, high) as points with error bars, one a row, and named vertical `lines`."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for i, (_, value, low, high) in enumerate(rows):
+            colour = _colour(colours[i] if colours is not None else 0)
+            if np.isfinite([low, high]).all():
+                axes.plot(
+                    [low, high], [-i, -i], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round"
+                )
+            axes.plot([value], [-i], "o", color=colour, markersize=6)
+        for name, value in (lines or {}).items():
+            axes.axvline(value, color=_INK, alpha=0.6, linewidth=1, linestyle="--")
+            axes.text(value, 0.62, plain(name), fontsize=8.5, ha="center", va="bottom")
+        axes.set_yticks([-i for i in range(len(rows))], [plain(row[0]) for row in rows])
+        axes.set(xlabel=x_label, title=plain(title), ylim=(-len(rows) + 0.4, 0.6))
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color=_INK, alpha=0.15, linewidth=0.6)
+
+    return svg(draw, (7.2, 1.3 + 0.36 * len(rows)))
+
+
+def histogram(
+    samples: Mapping[str, Sequence[float]], *, x_label: str, title: str = "", n_bins: int = 30
+) -> str:
+    """Draw the distributions of named samples as outlines, each of unit area; NaN left out."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        finite = {
+            name: np.asarray(v, float)[np.isfinite(np.asarray(v, float))] for name, v in samples.items()
+        }
+        pooled = np.concatenate([v for v in finite.values() if v.size] or [np.zeros(1)])
+        low, high = np.quantile(pooled, [0.005, 0.995])
+        edges = np.linspace(low, high if high > low else low + 1, n_bins + 1)
+        for i, (name, values) in enumerate(finite.items()):
+            if values.size:
+                # By hand: numpy's density is undefined when no value falls inside the edges.
+                counts, _ = np.histogram(values, edges)
+                axes.stairs(
+                    counts / (values.size * np.diff(edges)),
+                    edges,
+                    color=_colour(i),
+                    label=plain(name),
+                    lw=1.6,
+                )
+        axes.set(xlabel=plain(x_label), title=plain(title), yticks=[])
+        axes.spines["left"].set_visible(False)
+        _legend(axes, len(finite))
+
+    return svg(draw, (4.0, 2.6))
+
+
+def svg(draw: Any, size: tuple[float, float]) -> str:
+    """Return the SVG that ``draw(figure)`` makes on an empty matplotlib figure of `size` inches.
+
+    Use it for a figure that has no function here; colours from :data:`PALETTE`, all else follows the page.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # A class name in a script that the layout font lacks is drawn by the reader's own font.
+        warnings.filterwarnings("ignore", message=".*missing from font.*")
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure)
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :].replace(_INK, "currentColor")
+
+
+def plain(text: object) -> str:
+    """Return `text` so that matplotlib draws it as typed: no mathematics, no hidden legend entry."""
+    shown = str(text).replace("$", r"\$")
+    return f"\u200b{shown}" if shown.startswith("_") else shown
+
+
+def _colour(index: int) -> str:
+    return PALETTE[index % len(PALETTE)]
+
+
+def _short(text: object, limit: int = 22) -> str:
+    """An axis label that leaves room for the axis."""
+    shown = str(text)
+    return plain(shown if len(shown) <= limit else shown[: limit - 1] + "…")
+
+
+def _slant(axes: Axes, names: Sequence[str], limit: int) -> None:
+    """Name the places of the x axis, slanted when the names are long."""
+    slanted = max(map(len, names), default=0) > limit
+    axes.set_xticks(
+        range(len(names)),
+        names,
+        rotation=30 if slanted else 0,
+        ha="right" if slanted else "center",
+        rotation_mode="anchor",
+    )
+
+
+def _legend(axes: Axes, n: int) -> None:
+    if n > 1 or (n == 1 and axes.get_legend_handles_labels()[1]):
+        axes.legend(loc="best")
+
+
+def _blues() -> Any:
+    """A colour map from transparent to blue, so that the page shows through."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgb
+
+    red, green, blue = to_rgb(PALETTE[0])
+    return LinearSegmentedColormap.from_list("page", [(red, green, blue, 0.0), (red, green, blue, 0.75)])

@@ -1,0 +1,84 @@
+"""Galaxy images as pictures inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from galshift.report.page import Gallery, Picture
+
+
+def composite(image: np.ndarray, *, softening: float = 3.0) -> np.ndarray:
+    """Return an (H, W, 3) uint8 picture of one (C, H, W) image, linear or stretched.
+
+    Bands are taken red to blue (the last is red); an arcsinh of the mean intensity keeps colours (Lupton et
+    al. 2004, eq. 2).  The sky is the median, the softening a few robust standard deviations of it.  NaN is
+    drawn black.
+
+    Parameters
+    ----------
+    image : ndarray
+        (C, H, W).
+    softening : float
+        Intensity, in standard deviations of the sky, where the arcsinh leaves its linear part.
+    """
+    image = np.asarray(image, dtype=np.float64)
+    bad = ~np.isfinite(image).all(axis=0)
+    image = np.where(np.isfinite(image), image, 0.0)
+    rgb = image[_red_green_blue(len(image))]
+    sky = np.median(rgb, axis=(1, 2), keepdims=True)
+    rgb = rgb - sky
+    intensity = rgb.mean(axis=0)
+    noise = 1.4826 * np.median(np.abs(intensity - np.median(intensity)))
+    top = np.quantile(intensity, 0.9995)
+    scale = max(softening * noise, 0.01 * top, 1e-30)
+    factor = np.arcsinh(np.maximum(intensity, 0) / scale) / np.arcsinh(max(top, scale) / scale)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shown = np.where(intensity > 0, rgb * factor / intensity, 0.0)
+    shown = np.clip(shown, 0, None)
+    peak = shown.max(axis=0)
+    shown = np.where(peak > 1, shown / np.maximum(peak, 1e-30), shown)
+    shown[:, bad] = 0
+    return (np.moveaxis(np.clip(0.04 + 0.96 * shown, 0, 1), 0, -1) * 255).astype(np.uint8)
+
+
+def data_uri(picture: np.ndarray, *, kind: str = "png", quality: int = 85) -> str:
+    """Return a (H, W, 3) uint8 picture as a ``data:`` URI; `kind` is ``png`` or ``jpeg``."""
+    from matplotlib.image import imsave
+
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"quality": quality} if kind == "jpeg" else {"optimize": True}
+    imsave(buffer, np.ascontiguousarray(picture), format=kind, pil_kwargs=options)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def gallery(
+    images: np.ndarray | Sequence[np.ndarray],
+    titles: Sequence[str],
+    *,
+    notes: Sequence[str] | None = None,
+    tones: Sequence[str] | None = None,
+    caption: str = "",
+    size_px: int = 112,
+) -> Gallery:
+    """Return a gallery of (C, H, W) images with a title, and perhaps a note and a tone, each."""
+    notes = notes if notes is not None else [""] * len(titles)
+    tones = tones if tones is not None else [""] * len(titles)
+    return Gallery(
+        tuple(
+            Picture(data_uri(composite(image)), str(title), str(note), tone)
+            for image, title, note, tone in zip(images, titles, notes, tones)
+        ),
+        caption=caption,
+        size_px=size_px,
+    )
+
+
+def _red_green_blue(n_bands: int) -> list[int]:
+    if n_bands >= 3:
+        return [n_bands - 1, (n_bands - 1) // 2, 0]
+    return [1, 0, 0] if n_bands == 2 else [0, 0, 0]
