@@ -1,8 +1,8 @@
 """The `galshift` command: verbs are the files of this package, listed by name and imported only when run.
 
 A verb is one file ``galshift/cli/<verb>.py`` (underscores for hyphens).  Its first line, a docstring in one
-sentence, is the verb's line in ``galshift --help``; its ``command`` (a function; see ``_common.py``) or ``app``
-(a ``typer.Typer`` with sub-commands) is what runs; its ``EXAMPLES``, two lines that can be pasted, end its help.
+sentence, is the verb's line in ``galshift --help``.  Its ``command`` (a function; see ``_common.py``) or its
+``app`` (a ``typer.Typer`` with sub-commands) is what runs.  Its ``EXAMPLES``, two lines to paste, end its help.
 """
 
 from __future__ import annotations

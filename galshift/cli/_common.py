@@ -20,13 +20,13 @@ A verb that is a step (``galshift/recipes/steps/<verb>.py``) is written like thi
         \"\"\"Train a classifier on labelled images, and keep the best epoch.\"\"\"
         return {"data": data, "model": model, "epochs": epochs}
 
-The function returns the values of the step's config (None: take the config's default; ``"a.b"`` keys reach into
-nested configs).  :func:`verb` adds ``--out --seed --device --workers --set --overwrite --json -q -v``, runs the
-step through ``execute`` and prints where the results are and what to type next.  ``without=("seed", ...)``
-leaves options out.  A verb with a positional OUT declares a parameter ``out`` of type `OutArgument`, sets
-``product`` on its Step, and the step writes ``context.out``.  A verb that is no step (``list``, ``doctor``)
-has a plain ``command`` that uses the option types below.  Only typer and light modules are imported at the top
-of a verb's file.
+The function returns the values of the step's config (None: take the config's default; a key ``"a.b"`` reaches
+into a nested config).  :func:`verb` adds ``--out --seed --device --workers --set --overwrite --json -q -v``,
+runs the step through ``execute`` and prints where the results are and what to type next;
+``without=("seed", ...)`` leaves options out.  A verb with a positional OUT declares a parameter ``out`` of
+type `OutArgument`, sets ``product`` on its Step, and the step writes ``context.out``.  A verb that is no step
+(``list``, ``doctor``) has a plain ``command`` that uses the option types below.  Only typer and light modules
+are imported at the top of a verb's file.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def show(done: Any, *, as_json: bool) -> None:
 
 
 def names_of(kind: str) -> Callable[[str], list[tuple[str, str]]]:
-    """Return a completer for the names of a registry (``methods``, ``models``, ...), without heavy imports."""
+    """Return a completer for the names of a registry (``methods``, ...), without heavy imports."""
 
     def complete(incomplete: str) -> list[tuple[str, str]]:
         from galshift.recipes.catalogue import entries

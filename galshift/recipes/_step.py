@@ -46,7 +46,8 @@ class Step:
     version : int
         Raised when its numbers change.
     Config : type of Strict
-        Every option of the verb that can change a number, plus its inputs.
+        Every option of the verb that can change a number, plus its inputs.  A field that names a registered
+        thing with options of its own (a method, a model) is a :class:`galshift.recipes.choice.ChoiceOf`.
     inputs : tuple of str
         Config fields that name data or runs (paths, or ``${step}`` references in a recipe); they enter the
         fingerprint by content, not by name.  A field holds a path, a list of paths, a mapping of names to

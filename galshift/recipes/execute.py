@@ -1,6 +1,6 @@
 """Run one step: check its config, name its result by a fingerprint, then skip, resume or do the work.
 
-The command line, the Python functions and recipes all pass through :func:`execute`; there is one set of rules.
+The command line, the Python functions and recipes all pass through :func:`execute`: one set of rules.
 """
 
 from __future__ import annotations

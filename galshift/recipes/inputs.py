@@ -1,4 +1,4 @@
-"""What a step reads, and what it contributes to the fingerprint: content for data, the fingerprint for a run."""
+"""What a step reads, and how it enters the fingerprint: data by content, a run by its fingerprint."""
 
 from __future__ import annotations
 

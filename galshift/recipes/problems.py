@@ -1,4 +1,4 @@
-"""Say what is wrong with a configuration, in words, every problem at once, with the nearest right spelling."""
+"""Say in words what is wrong with a configuration: every problem, with the nearest right spelling."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def _sentence(item: Mapping[str, Any], model: type[BaseModel], place: Sequence[s
         return str(context.get("error", item["msg"]))
     given = item.get("input")
     shown = f", not {given!r}" if isinstance(given, str | int | float | bool | None) else ""
-    text = item["msg"].removeprefix("Input should be ")
+    text = item["msg"].removeprefix("Input should be ").split(", unable to")[0]
     if kind == "literal_error" and isinstance(given, str):
         words = [word.strip("'") for word in context.get("expected", "").replace(" or ", ", ").split(", ")]
         close = difflib.get_close_matches(given, words, n=1)
         shown += f". Did you mean '{close[0]}'?" if close else ""
-    return f"must be {text}{shown}" if text != item["msg"] else f"{text}{shown}"
+    return f"must be {text}{shown}" if item["msg"].startswith("Input should be ") else f"{text}{shown}"
 
 
 def _keys(model: type[BaseModel]) -> Iterator[str]:
