@@ -2,4 +2,4 @@
 
 from galshift.registry import Registry
 
-METHODS = Registry("method", "galshift.methods")
+METHODS = Registry("method", "galshift.methods", exclude=("weighting",))

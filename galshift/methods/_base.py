@@ -1,13 +1,57 @@
-"""What the training loop asks of a method."""
+"""What the training loop asks of a method.
+
+The loop calls, in this order::
+
+    nets = method.build(feature_dim, n_classes, n_target)     # optimised and checkpointed beside the model
+    model = method.prepare(model)
+    optimise(method.trainable(model), nets.parameters())
+    each step:
+        method.select_domain(model, "source"); ...forward...  # apart when method.own_forward
+        method.select_domain(model, "target"); ...forward...
+        terms = {"classification": supervised, **method.terms(source, target, progress)}
+        total = method.combine(terms, progress); total.backward()
+    method.finish(model, target_images)
+
+A method overrides ``modules``, ``losses`` and, rarely, the others; what every method shares (float32 outside
+autocast, helper terms, domain batch norm, weighting) lives here once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, Literal
 
+import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from galshift.types import Batch, Strict
+from galshift.methods._domain_batchnorm import collapse, set_domain, split_batchnorm
+from galshift.methods._helpers import FisherCentres
+from galshift.methods._probabilities import mean_entropy
+from galshift.methods.weighting import WEIGHTINGS
+from galshift.types import Batch, Output, Strict
+
+
+class MethodConfig(Strict):
+    """What every method can be told besides its own options.
+
+    Attributes
+    ----------
+    weighting : str
+        How the supervised loss and the adaptation terms are weighed: a name of ``galshift list weightings``.
+    fisher : float
+        Weight of the Fisher trace-ratio term, which draws source features to learned class centres.
+    entropy : float
+        Weight of target entropy minimisation; alone it collapses to one class, so keep it small.
+    domain_batchnorm : bool
+        Give source and target their own batch-norm statistics; the target's are kept at the end.
+    """
+
+    weighting: str = "fixed"
+    fisher: float = Field(0.0, ge=0)
+    entropy: float = Field(0.0, ge=0)
+    domain_batchnorm: bool = False
 
 
 class Method:
@@ -20,35 +64,43 @@ class Method:
     reference : str
         Paper, and equation where one matters.
     views : int
-        How many augmented views of each target image the method needs besides the batch itself.
+        Strongly augmented views of each target image that the method needs; the batch itself is the weak view.
     needs_source, uses_target : bool
         False for source-free methods, and for methods that never see the target.
     own_forward : bool
         True when source and target must pass through the model apart (domain batch statistics);
         otherwise the loop may pass them as one batch.
+    aligns : bool
+        True when the method pulls the two marginal feature distributions together, which forces the source's
+        class mix on the target: the report then shows the label-shift estimate as a warning.
 
     Parameters
     ----------
-    config : Strict
+    config : MethodConfig
         The method's own frozen configuration.
     """
 
-    Config: ClassVar[type[Strict]] = Strict
+    Config: ClassVar[type[Strict]] = MethodConfig
     version: ClassVar[int] = 1
     reference: ClassVar[str] = ""
     views: ClassVar[int] = 0
     needs_source: ClassVar[bool] = True
     uses_target: ClassVar[bool] = True
-    own_forward: ClassVar[bool] = False
+    own_forward: bool = False
+    aligns: ClassVar[bool] = False
 
     def __init__(self, config: Strict | None = None) -> None:
         self.config = self.Config() if config is None else config
+        self.shared = self.config if isinstance(self.config, MethodConfig) else MethodConfig()
         self.nets = nn.ModuleDict()
+        self._features: list[Tensor] = []
+        if self.shared.domain_batchnorm:
+            self.own_forward = True
+
+    # ---- what a method overrides -----------------------------------------------------------------------
 
     def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
-        """Return the method's own networks, centres or banks.
-
-        The loop stores them in ``self.nets``, optimises their parameters and checkpoints their state.
+        """Return the method's own networks, centres or banks; they are kept in ``self.nets``.
 
         Parameters
         ----------
@@ -60,26 +112,111 @@ class Method:
         return nn.ModuleDict()
 
     def prepare(self, model: nn.Module) -> nn.Module:
-        """Return the model to train, changed where the method must (domain batch norm); default: as it is."""
-        return model
+        """Return the model to train, changed where the method must; default: domain batch norm if asked."""
+        return split_batchnorm(model) if self.shared.domain_batchnorm else model
 
     def trainable(self, model: nn.Module) -> Iterable[nn.Parameter]:
         """Return the model parameters that the method trains; default: all."""
         return model.parameters()
 
     def losses(self, source: Batch | None, target: Batch | None, progress: float) -> dict[str, Tensor]:
-        """Return the named adaptation terms of one step, each a scalar, already weighted.
-
-        The loop adds the supervised source loss itself and sums.
+        """Return the method's named terms of one step, each a scalar, already multiplied by its weight.
 
         Parameters
         ----------
         source, target : Batch
-            Forwarded batches; sizes may differ; ``target.labels`` is None.
+            Forwarded batches in float32 or better; sizes may differ; ``target.labels`` is None.
+            ``source`` is None for source-free methods.
         progress : float
             Fraction of the adaptation steps done, in [0, 1].
         """
         return {}
 
     def finish(self, model: nn.Module, target_images: Iterable[Tensor]) -> None:
-        """Change the model once after training (AdaBN's statistics); default: nothing."""
+        """Change the model once after training, in place; default: keep the target's batch norm.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model that `prepare` returned, with its best weights.
+        target_images : iterable of Tensor
+            Batches (B, C, H, W) of preprocessed, unaugmented target training images.
+        """
+        if self.shared.domain_batchnorm:
+            collapse(model, "target")
+
+    def unknown_score(self, output: Output) -> Tensor | None:
+        """Return (B,) scores in [0, 1], high for classes unknown to the source; None: not universal."""
+        return None
+
+    # ---- what the loop calls; not overridden -----------------------------------------------------------
+
+    def build(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
+        """Make, keep in ``self.nets`` and return everything that the method learns or remembers.
+
+        Parameters
+        ----------
+        feature_dim, n_classes, n_target : int
+            As for `modules`.
+        """
+        nets = self.modules(feature_dim, n_classes, n_target)
+        nets["weighting"] = WEIGHTINGS.get(self.shared.weighting)()
+        if self.shared.fisher > 0:
+            nets["fisher"] = FisherCentres(n_classes, feature_dim)
+        self.nets = nets
+        return nets
+
+    def select_domain(self, model: nn.Module, domain: Literal["source", "target"]) -> None:
+        """Tell domain-specific layers whose images come next; nothing happens without such layers."""
+        if self.shared.domain_batchnorm:
+            set_domain(model, domain)
+
+    def terms(self, source: Batch | None, target: Batch | None, progress: float) -> dict[str, Tensor]:
+        """Return the method's terms and the helper terms, computed in float32 outside autocast.
+
+        Parameters
+        ----------
+        source, target, progress
+            As for `losses`.
+        """
+        source, target = _full_precision(source), _full_precision(target)
+        batches = [batch for batch in (source, target) if batch is not None]
+        self._features = [batch.features for batch in batches]
+        device = self._features[0].device.type if batches else "cpu"
+        with torch.autocast(device, enabled=False):
+            terms = dict(self.losses(source, target, progress))
+            if "fisher" in self.nets and source is not None and source.labels is not None:
+                terms["fisher"] = self.shared.fisher * self.nets["fisher"](source.features, source.labels)
+            if self.shared.entropy > 0 and target is not None:
+                terms["entropy"] = self.shared.entropy * mean_entropy(target.logits)
+        return terms
+
+    def combine(self, terms: dict[str, Tensor], progress: float) -> Tensor:
+        """Return the one scalar to differentiate.
+
+        Parameters
+        ----------
+        terms : dict of str to Tensor
+            The supervised loss first, as ``classification``, then what `terms` returned.  A source-free
+            method has no supervised loss, and the dict holds only its own terms.
+        progress : float
+            Fraction of the adaptation steps done, in [0, 1].
+        """
+        supervised = terms.get("classification")
+        adaptation = [value for name, value in terms.items() if name != "classification"]
+        if supervised is None or not adaptation or "weighting" not in self.nets:
+            return torch.stack([value.float() for value in terms.values()]).sum()
+        total = torch.stack(adaptation).sum()
+        return self.nets["weighting"].combine(supervised.float(), total, self._features, progress)
+
+
+def _full_precision(batch: Batch | None) -> Batch | None:
+    """Return the batch with features and logits in at least float32."""
+    if batch is None:
+        return None
+    outputs = [_full_output(output) for output in (batch.output, *batch.views)]
+    return replace(batch, output=outputs[0], views=tuple(outputs[1:]))
+
+
+def _full_output(output: Output) -> Output:
+    return Output(*(x if x.dtype == torch.float64 else x.float() for x in output))
