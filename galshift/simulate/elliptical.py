@@ -1,0 +1,75 @@
+"""Elliptical galaxies: triaxial Sérsic spheroids with a colour gradient, seen from any side."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from galshift.simulate import KINDS
+from galshift.simulate._camera import random_rotation
+from galshift.simulate._light import WAVELENGTH_UM, Frame
+from galshift.simulate._sersic import sersic_image
+
+
+def projected_ellipse(axes: tuple[float, float, float], rotation: np.ndarray) -> tuple[float, float, float]:
+    """Return (major, minor, angle) of the projected isophote of an ellipsoid (Stark 1977).
+
+    Parameters
+    ----------
+    axes : tuple of float
+        Semi-axes of the ellipsoid.
+    rotation : ndarray
+        (3, 3) body to camera; the camera looks along the third axis.
+
+    Returns
+    -------
+    tuple of float
+        Semi-axes in the units of `axes` and the major axis' angle from x towards y [rad].
+    """
+    # The shadow of the ellipsoid x' A^-1 x = 1 has the upper left block of R A R' as its own matrix.
+    shadow = (rotation * np.square(axes)) @ rotation.T
+    values, vectors = np.linalg.eigh(shadow[:2, :2])
+    return (
+        float(np.sqrt(values[1])),
+        float(np.sqrt(values[0])),
+        float(np.arctan2(vectors[1, 1], vectors[0, 1])),
+    )
+
+
+@KINDS.register("elliptical")
+class Elliptical:
+    """One elliptical galaxy.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Stream that draws Sérsic index 2.5-5.5, effective radius 2-7 kpc (larger for a larger index, as in
+        observed samples) and the triaxial shape.
+    """
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.n = round(rng.uniform(2.5, 5.5), 3)
+        self.r_eff_kpc = float(np.clip(np.exp(rng.normal(np.log(2.4 + 0.45 * self.n), 0.28)), 2.0, 7.5))
+        middle = rng.uniform(0.75, 1.0)
+        self.axes = (1.0, middle, middle * rng.uniform(0.6, 1.0))
+        self.gradient = rng.uniform(0.0, 0.25)
+        self.redness = rng.normal(0.0, 0.04)
+
+    def truth(self) -> dict[str, float]:
+        """Return the columns that describe the galaxy itself."""
+        return {"sersic_n": self.n, "r_eff_kpc": self.r_eff_kpc}
+
+    def view(self, rng: np.random.Generator, frame: Frame) -> tuple[np.ndarray, dict[str, float]]:
+        """Return (C, S, S) light in units of the total r-band light, and the columns of this view."""
+        major, minor, angle = projected_ellipse(self.axes, random_rotation(rng))
+        # Projected along the line of sight the size is kept in the mean: the geometric mean radius is r_eff.
+        r_eff = self.r_eff_kpc / frame.kpc_per_pixel * np.sqrt(major / minor)
+        centre = tuple(rng.uniform(-1, 1, 2))
+        image = np.empty((len(frame.bands), frame.size, frame.size), dtype=np.float32)
+        for index, (band, flux) in enumerate(zip(frame.bands, frame.old())):
+            blueness = np.log(WAVELENGTH_UM["r"] / WAVELENGTH_UM[band])
+            size = r_eff * np.exp(self.gradient * blueness)
+            flux = flux * np.exp(-self.redness * blueness * 3.4)
+            image[index] = flux * sersic_image(
+                frame.size, n=self.n, r_eff=size, axis_ratio=minor / major, angle=angle, centre=centre
+            )
+        return image, {"axis_ratio": minor / major}
