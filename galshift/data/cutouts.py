@@ -135,7 +135,9 @@ class DataInfo:
     n : int
         Number of images.
     shape : tuple of int
-        (C, H, W) of one image; H, W are the first image's where sizes differ (`ragged` is then True).
+        (C, H, W) of one image; where sizes differ (`ragged`), H and W are the largest, and ``read`` pads
+        every
+        image to them, the padding masked.
     reader : str
         Name of the reader that opened it.
     unit, pixel_scale, bands, classes, survey, psf_fwhm, history

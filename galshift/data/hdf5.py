@@ -9,7 +9,8 @@ Layout (``galshift inspect`` prints it; only ``/images`` is required)::
     /pixel_scale  (N,) where it varies      /psf_fwhm (N,) or (N, C) where it varies
     /truth        (N, C, h, w) noiseless    /table/*  (N, ...) one data set a catalogue column
 
-Attributes of the file: schema, classes, bands, unit, pixel_scale, psf_fwhm, survey, history, provenance (JSON).
+Attributes of the file: schema, classes, bands, unit, pixel_scale, psf_fwhm, survey, history and
+provenance (JSON).
 """
 
 from __future__ import annotations
@@ -116,9 +117,8 @@ def _extend(file: Any, name: str, value: np.ndarray, path: object) -> None:
         )
     data = file[name]
     if data.shape[1:] != value.shape[1:]:
-        raise DataError(
-            f"chunks differ in the shape of {name}: {data.shape[1:]} and {value.shape[1:]}", where=path
-        )
+        shapes = f"{data.shape[1:]} and {value.shape[1:]}"
+        raise DataError(f"chunks differ in the shape of {name}: {shapes}", where=path)
     start = len(data)
     data.resize(start + len(value), axis=0)
     data[start:] = value.astype(object) if is_text else value

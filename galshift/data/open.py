@@ -19,8 +19,8 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     Parameters
     ----------
     path : path-like
-        An HDF5 file, a folder of FITS or pictures, a FITS cube or multi-extension file, ``.npy``/``.npz``, or a
-        pair ``x.npy:y.npy``.
+        An HDF5 file, a folder of FITS or pictures, a FITS cube or multi-extension file, ``.npy``/``.npz``, or
+        a pair ``x.npy:y.npy``.
     options : ReadOptions, optional
         What the files do not say themselves.
 

@@ -43,7 +43,8 @@ class ReadOptions(Strict):
     pattern : str or None
         File names in a folder, such as ``{id}_{band}.fits``.
     classes_map : dict
-        New names of classes (``{"Round": "smooth"}``); an empty name drops the class, ``*`` stands for all others.
+        New names of classes (``{"Round": "smooth"}``); an empty name drops the class, ``*`` stands for all
+        others.
     catalog, cutout_size : str or None
         Sky positions and the side (``12arcsec``, ``64pix``) of cut-outs from one large frame.
     on_error : {"raise", "skip"}

@@ -132,8 +132,9 @@ def refuse_links_out(group: Any, path: object, depth: int = 0) -> None:
             if isinstance(item, h5py.Dataset):
                 outside = bool(item.external) or item.is_virtual
             if outside:
+                place = f"{group.name.rstrip('/')}/{name}"
                 raise DataError(
-                    f"'{group.name.rstrip('/')}/{name}' leads to another file, which galshift does not follow",
+                    f"'{place}' leads to another file, which galshift does not follow",
                     where=path,
                     hint="copy the data into this file (h5repack, or h5py's copy)",
                 )
@@ -216,7 +217,7 @@ def _table(file: Any) -> Any:
 
     columns = {name: group[name][:] for name in group if isinstance(group[name], h5py.Dataset)}
     return Table(
-        {name: texts(value) if value.dtype.kind == "O" else value for name, value in columns.items()}
+        {name: texts(value) if value.dtype.kind in "OS" else value for name, value in columns.items()}
     )
 
 

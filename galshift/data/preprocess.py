@@ -1,0 +1,263 @@
+"""From cut-outs of any survey to what the network sees, by constants fitted once on the training split.
+
+Order: bands by name, unit, bad pixels, pixel scale, common size (still linear), then the stretch.  The
+constants
+travel in the checkpoint and are replayed on every later data set; they are never fitted again.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from galshift.data.cutouts import Cutouts, DataInfo, Dataset
+from galshift.data.match import band_order, fill_bad, match_scale
+from galshift.data.stretch import Stretch, border, raw_stretch
+from galshift.data.units import DIMENSIONLESS, conversion, is_per_area
+from galshift.errors import DataError
+from galshift.streams import numpy_stream
+from galshift.types import Strict
+
+FIT_IMAGES = 2048
+PICTURE_SIZE = 128
+
+
+class PreprocessConfig(Strict):
+    """What the user may choose about preprocessing; the rest is fitted.
+
+    Attributes
+    ----------
+    stretch : str
+        ``auto`` is ``asinh`` for fluxes and ``linear`` for pictures, which are stretched already.
+    softening : float
+        Of the asinh stretch, in units of the training pixels' sky sigma.
+    size : int or None
+        Side of the network's input in pixels; None takes the source's (pictures: at most 128).
+    pixel_scale_arcsec : float or None
+        Common pixel scale; None takes the source's (the median where it varies).
+    bands : list of str
+        Bands to use, in order; empty takes the source's.
+    """
+
+    stretch: Literal["auto", "asinh", "sky-sigma", "percentile", "lupton", "linear"] = "auto"
+    softening: float = Field(1.0, gt=0)
+    size: Annotated[int, Field(ge=8, le=4096)] | None = None
+    pixel_scale_arcsec: Annotated[float, Field(gt=0)] | None = None
+    bands: list[str] = Field(default_factory=list)
+
+
+class Preprocessing(Strict):
+    """The fitted constants; JSON-able, part of the checkpoint.
+
+    Attributes
+    ----------
+    bands : list of str
+    size : int
+        Side of the network's input.
+    pixel_scale_arcsec : float or None
+        None for pictures of no known scale, which are resized whole.
+    unit : str
+        Of the linear images.
+    classes : list of str
+    sky_sigma : list of float
+        Robust noise of the training images' borders, one a band, in `unit`.
+    stretch_constants : Stretch
+    """
+
+    bands: list[str]
+    size: int
+    pixel_scale_arcsec: float | None = None
+    unit: str
+    classes: list[str] = Field(default_factory=list)
+    sky_sigma: list[float]
+    stretch_constants: Stretch
+
+    @property
+    def image_dependent(self) -> bool:
+        """True where the stretch of one pixel depends on the other pixels of its image."""
+        return self.stretch_constants.kind == "sky-sigma"
+
+    @property
+    def n_bands(self) -> int:
+        """C, the number of input channels."""
+        return len(self.bands)
+
+    def linear(self, cutouts: Cutouts) -> np.ndarray:
+        """Return (B, C, S, S) float32 linear images in `unit` on the common bands, scale and size.
+
+        Raises
+        ------
+        DataError
+            Where bands, unit or pixel scale cannot be reconciled with the training data.
+        """
+        return linear_images(
+            cutouts, bands=self.bands, unit=self.unit, scale=self.pixel_scale_arcsec, size=self.size
+        )
+
+    def stretch(self, linear: Any) -> Any:
+        """Return the network's input (B, C, S, S) for linear images; a torch tensor in, one out."""
+        return self.stretch_constants(linear)
+
+    def unstretch(self, stretched: Any) -> Any:
+        """Return the linear images of stretched ones, where the stretch can be undone."""
+        return self.stretch_constants.inverse(stretched)
+
+    def apply(self, cutouts: Cutouts) -> np.ndarray:
+        """Return stretched images (B, C, S, S) float32: ``stretch(linear(cutouts))``."""
+        import torch
+
+        return self.stretch(torch.from_numpy(self.linear(cutouts))).numpy()
+
+    def check(self, info: DataInfo, name: object = None) -> None:
+        """Refuse a data set that cannot be reconciled, before a pixel is read.
+
+        Raises
+        ------
+        DataError
+            Naming both sides and the option that would help.
+        """
+        try:
+            band_order(info.bands, self.bands)
+            unit = _known_unit(info)
+            conversion(unit, self.unit, info.pixel_scale)
+            check_scale(info.pixel_scale, self.pixel_scale_arcsec)
+        except DataError as error:
+            raise DataError(error.what, where=error.where or name, hint=error.hint) from None
+
+
+def fit_preprocessing(
+    dataset: Dataset, indices: np.ndarray | None, config: PreprocessConfig | None = None, seed: int = 42
+) -> Preprocessing:
+    """Fit the constants on the training images at `indices` (all for None).
+
+    At most 2048 images, chosen by `seed`, are read; the result does not depend on the order of `indices`.
+
+    Raises
+    ------
+    DataError
+        When the data set's unit is not known, or a wanted band is not there.
+    """
+    config = config or PreprocessConfig()
+    info = dataset.info
+    chosen = np.unique(np.arange(len(dataset)) if indices is None else np.asarray(indices))
+    if not len(chosen):
+        raise DataError("there are no training images to fit the preprocessing on", where=dataset.name)
+    if len(chosen) > FIT_IMAGES:
+        picked = numpy_stream(seed, "preprocess", "fit").choice(len(chosen), FIT_IMAGES, replace=False)
+        chosen = chosen[np.sort(picked)]
+    unit = common_unit(_known_unit(info, dataset.name), info.pixel_scale)
+    scale = config.pixel_scale_arcsec
+    if scale is None and info.pixel_scale is not None:
+        scale = float(np.median(info.pixel_scale))
+    if scale is not None and info.pixel_scale is None:
+        check_scale(None, scale)
+    size = config.size or _default_size(info, scale)
+    bands = list(config.bands) or list(info.bands)
+    pieces = [
+        linear_images(dataset.read(part), bands=bands, unit=unit, scale=scale, size=size)
+        for part in np.array_split(chosen, max(1, len(chosen) // 128))
+    ]
+    images = np.concatenate(pieces)
+    kind = config.stretch
+    if kind == "auto":
+        kind = "linear" if unit == DIMENSIONLESS else "asinh"
+    sigma = training_sky_sigma(images)
+    return Preprocessing(
+        bands=bands,
+        size=size,
+        pixel_scale_arcsec=scale,
+        unit=unit,
+        classes=list(info.classes),
+        sky_sigma=sigma,
+        stretch_constants=_fit_stretch(kind, images, sigma, config.softening),
+    )
+
+
+def linear_images(
+    cutouts: Cutouts, *, bands: list[str], unit: str, scale: float | None, size: int
+) -> np.ndarray:
+    """Return (B, C, S, S) float32 images with these bands, unit, pixel scale [arcsec] and size."""
+    order = band_order(cutouts.bands, bands)
+    images = cutouts.images[:, order]
+    mask = cutouts.mask
+    if mask is not None:
+        mask = mask[:, order] if mask.ndim == 4 else np.broadcast_to(mask[:, None], images.shape)
+        images = fill_bad(images, mask)
+    check_scale(cutouts.pixel_scale, scale)
+    factor = conversion(cutouts.unit, unit, cutouts.pixel_scale)
+    if np.ndim(factor) or factor != 1.0:
+        images = (images * np.reshape(factor, (-1, 1, 1, 1))).astype(np.float32)
+    return match_scale(images, cutouts.pixel_scale, scale, size, average=is_per_area(unit))
+
+
+def check_scale(pixel_scale: float | np.ndarray | None, wanted: float | None) -> None:
+    """Refuse images without a pixel scale where one is needed, and the other way round."""
+    if pixel_scale is None and wanted is not None:
+        raise DataError(
+            f"the pixel scale of these images is not known, and the model works at {wanted:g} arcsec / pixel",
+            hint="give --pixel-scale in arcsec",
+        )
+
+
+def common_unit(unit: str, pixel_scale: float | np.ndarray | None) -> str:
+    """Return nJy where `unit` can be changed to it, else `unit`."""
+    try:
+        conversion(unit, "nJy", pixel_scale)
+    except DataError:
+        return unit
+    return "nJy"
+
+
+def training_sky_sigma(images: np.ndarray) -> list[float]:
+    """Return the median over images of the robust noise of their borders, by band, never 0.
+
+    Noise-free images have a sigma of 0 there; a thousandth of the 99.5th percentile of |flux| stands in.
+    """
+    import torch
+
+    edge = border(torch.from_numpy(images)).numpy()
+    spread = 1.4826 * np.median(np.abs(edge - np.median(edge, axis=-1, keepdims=True)), axis=-1)
+    bright = np.percentile(np.abs(images), 99.5, axis=(0, 2, 3))
+    sigma = np.median(spread, axis=0)
+    floor = np.where(bright > 0, bright, 1.0) * 1e-3
+    return [float(value) for value in np.where(sigma > floor * 1e-3, sigma, floor)]
+
+
+def _fit_stretch(kind: str, images: np.ndarray, sigma: list[float], softening: float) -> Stretch:
+    import torch
+
+    ones = [1.0] * images.shape[1]
+    constants: dict[str, Any] = {"kind": kind, "mean": [0.0] * len(ones), "std": ones}
+    if kind in ("asinh", "sky-sigma"):
+        constants["softening"] = [softening * value for value in sigma]
+    elif kind == "percentile":
+        low, high = np.percentile(images, (0.1, 99.9), axis=(0, 2, 3))
+        constants["low"] = [float(value) for value in low]
+        constants["high"] = [float(max(value, 1e-30)) for value in high]
+    elif kind == "lupton":
+        constants["range"] = float(5 * softening * np.mean(sigma))
+    stretch = Stretch(**constants)
+    values = raw_stretch(stretch, torch.from_numpy(images)).double()
+    mean, std = values.mean(dim=(0, 2, 3)), values.std(dim=(0, 2, 3))
+    return stretch.model_copy(
+        update={"mean": mean.tolist(), "std": [s if s > 0 else 1.0 for s in std.tolist()]}
+    )
+
+
+def _default_size(info: DataInfo, scale: float | None) -> int:
+    side = min(info.shape[1:])
+    if scale is None:
+        return min(side, PICTURE_SIZE) if info.unit == DIMENSIONLESS else side
+    return max(8, round(side * float(np.median(info.pixel_scale)) / scale))
+
+
+def _known_unit(info: DataInfo, name: object = None) -> str:
+    if info.unit is None:
+        raise DataError(
+            "the unit of these images is not known",
+            where=name,
+            hint="declare it with --unit, such as --unit nJy, nanomaggy, MJy/sr or mag/arcsec2",
+        )
+    return info.unit

@@ -1,0 +1,122 @@
+"""Stretches: from linear flux, with its huge range, to what a network sees.
+
+Each stretch is a small frozen config with the constants fitted on the training split, and acts on (B, C, H,
+W)
+tensors, differentiably.  `normalised` values have about zero mean and unit spread on the training pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from galshift.errors import DataError
+from galshift.types import Strict
+
+STRETCHES = ("asinh", "sky-sigma", "percentile", "lupton", "linear")
+Kind = Literal["asinh", "sky-sigma", "percentile", "lupton", "linear"]
+
+
+class Stretch(Strict):
+    """One fitted stretch, y = (f(x) - mean) / std, band by band.
+
+    Attributes
+    ----------
+    kind : str
+        ``asinh``: f = asinh(x / softening) (Lupton, Gunn & Szalay 1999, eq. 3), linear near zero, logarithmic
+        above; ``sky-sigma``: the same with each image's own sky noise as the softening; ``percentile``: x
+        clipped
+        to [low, high], then asinh(0.85 x / high) (as in Ciprijanovic et al. 2022); ``lupton``: colours kept,
+        x asinh(Q I / s) / (Q I) with I the mean over bands (Lupton et al. 2004); ``linear``: f = x.
+    softening, low, high : list of float
+        One a band, in the unit of the linear images.
+    q, range : float
+        Lupton's Q, and s in the unit of the linear images.
+    mean, std : list of float
+        Of f(x) over training pixels, one a band.
+    """
+
+    kind: Kind
+    softening: list[float] = Field(default_factory=list)
+    low: list[float] = Field(default_factory=list)
+    high: list[float] = Field(default_factory=list)
+    q: float = 8.0
+    range: float = 1.0
+    mean: list[float]
+    std: list[float]
+
+    @property
+    def invertible(self) -> bool:
+        """True where the linear image can be had back (percentile: where not clipped)."""
+        return self.kind != "sky-sigma"
+
+    def __call__(self, linear: Tensor) -> Tensor:
+        """Return stretched images (B, C, H, W) of linear ones."""
+        return (raw_stretch(self, linear) - _band(self.mean, linear)) / _band(self.std, linear)
+
+    def inverse(self, stretched: Tensor) -> Tensor:
+        """Return linear images (B, C, H, W).
+
+        Raises
+        ------
+        DataError
+            For ``sky-sigma``, whose softening is not kept in the stretched image.
+        """
+        value = stretched * _band(self.std, stretched) + _band(self.mean, stretched)
+        if self.kind == "asinh":
+            return torch.sinh(value) * _band(self.softening, value)
+        if self.kind == "percentile":
+            return torch.sinh(value) * _band(self.high, value) / 0.85
+        if self.kind == "lupton":
+            intensity = value.mean(dim=1, keepdim=True)
+            linear = torch.sinh(self.q * intensity) * self.range / self.q
+            return value * torch.where(intensity.abs() > 1e-12, linear / _nonzero(intensity), self.range)
+        if self.kind == "linear":
+            return value
+        raise DataError("the sky-sigma stretch cannot be undone", hint="choose asinh, percentile or linear")
+
+
+def raw_stretch(stretch: Stretch, x: Tensor) -> Tensor:
+    """Return f(x) before the normalisation to zero mean and unit spread."""
+    if stretch.kind == "asinh":
+        return torch.asinh(x / _band(stretch.softening, x))
+    if stretch.kind == "sky-sigma":
+        floor = _band(stretch.softening, x) * 1e-3
+        return torch.asinh(x / torch.maximum(sky_sigma(x), floor))
+    if stretch.kind == "percentile":
+        high = _band(stretch.high, x)
+        return torch.asinh(0.85 * torch.clamp(x, _band(stretch.low, x), high) / high)
+    if stretch.kind == "lupton":
+        intensity = x.mean(dim=1, keepdim=True)
+        scaled = stretch.q * intensity / stretch.range
+        return (
+            x / stretch.range * torch.where(scaled.abs() > 1e-6, torch.asinh(scaled) / _nonzero(scaled), 1.0)
+        )
+    return x
+
+
+def sky_sigma(x: Tensor) -> Tensor:
+    """Return each image's robust noise (B, C, 1, 1): 1.4826 MAD of the frame along its border."""
+    edge = border(x)
+    middle = edge.median(dim=-1, keepdim=True).values
+    return (1.4826 * (edge - middle).abs().median(dim=-1, keepdim=True).values)[..., None]
+
+
+def border(x: Tensor) -> Tensor:
+    """Return the pixels (B, C, P) of the outer tenth of each side, at least one pixel wide."""
+    height, width = x.shape[-2:]
+    rim = max(1, min(height, width) // 10)
+    inner = x[..., rim : height - rim, :]
+    parts = (x[..., :rim, :], x[..., height - rim :, :], inner[..., :rim], inner[..., width - rim :])
+    return torch.cat([part.flatten(-2) for part in parts], dim=-1)
+
+
+def _band(values: list[float], like: Tensor) -> Tensor:
+    return torch.as_tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
+
+
+def _nonzero(x: Tensor) -> Tensor:
+    return torch.where(x == 0, torch.ones_like(x), x)
