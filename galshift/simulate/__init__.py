@@ -1,4 +1,4 @@
-"""Built-in idealised galaxies: one file per class of galaxy, so that everything runs with nothing downloaded."""
+"""Built-in idealised galaxies, one file per class, so that everything runs with nothing downloaded."""
 
 from galshift.registry import Registry
 

@@ -1,8 +1,8 @@
 """Dusty discs: thin sheets of old stars around a plane that holds arms, young stars, clumps and dust.
 
-The old disc is cut into sheets of equal light in height.  Seen at an inclination each sheet is shifted along the
-minor axis, so that the far half of the disc shines through the dust and the near half stands before it: the
-lopsided dimming of real inclined spirals comes from the geometry.
+The old disc is cut into sheets of equal light in height.  Seen at an inclination each sheet is shifted along
+the minor axis, so that the far half of the disc shines through the dust and the near half stands before it:
+the lopsided dimming of real inclined spirals comes from the geometry.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Disc:
     scale_kpc, thickness : float
         Exponential scale length, and sech**2 scale height in units of it.
     bulge_share, bulge_n, bulge_radius, bulge_flattening : float
-        Share of the old light, Sérsic index, effective radius in scale lengths, axis ratio of the oblate bulge.
+        Share of the old light, Sérsic index, effective radius in scale lengths, and axis ratio of the
+        oblate bulge.
     young_share : float
         Of the light in r without dust.
     dust : float
@@ -161,8 +162,8 @@ def disc_image(
     angle : float
         Position of the major axis [rad].
     spin : float
-        Rotation of the pattern in its own plane [rad]; the side that is seen (arms turning left or right) follows
-        from the sign of its sine.
+        Rotation of the pattern in its own plane [rad]; which side is seen (arms turning left or right)
+        follows from the sign of its sine.
     centre : ndarray
         (2,) pixels from the middle of the image.
     """
@@ -174,8 +175,7 @@ def disc_image(
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     major, minor = hand * (x * cos + y * sin), y * cos - x * sin
     plane = _plane(disc, major, minor / np.float32(cos_inclination), spin)
-    heights = disc.thickness * np.arctanh((2 * np.arange(SHEETS) + 1) / SHEETS - 1)
-    front, back = _sheets(disc, major, minor, spin, heights, cos_inclination, sine)
+    front, back = _sheets(disc, major, minor, spin, plane.wave, cos_inclination)
     area = np.float32(scale * scale * cos_inclination)
     depth = np.float32(disc.dust / cos_inclination) * plane.dust
     maps = np.stack([front, back, plane.young * np.float32(1 - disc.clump_share)]) / area
@@ -202,12 +202,15 @@ def disc_image(
 
 @dataclass(frozen=True)
 class _Plane:
+    """Young light (adding to 1) and dust per unit area in scale lengths, and the old stars' relative arms."""
+
     young: np.ndarray
     dust: np.ndarray
+    wave: np.ndarray
 
 
 def _plane(disc: Disc, x: np.ndarray, y: np.ndarray, spin: float) -> _Plane:
-    """Young light and dust of the mid-plane, per unit area in scale lengths; young light adds to 1."""
+    """What lies in the mid-plane; x and y in scale lengths."""
     arms = disc.arms
     radius, log_radius, azimuth = _polar(x, y, spin)
     phase = _phase(arms, log_radius, azimuth)
@@ -219,39 +222,31 @@ def _plane(disc: Disc, x: np.ndarray, y: np.ndarray, spin: float) -> _Plane:
     ring = np.float32(arms.ring) * np.exp(-((radius - np.float32(arms.start)) ** 2) / np.float32(2 * 0.15**2))
     young = exponential * (0.12 + outside * (np.float32(0.88) * crest + ring)) * patches
     lane = np.exp(3 * (np.cos(phase - np.float32(disc.dust_lag)) - 1)) / np.float32(_mean_crest(3.0))
-    dust = np.exp(-radius / np.float32(1.35)) * (0.35 + outside * lane) * patches
-    return _Plane(young, dust)
+    dust = np.exp(-radius / np.float32(1.35)) * (np.float32(0.35) + outside * lane) * patches
+    wave = np.cos(phase) * np.float32(arms.old) * outside
+    return _Plane(young, dust, wave)
 
 
 def _sheets(
-    disc: Disc,
-    major: np.ndarray,
-    minor: np.ndarray,
-    spin: float,
-    heights: np.ndarray,
-    cosine: float,
-    sine: float,
+    disc: Disc, major: np.ndarray, minor: np.ndarray, spin: float, wave: np.ndarray, cosine: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Old light before and behind the dust, per unit area in scale lengths."""
-    front, back = np.zeros_like(major), np.zeros_like(major)
+    """Old light before and behind the dust, per unit area in scale lengths.
+
+    The arms of the old stars are taken from the mid-plane: they are broad, the sheets lie close to it.
+    """
+    sine = np.sqrt(1 - cosine**2)
+    heights = disc.thickness * np.arctanh((2 * np.arange(SHEETS) + 1) / SHEETS - 1)
     share = 1 - disc.bulge_share - (disc.bar.share if disc.bar else 0.0)
+    sides = [np.zeros_like(major), np.zeros_like(major)]
     for height in heights:
         y = (minor - np.float32(height * sine)) / np.float32(cosine)
-        radius, log_radius, azimuth = _polar(major, y, spin)
-        wave = np.cos(_phase(disc.arms, log_radius, azimuth))
-        wave *= np.float32(disc.arms.old) * _outside(radius, disc.arms.start)
-        light = np.exp(-radius) * (1 + wave) * np.float32(share / (2 * np.pi))
-        if disc.bar:
-            light += _bar(disc.bar, major, y, spin)
-        light /= np.float32(len(heights))
-        if height == 0:
-            front += light / 2
-            back += light / 2
-        elif height > 0:
-            front += light
-        else:
-            back += light
-    return front, back
+        light = np.exp(-np.sqrt(major * major + y * y))
+        for side, part in ((0, np.sign(height)), (1, -np.sign(height))):
+            if part >= 0:
+                sides[side] += light * np.float32((0.5 if part == 0 else 1.0) / SHEETS)
+    wave = (1 + wave) * np.float32(share / (2 * np.pi))
+    bar = _bar(disc.bar, major, minor / np.float32(cosine), spin) / 2 if disc.bar else np.float32(0)
+    return sides[0] * wave + bar, sides[1] * wave + bar
 
 
 def _bar(bar: Bar, x: np.ndarray, y: np.ndarray, spin: float) -> np.ndarray:
@@ -280,13 +275,14 @@ def _phase(arms: Arms, log_radius: np.ndarray, azimuth: np.ndarray) -> np.ndarra
 
 
 def _patches(arms: Arms, log_radius: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
-    """Flocculence: a log-normal field of sheared modes with mean about 1."""
+    """Flocculence: a log-normal field of sheared modes with mean 1, one value per whole pixel."""
+    log_radius, azimuth = log_radius[::OVERSAMPLE, ::OVERSAMPLE], azimuth[::OVERSAMPLE, ::OVERSAMPLE]
     field = np.zeros_like(log_radius)
-    for amplitude, number, wave, phase in arms.patches.T:
-        field += np.float32(amplitude) * np.cos(
-            np.float32(number) * azimuth + np.float32(wave) * log_radius + np.float32(phase)
-        )
-    return np.exp(field - np.float32(np.sum(arms.patches[0] ** 2) / 4))
+    for amplitude, number, wave, phase in arms.patches.astype(np.float32).T:
+        field += amplitude * np.cos(number * azimuth + (wave * log_radius + phase))
+    # A sum of cosines of amplitudes a has variance sum(a**2) / 2, a log-normal the mean exp(variance / 2).
+    patches = np.exp(field - np.float32(np.sum(arms.patches[0] ** 2) / 4))
+    return patches.repeat(OVERSAMPLE, axis=0).repeat(OVERSAMPLE, axis=1)
 
 
 def _outside(radius: np.ndarray, start: float) -> np.ndarray:
@@ -311,7 +307,7 @@ def _clumps(
     hand: float,
     centre: np.ndarray,
 ) -> np.ndarray:
-    """Star-forming clumps strewn along the arms, (S, S), their light adding to 1 where all are in the frame."""
+    """Star-forming clumps strewn along the arms, (S, S); their light adds to 1 where all are in the frame."""
     radius, offset, light = disc.clumps
     winding = 1 / np.tan(disc.arms.pitch)
     azimuth = offset + spin - winding * np.log(radius / disc.arms.start)

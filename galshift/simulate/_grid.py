@@ -1,4 +1,4 @@
-"""Pixels: coordinates, mean over sub-pixels, particles to pixels and smoothing that grows where they are few."""
+"""Pixels: coordinates, mean over sub-pixels, particles to pixels, smoothing that grows where they are few."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @lru_cache(maxsize=32)
 def coordinates(size: int, oversample: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Return x and y [pixels from the middle of the image] of every (sub-)pixel centre, each (S, S) float32."""
+    """Return x and y [pixels from the middle of the image] of every (sub-)pixel centre, (S, S) float32."""
     step = (np.arange(size * oversample, dtype=np.float32) + np.float32(0.5)) / np.float32(oversample)
     step -= np.float32(size / 2)
     x, y = np.meshgrid(step, step)
@@ -28,7 +28,7 @@ def bin_down(image: np.ndarray, oversample: int) -> np.ndarray:
 
 @lru_cache(maxsize=128)
 def gaussian_matrix(size: int, sigma: float) -> np.ndarray:
-    """Return the (S, S) matrix that smooths a row by a pixel-integrated Gaussian; light past the edge is lost."""
+    """Return the (S, S) matrix that smooths by a pixel-integrated Gaussian; light past the edge is lost."""
     from scipy.special import erf
 
     edges = (np.arange(size + 1)[None, :] - np.arange(size)[:, None] - 0.5) / (np.sqrt(2.0) * sigma)
@@ -95,7 +95,7 @@ def smooth_adaptively(
     sigmas : tuple of float
         Widths in pixels, growing by a constant factor.
     """
-    # The density is itself measured with a kernel that suits it: start broad, narrow down where particles allow.
+    # The density is itself measured with a kernel that suits it: start broad, narrow down where they allow.
     level = np.full(counts.shape, len(sigmas) - 1.0, dtype=np.float32)
     growth = np.log(sigmas[1] / sigmas[0])
     for sigma in sigmas[::-2]:

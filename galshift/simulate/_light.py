@@ -12,8 +12,8 @@ from galshift.errors import UsageError, did_you_mean
 # Effective wavelengths of the Rubin bands [micron], rounded; dust needs no more.
 WAVELENGTH_UM = {"u": 0.368, "g": 0.480, "r": 0.622, "i": 0.754, "z": 0.869, "y": 0.971}
 
-# AB magnitude minus r of an old (10 Gyr, early-type colours) and a young (star-forming disc) population as seen
-# at z of about 0.1; round values of nearby galaxies, chosen once and not fitted to anything.
+# AB magnitude minus r of an old (early-type galaxies) and a young (star-forming discs) population as seen at
+# z of about 0.1; round values, chosen once and not fitted to anything.
 OLD_COLOUR = {"u": 2.65, "g": 0.85, "r": 0.0, "i": -0.40, "z": -0.70, "y": -0.82}
 YOUNG_COLOUR = {"u": 0.95, "g": 0.12, "r": 0.0, "i": -0.02, "z": -0.03, "y": -0.03}
 

@@ -56,8 +56,8 @@ def simulate(
 ) -> Iterator[Cutouts]:
     """Make noise-free images of idealised galaxies, without a PSF.
 
-    Galaxy ``k`` is of class ``classes[k % len(classes)]`` and depends on `seed`, ``k`` and its class alone, not on
-    `n` or `chunk`; its views are images ``k * views`` to ``k * views + views - 1`` and share a group.
+    Galaxy ``k`` is of class ``classes[k % len(classes)]`` and depends on `seed`, ``k`` and its class alone,
+    not on `n` or `chunk`; its views are images ``k * views`` to ``k * views + views - 1`` and share a group.
 
     Parameters
     ----------
@@ -83,9 +83,9 @@ def simulate(
     Yields
     ------
     Cutouts
-        `images` in nJy per pixel; `table` holds the truth (:data:`COLUMNS`, and ``mag_<band>``, the AB magnitude
-        of the light in the frame).  ``r_total`` is the AB magnitude in r of all light without dust, out to
-        infinity.
+        `images` in nJy per pixel; `table` holds the truth (:data:`COLUMNS`, and ``mag_<band>``, the AB
+        magnitude of the light in the frame).  ``r_total`` is the AB magnitude in r of all light without dust,
+        out to infinity.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Mergers: restricted three-body encounters of two disc galaxies, with tails and bridges (Toomre & Toomre 1972).
+"""Mergers: restricted three-body encounters of two discs, with tails and bridges (Toomre & Toomre 1972).
 
-Each star carries the light of its place in the exponential disc it was born in, while particles are spread more
-evenly than the light, so that the tails, drawn from the outer disc, are well sampled.  Young stars follow the
-gas density to the power 1.4 (Kennicutt 1998, Eq. 4), measured on the particles in three dimensions.
+Each star carries the light of its place in the exponential disc it was born in, while particles are
+spread more evenly than the light, so that tails, drawn from the outer disc, are well sampled.  Young stars
+follow the gas density to the power 1.4 (Kennicutt 1998, Eq. 4), measured in three dimensions.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Merger:
 
 
 def disc_particles(rng: np.random.Generator, mass: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return positions (3, P), velocities (3, P) and light shares (P,) of an exponential disc in the xy plane.
+    """Return positions (3, P), velocities (3, P) and light shares (P,) of an exponential disc in xy.
 
     Radii are stratified and angles follow the golden ratio (a quiet start), so that no shot noise is put in.
     The disc turns anticlockwise, with the circular speed of its own galaxy and a small dispersion.
