@@ -1,0 +1,224 @@
+"""A trained model in one file: safetensors whose header holds the JSON that rebuilds everything else.
+
+Nothing is ever unpickled, and no part of a checkpoint is executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import galshift
+from galshift.errors import DataError
+from galshift.models.build import rebuild
+from galshift.provenance import atomic_path, jsonable
+
+if TYPE_CHECKING:
+    from galshift.data.preprocess import Preprocessing
+
+FORMAT = 1
+FILE = "model.safetensors"
+_HINT = "give the folder that train or adapt printed, or its model.safetensors"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint, ready to use.
+
+    Attributes
+    ----------
+    model : nn.Module
+        In evaluation mode, on the CPU.
+    preprocessing : Preprocessing
+        Constants that turn any survey's images into the model's input.
+    classes, bands : tuple of str
+        In the model's order.
+    meta : dict
+        What the run said about itself (method, seed, source, scores).
+    path : Path
+        The file.
+    """
+
+    model: nn.Module
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    bands: tuple[str, ...]
+    meta: dict[str, Any]
+    path: Path
+
+
+def save_checkpoint(
+    path: str | Path,
+    model: nn.Module,
+    *,
+    preprocessing: Mapping[str, Any],
+    classes: Sequence[str],
+    bands: Sequence[str],
+    meta: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write `model` and everything that its use needs, atomically.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, or a run directory (then ``model.safetensors`` in it).
+    model : nn.Module
+        From :func:`galshift.models.build.build_model`.
+    preprocessing : mapping
+        ``Preprocessing.model_dump(mode="json")``.
+    classes, bands : sequence of str
+    meta : mapping, optional
+        Further JSON-able facts.
+
+    Returns
+    -------
+    Path
+        The file written.
+    """
+    path = _file(Path(path))
+    header = {
+        "format": FORMAT,
+        "galshift": galshift.__version__,
+        "model": model.spec,
+        "preprocessing": dict(preprocessing),
+        "classes": list(classes),
+        "bands": list(bands),
+        "meta": dict(meta or {}),
+    }
+    tensors = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in model.state_dict().items()
+    }
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"galshift": json.dumps(jsonable(header), allow_nan=False)})
+    return path
+
+
+def load_checkpoint(path: str | Path) -> Trained:
+    """Return the trained model in a file or run directory.
+
+    Raises
+    ------
+    DataError
+        When it is missing, truncated, pickled, of a newer format, or its tensors do not fit the network.
+    """
+    from galshift.data.preprocess import Preprocessing
+
+    path = _file(Path(getattr(path, "path", path)))
+    header, tensors = read_checkpoint(path)
+    model = rebuild_with(header["model"], tensors, path)
+    try:
+        preprocessing = Preprocessing.model_validate(header["preprocessing"])
+    except ValueError as error:
+        raise DataError(
+            f"the checkpoint's preprocessing is not valid: {_first_line(error)}", where=path
+        ) from error
+    return Trained(
+        model=model,
+        preprocessing=preprocessing,
+        classes=tuple(header["classes"]),
+        bands=tuple(header["bands"]),
+        meta=dict(header["meta"]),
+        path=path,
+    )
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return a checkpoint's JSON header and its tensors without building anything.
+
+    Raises
+    ------
+    DataError
+        When the file is not a whole checkpoint of this format.
+    """
+    path = _file(Path(path))
+    if not path.is_file():
+        raise DataError("there is no trained model", where=path, hint=_HINT)
+    _refuse_pickle(path)
+    try:
+        with safe_open(path, framework="pt") as stored:
+            text = (stored.metadata() or {}).get("galshift")
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise DataError(
+            "the checkpoint is damaged or cut short", where=path, hint=_first_line(error)
+        ) from error
+    if text is None:
+        raise DataError(
+            "these are weights without galshift's description of the model", where=path, hint=_HINT
+        )
+    try:
+        header = json.loads(text)
+        number = int(header["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError("the checkpoint's description is damaged", where=path) from error
+    if number > FORMAT:
+        raise DataError(
+            f"the checkpoint has format {number}, from galshift {header.get('galshift', '?')}; "
+            f"this galshift reads up to {FORMAT}",
+            where=path,
+            hint="update galshift",
+        )
+    missing = {"model", "preprocessing", "classes", "bands", "meta"} - set(header)
+    if missing:
+        raise DataError(f"the checkpoint's description lacks {', '.join(sorted(missing))}", where=path)
+    return header, tensors
+
+
+def rebuild_with(spec: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> nn.Module:
+    """Return the network of `spec` with the weights `tensors`, in evaluation mode.
+
+    Raises
+    ------
+    DataError
+        Naming the first tensor that is missing, unknown or of another shape.
+    """
+    try:
+        model = rebuild(spec)
+    except DataError as error:
+        raise DataError(error.what, where=path, hint=error.hint) from error
+    own = model.state_dict()
+    for name, value in own.items():
+        if name not in tensors:
+            raise DataError(f"the checkpoint lacks the tensor '{name}' of its network", where=path)
+        if tensors[name].shape != value.shape:
+            found, wanted = tuple(tensors[name].shape), tuple(value.shape)
+            raise DataError(
+                f"the tensor '{name}' has shape {found}, and its network needs {wanted}", where=path
+            )
+    unknown = sorted(set(tensors) - set(own))
+    if unknown:
+        raise DataError(
+            f"the checkpoint has a tensor '{unknown[0]}' that its network does not have", where=path
+        )
+    model.load_state_dict(dict(tensors))
+    return model.eval().requires_grad_(False)
+
+
+def _file(path: Path) -> Path:
+    """The checkpoint itself, where a directory is given."""
+    return path / FILE if path.is_dir() else path
+
+
+def _refuse_pickle(path: Path) -> None:
+    """A pickled checkpoint runs code when loaded: say so by its first bytes, and read no further."""
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    if start[:2] == b"PK" or start[:1] == b"\x80":
+        raise DataError(
+            "this is a pickled checkpoint, which could run code; it was not opened",
+            where=path,
+            hint="galshift reads its own safetensors checkpoints only",
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,76 @@
+"""The options of a training run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from galshift.types import Strict
+
+
+class TrainConfig(Strict):
+    """How a network is trained; what is trained on what is decided elsewhere."""
+
+    epochs: int = Field(30, ge=1, description="In all, the warm-up included.")
+    warmup_epochs: int | None = Field(
+        None,
+        ge=0,
+        description="First epochs on the source alone, for methods that use the target; default: a fifth, up to 10.",
+    )
+    batch_size: int = Field(
+        64, ge=2, description="Images per step and domain, over all devices and micro-batches."
+    )
+    steps_per_epoch: int | None = Field(
+        None, ge=1, description="Default: as many as show every source image once."
+    )
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    lr: float = Field(1e-3, gt=0, description="Highest learning rate.")
+    weight_decay: float = Field(
+        1e-2, ge=0, description="Of weights; never of biases, norms or a method's scalars."
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD (Nesterov).")
+    schedule: Literal["cosine", "constant"] = "cosine"
+    lr_ramp: float = Field(0.05, ge=0, lt=1, description="Fraction of all steps with a rising learning rate.")
+    lr_final: float = Field(0.01, ge=0, le=1, description="Last learning rate as a fraction of the highest.")
+    clip: float | None = Field(10.0, gt=0, description="Largest gradient norm; null for no limit.")
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="Decay of the running mean of weights, such as 0.999."
+    )
+    class_weights: Literal["none", "balanced"] | tuple[float, ...] = Field(
+        "none", description="balanced: N / (K n_k); or one weight per class."
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    focal: float = Field(0.0, ge=0, description="Exponent of the focal loss; 0 is cross-entropy.")
+    patience: int | None = Field(
+        10, ge=1, description="Epochs without improvement before stopping; null: never."
+    )
+    select: str = Field(
+        "source-loss", description="What chooses the best epoch: source-loss, last or a selector."
+    )
+    select_limit: int = Field(
+        2000, ge=10, description="At most so many target images are scored after an epoch."
+    )
+    checkpoint_every_s: float = Field(300.0, gt=0, description="The most time [s] that a kill can cost.")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    compile: bool = Field(False, description="torch.compile the network: slow start, then faster on a GPU.")
+    channels_last: bool | None = Field(None, description="Memory layout of images; default: on a GPU.")
+    accumulate: int = Field(
+        1, ge=1, description="Micro-batches per step; adaptation losses see one at a time."
+    )
+    shard: bool = Field(
+        False, description="Split a large network over the devices (FSDP2) instead of copying it."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> TrainConfig:
+        if self.batch_size < 2 * self.accumulate:
+            raise ValueError("batch_size must be at least twice accumulate: batch statistics need two images")
+        if self.warmup_epochs is not None and self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
+        return self
+
+    @property
+    def warmup(self) -> int:
+        """The number of warm-up epochs of an adaptation."""
+        return min(self.epochs // 5, 10) if self.warmup_epochs is None else self.warmup_epochs

@@ -1,0 +1,74 @@
+"""The supervised loss of the source: cross-entropy with class weights, label smoothing or focus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from galshift.errors import ConfigError, DataError
+
+
+def class_weights(labels: Tensor, n_classes: int, how: str | Sequence[float]) -> Tensor | None:
+    """Return one weight per class, (K,) float32, or None for equal ones.
+
+    ``balanced`` gives N / (K n_k), so that every class counts the same; a class without images counts 0.
+    """
+    if how == "none":
+        return None
+    if how == "balanced":
+        counts = torch.bincount(labels, minlength=n_classes).float()
+        return torch.where(counts > 0, len(labels) / (n_classes * counts.clamp(min=1)), 0.0)
+    if len(how) != n_classes:
+        raise ConfigError(f"{len(how)} class weights for {n_classes} classes", where="class_weights")
+    return torch.tensor([float(value) for value in how])
+
+
+def source_loss(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    weights: Tensor | None = None,
+    smoothing: float = 0.0,
+    focal: float = 0.0,
+) -> Tensor:
+    """Return the mean supervised loss of a batch, a scalar in nats.
+
+    ``sum_i w_i (1 - p_i)^focal CE_i / sum_i w_i`` with ``w_i`` the weight of image i's class: weighted
+    cross-entropy for ``focal = 0``, else Lin et al. 2017 (arXiv:1708.02002), eq. 5.
+
+    Parameters
+    ----------
+    logits : Tensor
+        (B, K).
+    labels : Tensor
+        (B,) int64.
+    weights : Tensor, optional
+        (K,).
+    smoothing : float
+        Probability spread evenly over the classes (Szegedy et al. 2016), in [0, 1).
+    focal : float
+        Exponent; 0 is cross-entropy.
+    """
+    log_p = functional.log_softmax(logits.float(), dim=1)
+    true = log_p.gather(1, labels[:, None]).squeeze(1)
+    loss = -(1 - smoothing) * true - smoothing * log_p.mean(dim=1) if smoothing else -true
+    if focal:
+        loss = loss * (1 - true.exp()).clamp(min=0) ** focal
+    if weights is None:
+        return loss.mean()
+    each = weights[labels]
+    return (each * loss).sum() / each.sum().clamp(min=1e-12)
+
+
+def check_labels(labels: Tensor | None, n_classes: int, where: str) -> None:
+    """Refuse labels that the network cannot be trained on."""
+    if labels is None:
+        raise DataError("training needs labels", where=where)
+    if len(labels) == 0:
+        raise DataError("there are no images to train on", where=where)
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= n_classes:
+        raise DataError(f"labels run from {low} to {high} for {n_classes} classes", where=where)

@@ -1,0 +1,168 @@
+"""The training loop: one function that trains, adapts, survives being killed and repeats bit for bit.
+
+Everything random is a function of (seed, step): which images a step takes, how they are augmented, dropout.
+A saved run is therefore its tensors and a step counter; there is no random state to lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from galshift.console import progress as show_progress
+from galshift.console import say
+from galshift.methods._base import Method
+from galshift.training._trainer import Trainer
+from galshift.training.config import TrainConfig
+from galshift.training.device import DeviceChoice, choose_device
+from galshift.training.sets import Stretch, TrainingSet
+from galshift.training.tracking import JsonLines, Tracker
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+__all__ = ["Augment", "FitResult", "TrainingSet", "fit"]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training run gave.
+
+    Attributes
+    ----------
+    model : nn.Module
+        In evaluation mode, with the best epoch's weights, after the method's ``finish``.
+    history : tuple of dict
+        One row an epoch, as in ``metrics.jsonl``.
+    best_epoch : int
+        From 1.
+    stopped : str
+        ``epochs`` (all were done) or ``patience``.
+    state : dict of str to Tensor
+        The model's state, on the CPU.
+    seconds : float
+        Time spent training, over all resumed parts.
+    notes : tuple of str
+        What the run changed by itself (a smaller micro-batch), for the report.
+    """
+
+    model: nn.Module
+    history: tuple[dict[str, Any], ...]
+    best_epoch: int
+    stopped: str
+    state: dict[str, Tensor]
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def fit(
+    model: nn.Module,
+    method: Method,
+    source_train: TrainingSet | None,
+    source_valid: TrainingSet | None,
+    target_train: TrainingSet | None,
+    config: TrainConfig,
+    *,
+    directory: Path,
+    seed: int,
+    device: str | DeviceChoice = "auto",
+    augment: Augment | None = None,
+    strong_augment: Augment | None = None,
+    stretch: Stretch = lambda images: images,
+    selector: Callable[[Any], float] | None = None,
+    on_epoch: Sequence[Callable[[dict[str, Any]], None]] = (),
+    trackers: Sequence[Tracker] = (),
+    progress: str | None = "train",
+) -> FitResult:
+    """Train `model` on the source, aligned to the target by `method`.
+
+    Parameters
+    ----------
+    model : nn.Module
+        From :func:`galshift.models.build.build_model`; it is changed in place.
+    method : Method
+        ``source-only`` for plain training.
+    source_train, source_valid : TrainingSet or None
+        Labelled; None only for methods that need no source.
+    target_train : TrainingSet or None
+        Without labels.
+    config : TrainConfig
+    directory : Path
+        Holds ``metrics.jsonl`` and the state of the unfinished run.  The same call with the same directory
+        resumes, on a CPU to the same bits as a run that was never stopped.
+    seed : int
+    device : str or DeviceChoice
+    augment, strong_augment : callable, optional
+        (linear images (B, C, S, S), generator) to images of that shape, on their device.  The strong one
+        makes a method's further views and defaults to the other.
+    stretch : callable
+        Linear images to model input; the same for every image, whatever batch it is in.
+    selector : callable, optional
+        Label-free score of a :class:`galshift.selection.Candidate`, higher is better; without it the source's
+        validation loss chooses the epoch.  Target labels are never seen here.
+    on_epoch : sequence of callable
+        Each receives the row of every finished epoch.
+    trackers : sequence of Tracker
+        Further loggers beside ``metrics.jsonl``.
+    progress : str or None
+        Label of the progress display; None for none.
+
+    Returns
+    -------
+    FitResult
+
+    Raises
+    ------
+    Interrupted
+        After SIGINT, SIGTERM or SIGUSR1; the state has been saved.
+    NumericalError
+        When a loss is not finite; the last good state stays on disk.
+    DataError
+        When a set does not fit the network, or `directory` holds the state of another training.
+    """
+    choice = device if isinstance(device, DeviceChoice) else choose_device(device, config.precision)
+    directory.mkdir(parents=True, exist_ok=True)
+    everyone: list[Tracker] = [JsonLines(directory / "metrics.jsonl"), *trackers]
+    trainer = Trainer(
+        model=model,
+        method=method,
+        source=source_train,
+        valid=source_valid,
+        target=target_train,
+        config=config,
+        directory=directory,
+        seed=seed,
+        choice=choice,
+        augment=augment,
+        strong_augment=strong_augment or augment,
+        stretch=stretch,
+        selector=selector,
+    )
+    if trainer.resume():
+        say(f"resuming at epoch {trainer.epoch + 1}/{config.epochs}, step {trainer.step}")
+    for tracker in everyone:
+        tracker.resume(trainer.history)
+    try:
+        if progress is None:
+            trainer.run(everyone, on_epoch, lambda steps, note: None)
+        else:
+            with show_progress(progress, trainer.total_steps) as bar:
+                bar.advance(trainer.step)
+                trainer.run(everyone, on_epoch, bar.advance)
+    finally:
+        for tracker in everyone:
+            tracker.close()
+    model = trainer.finish()
+    return FitResult(
+        model=model,
+        history=tuple(trainer.history),
+        best_epoch=trainer.best_epoch,
+        stopped=trainer.stopped,
+        state={name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()},
+        seconds=trainer.seconds,
+        notes=tuple(trainer.notes),
+    )

@@ -1,0 +1,90 @@
+"""Images to train on, in memory or fetched, with the batches that each step takes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from galshift.errors import DataError
+from galshift.streams import numpy_stream
+
+Stretch = Callable[[Tensor], Tensor]
+
+
+class Fetcher(Protocol):
+    """Linear images that do not fit in memory."""
+
+    def __len__(self) -> int: ...
+
+    def fetch(self, indices: Tensor) -> Tensor:
+        """Return the float32 linear images at `indices` (B,) int64, as (B, C, S, S)."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """One domain's images for the training loop.
+
+    Attributes
+    ----------
+    images : Tensor or Fetcher
+        (N, C, S, S) float32 linear fluxes, or anything with ``len`` and ``fetch(indices)``.
+    labels : Tensor or None
+        (N,) int64; None for the target, whose labels the loop must never hold.
+    ids : tuple of str
+        N names, for messages.
+    """
+
+    images: Tensor | Fetcher
+    labels: Tensor | None = None
+    ids: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, value in (("labels", self.labels), ("ids", self.ids or None)):
+            if value is not None and len(value) != len(self.images):
+                raise DataError(f"{len(value)} {name} for {len(self.images)} training images")
+        if self.labels is not None and self.labels.dtype != torch.int64:
+            raise DataError(f"labels must be int64 class indices, not {self.labels.dtype}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, indices: Tensor) -> Tensor:
+        """Return the linear images at `indices`."""
+        return self.images[indices] if isinstance(self.images, Tensor) else self.images.fetch(indices)
+
+    def chunks(self, size: int, limit: int | None = None) -> Iterator[Tensor]:
+        """Yield index blocks that cover the set in order, or an even sample of `limit` of it."""
+        everything = torch.arange(len(self))
+        if limit is not None and limit < len(self):
+            everything = everything[torch.linspace(0, len(self) - 1, limit).round().long()]
+        yield from everything.split(size)
+
+
+def batch_indices(n: int, seed: int, domain: str, start: int, count: int) -> Tensor:
+    """Return which images the positions ``start ... start + count`` of a domain's endless stream are.
+
+    The stream is one random permutation of the N images after another, each a function of (seed, domain,
+    pass): the place in it is a single number, nothing is dropped, and domains of different sizes pair up.
+
+    Returns
+    -------
+    Tensor
+        (count,) int64 in [0, n).
+    """
+    passes = range(start // n, (start + count - 1) // n + 1)
+    stream = np.concatenate([_permutation(n, seed, domain, number) for number in passes])
+    offset = start - passes[0] * n
+    return torch.from_numpy(stream[offset : offset + count].copy())
+
+
+@lru_cache(maxsize=8)
+def _permutation(n: int, seed: int, domain: str, number: int) -> np.ndarray:
+    """One pass over a domain."""
+    return numpy_stream(seed, "sampler", domain, number).permutation(n)
