@@ -65,7 +65,7 @@ def expected_calibration_error(curve: Reliability) -> float:
 
 
 def adaptive_calibration_error(labels: np.ndarray, probabilities: np.ndarray, n_bins: int = N_BINS) -> float:
-    """Return the calibration error over equal-mass bins, averaged over all classes (Nixon et al. 2019, ACE)."""
+    """Return the error over equal-mass bins, averaged over all classes (ACE of Nixon et al. 2019)."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     labels, probabilities = labels[labels >= 0], probabilities[labels >= 0]
     if not len(labels):

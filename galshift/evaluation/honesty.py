@@ -79,7 +79,7 @@ def plain_warnings(name: str, metrics: Mapping[str, Any]) -> list[str]:
     interval = f" (accuracy {low:.2f} to {high:.2f})" if low is not None else ""
     if metrics["n_groups"] < _FEW_GROUPS:
         found.append(
-            f"Too few galaxies: {name} has only {metrics['n_groups']} in its test set, so its numbers could be "
+            f"Too few galaxies: {name} has only {metrics['n_groups']} in its test set; its numbers could be "
             f"quite different on another sample{interval}."
         )
     elif low is not None and high - low > _WIDE:

@@ -6,7 +6,8 @@ a :class:`Table`, a :class:`Gallery` of pictures, or :class:`Preformatted` text.
 escaped; the page asks for nothing over the network and reads well on light and dark screens and on paper.
 
     from galshift.report import ReportData, Section, Table, build
-    build("report.html", ReportData(title="...", lede=("...",), sections=(Section("...", blocks=(Table(...),)),)))
+    section = Section("How well", ("A sentence.",), (Table(("class", "n"), (("spiral", 12),)),))
+    build("report.html", ReportData(title="A title", lede=("The answer.",), sections=(section,)))
 
 ================  ==========================================================================================
 page              the parts of a page, and ``build(path, data)``

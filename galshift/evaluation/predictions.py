@@ -1,0 +1,162 @@
+"""The table of predictions: one row an image, as FITS, CSV or Parquet.
+
+Columns: ``id``, ``group``, ``data_set``, ``split``, ``label`` (class name, empty where unknown),
+``prediction`` (class name), ``confidence`` (probability of the predicted class), ``p_<class>``, ``entropy``
+[nat], ``flag`` (0 where nothing is wrong, else the bits of the forward pass), then the catalogue's columns;
+a catalogue column whose name is taken becomes ``catalogue_<name>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from galshift.errors import ResourceError, UsageError
+from galshift.evaluation.honesty import entropy
+from galshift.evaluation.metrics import hard_labels
+from galshift.provenance import atomic_path, canonical_json, environment, jsonable
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+FORMATS = (".fits", ".fit", ".fits.gz", ".csv", ".parquet")
+
+
+def predictions_table(
+    *,
+    ids: np.ndarray,
+    groups: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    data_set: str,
+    split: str | np.ndarray = "",
+    labels: np.ndarray | None = None,
+    flags: np.ndarray | None = None,
+    catalogue: Table | None = None,
+) -> Table:
+    """Return the table of predictions of one data set.
+
+    Parameters
+    ----------
+    ids, groups : ndarray of str
+        (N,).
+    probabilities : ndarray
+        (N, K); a row that is not finite gives an empty prediction and NaN confidence.
+    classes : sequence of str
+    data_set : str
+    split : str or ndarray of str
+    labels : ndarray, optional
+        As in ``Cutouts``.
+    flags : ndarray, optional
+        (N,) integers; default zero.
+    catalogue : Table, optional
+        N rows.
+    """
+    from astropy.table import Table
+
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    n = len(probabilities)
+    usable = np.isfinite(probabilities).all(axis=1)
+    filled = np.where(usable[:, None], probabilities, 0.0)
+    names = np.array([*classes, ""], dtype=str)
+    table = Table()
+    table["id"] = np.asarray(ids, dtype=str)
+    table["group"] = np.asarray(groups, dtype=str)
+    table["data_set"] = np.full(n, data_set, dtype=f"U{max(len(data_set), 1)}")
+    table["split"] = np.broadcast_to(np.asarray(split, dtype=str), (n,))
+    table["label"] = names[hard_labels(labels, n)]
+    table["prediction"] = names[np.where(usable, filled.argmax(axis=1), -1)]
+    table["confidence"] = np.where(usable, filled.max(axis=1, initial=0), np.nan)
+    for index, name in enumerate(classes):
+        table[f"p_{name}"] = probabilities[:, index]
+    table["entropy"] = np.where(usable, entropy(filled), np.nan)
+    table["flag"] = np.zeros(n, np.int32) if flags is None else np.asarray(flags, dtype=np.int32)
+    if catalogue is not None:
+        taken = {name.lower() for name in table.colnames}
+        for name in catalogue.colnames:
+            shown = f"catalogue_{name}" if name.lower() in taken else name
+            if shown.lower() not in taken:  # FITS column names differ by more than case
+                table[shown] = catalogue[name]
+                taken.add(shown.lower())
+    return table
+
+
+def check_format(path: str | Path) -> None:
+    """Raise UsageError unless `path` ends in a format that :func:`write_predictions` writes.
+
+    Raises
+    ------
+    ResourceError
+        When Parquet is asked for and pyarrow is not installed.
+    """
+    name = Path(path).name.lower()
+    if not name.endswith(FORMATS):
+        raise UsageError(
+            "the output's ending names no known format", where=path, hint=f"use {', '.join(FORMATS)}"
+        )
+    if name.endswith(".parquet"):
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError:
+            raise ResourceError(
+                "writing Parquet needs pyarrow",
+                where=path,
+                hint="pip install 'galshift[parquet]', or write .fits",
+            ) from None
+
+
+def write_predictions(path: str | Path, table: Table, *, provenance: Mapping[str, Any] | None = None) -> Path:
+    """Write a table as FITS, CSV or Parquet, by the ending of `path`, whole or not at all.
+
+    FITS holds ASCII only: other characters of text and names become ``\\xNN`` escapes.  CSV has no place for
+    provenance.
+    """
+    path = Path(path)
+    check_format(path)
+    details = canonical_json(jsonable({**environment(), **(provenance or {})}))
+    with atomic_path(path) as temporary:
+        if path.suffix.lower() == ".csv":
+            table.write(temporary, format="ascii.csv", overwrite=True)
+        elif path.suffix.lower() == ".parquet":
+            _write_parquet(temporary, table, details)
+        else:
+            _write_fits(temporary, table, details)
+    return path
+
+
+def _write_fits(path: Path, table: Table, details: str) -> None:
+    from astropy.io import fits
+    from astropy.table import Table
+
+    plain = Table()
+    for name in table.colnames:
+        column = table[name]
+        if column.dtype.kind in "UO":
+            column = np.array([_ascii(text) for text in np.ma.filled(column, "").astype(str)], dtype=str)
+        plain[_ascii(name)] = column
+    hdu = fits.table_to_hdu(plain)
+    hdu.name = "PREDICTIONS"
+    for start in range(0, len(details), 70):
+        hdu.header.add_history(_ascii(details[start : start + 70]))
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+
+
+def _write_parquet(path: Path, table: Table, details: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {}
+    for name in table.colnames:
+        column = np.ma.asarray(table[name])
+        mask = np.ma.getmaskarray(column)
+        flat = column.data.tolist() if column.ndim > 1 else column.data
+        columns[name] = pa.array(flat, mask=None if column.ndim > 1 or not mask.any() else mask)
+    arrow = pa.table(columns).replace_schema_metadata({"galshift": details})
+    pq.write_table(arrow, path)
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode("ascii").replace("\n", " ")
