@@ -60,16 +60,28 @@ class Elliptical:
 
     def view(self, rng: np.random.Generator, frame: Frame) -> tuple[np.ndarray, dict[str, float]]:
         """Return (C, S, S) light in units of the total r-band light, and the columns of this view."""
+        ratio, angle = self.project(rng)
+        return self.image(frame, ratio, angle, rng.uniform(-1, 1, 2)), {"axis_ratio": ratio}
+
+    def project(self, rng: np.random.Generator) -> tuple[float, float]:
+        """Return the axis ratio and the angle [rad] of the isophotes seen by a random camera."""
         major, minor, angle = projected_ellipse(self.axes, random_rotation(rng))
-        # Projected along the line of sight the size is kept in the mean: the geometric mean radius is r_eff.
-        r_eff = self.r_eff_kpc / frame.kpc_per_pixel * np.sqrt(major / minor)
-        centre = tuple(rng.uniform(-1, 1, 2))
+        return minor / major, angle
+
+    def image(self, frame: Frame, axis_ratio: float, angle: float, centre: np.ndarray) -> np.ndarray:
+        """Return (C, S, S) light; bluer bands have larger radii, the circularised r one is `r_eff_kpc`."""
+        r_eff = self.r_eff_kpc / frame.kpc_per_pixel / np.sqrt(axis_ratio)
         image = np.empty((len(frame.bands), frame.size, frame.size), dtype=np.float32)
         for index, (band, flux) in enumerate(zip(frame.bands, frame.old())):
             blueness = np.log(WAVELENGTH_UM["r"] / WAVELENGTH_UM[band])
-            size = r_eff * np.exp(self.gradient * blueness)
-            flux = flux * np.exp(-self.redness * blueness * 3.4)
-            image[index] = flux * sersic_image(
-                frame.size, n=self.n, r_eff=size, axis_ratio=minor / major, angle=angle, centre=centre
+            profile = sersic_image(
+                frame.size,
+                n=self.n,
+                r_eff=r_eff * np.exp(self.gradient * blueness),
+                axis_ratio=axis_ratio,
+                angle=angle,
+                centre=tuple(centre),
             )
-        return image, {"axis_ratio": minor / major}
+            # A redness of 0.04 makes g - r redder by about 0.04 mag.
+            image[index] = flux * np.exp(-3.5 * self.redness * blueness) * profile
+        return image
