@@ -21,6 +21,8 @@ class Barred:
         the old light, with two arms.
     """
 
+    version = 1
+
     def __init__(self, rng: np.random.Generator) -> None:
         bar = Bar(rng.uniform(1.1, 1.8), rng.uniform(0.2, 0.35), rng.uniform(0.15, 0.35))
         self.disc = draw_disc(rng, bar=bar, number=2, young_share=rng.uniform(0.2, 0.5))

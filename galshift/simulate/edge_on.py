@@ -28,6 +28,8 @@ class EdgeOn:
         Stream that draws scale length, thickness, bulge and dust; inclinations are 84-90 degrees.
     """
 
+    version = 1
+
     def __init__(self, rng: np.random.Generator) -> None:
         self.scale_kpc = rng.uniform(3.0, 5.5)
         self.height = rng.uniform(0.13, 0.26)  # sech**2 scale height of old stars, in scale lengths

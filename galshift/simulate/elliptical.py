@@ -46,6 +46,8 @@ class Elliptical:
         observed samples) and the triaxial shape.
     """
 
+    version = 1
+
     def __init__(self, rng: np.random.Generator) -> None:
         self.n = round(rng.uniform(2.5, 5.5), 3)
         self.r_eff_kpc = float(np.clip(np.exp(rng.normal(np.log(2.4 + 0.45 * self.n), 0.28)), 2.0, 7.5))

@@ -67,6 +67,8 @@ class Lens:
         redshift behind it with its disc, its star-forming clumps and its light before magnification.
     """
 
+    version = 1
+
     def __init__(self, rng: np.random.Generator) -> None:
         self.galaxy = Elliptical(rng)
         self.dispersion = rng.uniform(250.0, 340.0)

@@ -39,6 +39,8 @@ class Merger:
         inclinations 0-60 degrees, bulges, gas and dust.
     """
 
+    version = 1
+
     def __init__(self, rng: np.random.Generator) -> None:
         self.mass_ratio = rng.uniform(0.4, 1.0)
         self.unit_kpc = rng.uniform(8.0, 11.0)

@@ -19,6 +19,8 @@ class Spiral:
         Stream that draws 2-4 arms of pitch 0.20-0.42 rad, bulge, weak bar, dust and star formation.
     """
 
+    version = 1
+
     def __init__(self, rng: np.random.Generator) -> None:
         bar = None
         if rng.uniform() < 0.4:
