@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from galshift.data.cutouts import DataInfo, Dataset
     from galshift.data.open import ReadOptions
     from galshift.data.preprocess import PreprocessConfig, Preprocessing
+    from galshift.recipes.steps._splits import SplitRecord
+    from galshift.training.sets import TrainingSet
 
 # Above this many bytes of linear float32 pixels a domain is read batch by batch instead of once.
 MEMORY_BYTES = 4_000_000_000
@@ -53,6 +54,12 @@ class Domain:
     def ids(self, part: str) -> list[str]:
         """Return the image ids of one part."""
         return [str(i) for i in self.info.ids[self.parts[part]]]
+
+    def record(self, path: str, read: ReadOptions) -> SplitRecord:
+        """Return what ``splits.json`` keeps of this domain, opened from `path` with `read`."""
+        from galshift.recipes.steps._splits import SplitRecord, absolute
+
+        return SplitRecord(absolute(path), read, {part: self.ids(part) for part in self.parts})
 
 
 def open_source(path: str, options: ReadOptions, split: SplitConfig, seed: int) -> Domain:
@@ -154,19 +161,34 @@ def common_frame(config: PreprocessConfig, *infos: DataInfo) -> PreprocessConfig
         ]
         # Rounded before flooring, so that 48.0 arcsec at 0.4 arcsec is not 119 pixels for a rounding error.
         changes["size"] = max(int(np.floor(round(min(fields), 6))), 16)
-    if config.bands is None and len(infos) > 1:
+    if not config.bands and len(infos) > 1:
         shared = [band for band in infos[0].bands if all(band in info.bands for info in infos[1:])]
         if not shared:
             raise DataError(
                 f"the domains have no band in common: {' / '.join(', '.join(info.bands) for info in infos)}",
                 hint="name them alike with --bands, or select with --set preprocess.bands=[...]",
             )
-        changes["bands"] = tuple(shared) if isinstance(config.bands, tuple) else list(shared)
+        changes["bands"] = shared
     return config.model_copy(update=changes) if changes else config
 
 
-def linear_images(dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing) -> Tensor | LinearReader:
-    """Return the linear pixels of `rows` as one tensor, or a reader of batches when they would not fit."""
+def training_set(domain: Domain, part: str, preprocessing: Preprocessing) -> TrainingSet:
+    """Return one part of a domain as linear images to train on; labels only where the domain shows any."""
+    import torch
+
+    from galshift.training.sets import TrainingSet
+
+    rows = domain.parts[part]
+    labels = domain.info.labels
+    return TrainingSet(
+        images=_linear_images(domain.dataset, rows, preprocessing),
+        labels=None if labels is None else torch.from_numpy(np.asarray(labels)[rows].astype(np.int64)),
+        ids=tuple(domain.ids(part)),
+    )
+
+
+def _linear_images(dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing) -> Tensor | LinearReader:
+    """The linear pixels of `rows` as one tensor, or a reader of batches when they would not fit."""
     import torch
 
     n_bands, size = len(preprocessing.bands), preprocessing.size
@@ -198,11 +220,6 @@ class LinearReader:
         out = np.empty_like(block)
         out[order] = block
         return torch.from_numpy(out)
-
-
-def stem(path: str) -> str:
-    """Return the name that reports give a data set."""
-    return Path(path.split(":")[0]).stem or "data"
 
 
 def _median(scale: float | np.ndarray | None) -> float | None:

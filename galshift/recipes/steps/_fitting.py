@@ -1,0 +1,161 @@
+"""One network trained on one pair of domains, kept with everything its use needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from galshift.data.augment import AugmentConfig, augment
+from galshift.data.preprocess import Preprocessing
+from galshift.errors import DataError
+from galshift.methods._base import Method
+from galshift.models.build import build_model
+from galshift.training.checkpoint import FILE, Trained, load_checkpoint, save_checkpoint
+from galshift.training.loop import fit
+from galshift.training.sets import TrainingSet
+
+if TYPE_CHECKING:
+    from galshift.recipes.choice import Chosen
+    from galshift.training.config import TrainConfig
+
+# A strong view for self-training: what a worse night or another pointing could have done to the galaxy.
+STRONG = AugmentConfig(shift_px=2.0, zoom=0.1, flux_jitter=0.2, color_jitter=0.05, noise=(0.5, 3.0), blur_px=1.0)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every candidate of one run is trained on.
+
+    Attributes
+    ----------
+    source, valid, target : TrainingSet or None
+    preprocessing : Preprocessing
+    noise_scale : Tensor
+        (C,) noise level that augmentation is measured in, in the linear unit.
+    augmentation : AugmentConfig
+    model : Chosen
+    init : Trained or None
+        Weights to start from.
+    training : TrainConfig
+    device : str
+    """
+
+    source: TrainingSet
+    valid: TrainingSet
+    target: TrainingSet | None
+    preprocessing: Preprocessing
+    noise_scale: Tensor
+    augmentation: AugmentConfig
+    model: Chosen
+    init: Trained | None
+    training: TrainConfig
+    device: str
+
+
+def fit_one(
+    material: Material,
+    method: Method,
+    directory: Path,
+    seed: int,
+    *,
+    label: str,
+    selector: Callable[[Any], float] | None = None,
+    meta: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train one network into `directory`, or return at once when it is there already.
+
+    Returns
+    -------
+    dict
+        ``best_epoch``, ``epochs``, ``stopped``, ``seconds`` (None when it had been trained before) and
+        ``notes`` of the training.
+    """
+    if (directory / FILE).is_file():
+        return {**load_checkpoint(directory).meta["fit"], "seconds": None}
+    network = _network(material, seed)
+    result = fit(
+        network,
+        method,
+        material.source,
+        material.valid,
+        material.target if method.uses_target else None,
+        material.training,
+        directory=directory,
+        seed=seed,
+        device=material.device,
+        augment=_augmenter(material.augmentation, material.noise_scale),
+        strong_augment=_augmenter(STRONG, material.noise_scale),
+        stretch=material.preprocessing.stretch,
+        selector=selector,
+        progress=label,
+    )
+    summary = {
+        "best_epoch": result.best_epoch,
+        "epochs": len(result.history),
+        "stopped": result.stopped,
+        "seconds": round(result.seconds, 1),
+        "notes": list(result.notes),
+    }
+    # Seconds differ from run to run; they go to the results, and never into a checkpoint that repeats bit for bit.
+    kept = {key: value for key, value in summary.items() if key != "seconds"}
+    save_checkpoint(
+        directory,
+        result.model,
+        preprocessing=material.preprocessing.model_dump(mode="json"),
+        classes=material.preprocessing.classes,
+        bands=material.preprocessing.bands,
+        meta={**(meta or {}), "seed": seed, "fit": kept},
+    )
+    return summary
+
+
+def start_from(init: str | None, classes: list[str], bands: list[str]) -> Trained | None:
+    """Return the run to start from, checked against the classes and bands of the new data.
+
+    Raises
+    ------
+    DataError
+        When its classes or bands are others.
+    """
+    if init is None:
+        return None
+    trained = load_checkpoint(init)
+    for name, mine, theirs in (
+        ("classes", classes, list(trained.classes)),
+        ("bands", bands, list(trained.bands)),
+    ):
+        if mine != theirs:
+            raise DataError(
+                f"the run to start from has the {name} {', '.join(theirs)}, and the data have {', '.join(mine)}",
+                where=init,
+                hint="choose the same with --classes-map or --bands, or leave --init out",
+            )
+    return trained
+
+
+def _network(material: Material, seed: int) -> torch.nn.Module:
+    """A fresh network, or a copy of the one to start from."""
+    p = material.preprocessing
+    if material.init is not None:
+        network = load_checkpoint(material.init.path).model
+        return network.requires_grad_(True).train()
+    return build_model(
+        material.model.kind,
+        in_channels=len(p.bands),
+        size=p.size,
+        n_classes=len(p.classes),
+        options=material.model.config.model_dump(mode="json"),
+        seed=seed,
+    )
+
+
+def _augmenter(config: AugmentConfig, noise_scale: Tensor) -> Callable[[Tensor, torch.Generator], Tensor]:
+    def change(linear: Tensor, generator: torch.Generator) -> Tensor:
+        return augment(linear, config, generator, noise_scale.to(linear.device))
+
+    return change

@@ -1,0 +1,112 @@
+"""Train a classifier on labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from galshift.data.augment import AugmentConfig
+from galshift.data.options import ReadOptions
+from galshift.data.preprocess import PreprocessConfig
+from galshift.recipes._step import Context, Step
+from galshift.recipes.choice import ChoiceOf, Chosen
+from galshift.recipes.steps import STEPS
+from galshift.recipes.steps._domains import SplitConfig, common_frame, open_source, training_set
+from galshift.rundirectory import RunDirectory
+from galshift.training.config import TrainConfig
+from galshift.types import Strict
+
+
+class TrainStepConfig(Strict):
+    """Everything that can change a trained classifier."""
+
+    data: str = Field(description="Labelled images.")
+    read: ReadOptions = ReadOptions()
+    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = "deepmerge"
+    init: str | None = Field(None, description="Run to start from.")
+    split: SplitConfig = SplitConfig()
+    preprocess: PreprocessConfig = PreprocessConfig()
+    augment: AugmentConfig = AugmentConfig()
+    training: TrainConfig = TrainConfig()
+    seed: int = 42
+
+
+@STEPS.register("train")
+class Train(Step):
+    """Split by galaxy, fit the preprocessing on the training part, train, keep the best epoch."""
+
+    kind = "train"
+    version = 1
+    Config = TrainStepConfig
+    inputs = ("data", "read.labels?", "init")
+    resumable = True
+
+    def run(self, config: TrainStepConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
+        """Write ``model.safetensors``, ``splits.json`` and ``metrics.jsonl``."""
+        import torch
+
+        from galshift.data.preprocess import fit_preprocessing
+        from galshift.methods import METHODS
+        from galshift.recipes.steps._fitting import Material, fit_one, start_from
+        from galshift.recipes.steps._splits import write_splits
+        from galshift.training.checkpoint import FILE
+
+        source = open_source(config.data, config.read, config.split, config.seed)
+        init = start_from(config.init, list(source.info.classes), config.preprocess.bands or list(source.info.bands))
+        if init is None:
+            frame = common_frame(config.preprocess, source.info)
+            preprocessing = fit_preprocessing(source.dataset, source.parts["train"], frame, config.seed)
+        else:
+            preprocessing = init.preprocessing
+            preprocessing.check(source.info, config.data)
+        material = Material(
+            source=training_set(source, "train", preprocessing),
+            valid=training_set(source, "valid", preprocessing),
+            target=None,
+            preprocessing=preprocessing,
+            noise_scale=torch.tensor(preprocessing.sky_sigma),
+            augmentation=config.augment,
+            model=config.model,
+            init=init,
+            training=config.training,
+            device=context.device,
+        )
+        write_splits(run.path, {"source": source.record(config.data, config.read)})
+        method = METHODS.get("source-only")()
+        summary = fit_one(
+            material, method, run.path, config.seed, label="train", meta={"method": "source-only"}
+        )
+        return {
+            "model": config.model.kind,
+            "method": "source-only",
+            "classes": list(preprocessing.classes),
+            "n_train": len(material.source),
+            "fit": summary,
+            "outputs": {"model": FILE},
+        }
+
+    def versions(self, config: TrainStepConfig) -> Mapping[str, int]:
+        """Return the version of the network."""
+        from galshift.models import MODELS
+
+        return {f"model {config.model.kind}": MODELS.get(config.model.kind).version}
+
+    def describe(self, results: Mapping[str, Any]) -> list[str]:
+        """Say how training went."""
+        fit = results["fit"]
+        return [
+            f"trained {results['model']} on {results['n_train']} images of {len(results['classes'])} classes: "
+            f"best epoch {fit['best_epoch']} of {fit['epochs']}" + took(fit["seconds"]),
+            *fit["notes"],
+        ]
+
+    def next_steps(self, results: Mapping[str, Any]) -> list[str]:
+        """Evaluate it."""
+        return [f"galshift evaluate {results['run']}"]
+
+
+def took(seconds: float | None) -> str:
+    """Return how long training took, where it is known."""
+    return "" if seconds is None else f" in {seconds:.0f} s"
