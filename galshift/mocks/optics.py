@@ -1,0 +1,143 @@
+"""What a survey would see without noise: choose the PSFs, and apply PSF and pixels image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from galshift.errors import DataError
+from galshift.mocks.psf import ArrayPsf, Psf, RadialPsf, load_kernel
+from galshift.mocks.resample import Transfer, apply, make_transfer, pixel_transfer, plan_axis
+
+#: Images in one transform: small batches stay in the processor's cache.
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class View:
+    """How one image is seen in one band.
+
+    Attributes
+    ----------
+    scale_in, scale_out : float
+        arcsec per pixel.
+    target, source : Psf or None
+    shift : tuple of float
+        Where the input's centre lies, in output pixels off the centre.
+    """
+
+    scale_in: float
+    scale_out: float
+    target: Psf | None
+    source: Psf | None = None
+    shift: tuple[float, float] = (0.0, 0.0)
+
+
+def output_side(n_in: int, scale_in: float, scale_out: float) -> int:
+    """Pixels of the output that the input's footprint covers in full, at least one."""
+    return max(int(np.floor(n_in * scale_in / scale_out + 1e-6)), 1)
+
+
+def render(
+    images: np.ndarray, views: Sequence[View], shape: tuple[int, int], *, device: str = "cpu"
+) -> torch.Tensor:
+    """Return one band of noiseless mocks.
+
+    Parameters
+    ----------
+    images : ndarray
+        (N, H, W) float32, flux per pixel.
+    views : sequence of View
+        One per image.
+    shape : tuple of int
+        (H', W') of the output.
+
+    Returns
+    -------
+    Tensor
+        (N, H', W') float32 on `device`, flux per output pixel.
+    """
+    out = torch.empty((len(images), *shape), dtype=torch.float32, device=device)
+    alike: dict[View, list[int]] = {}
+    for i, view in enumerate(views):
+        alike.setdefault(view, []).append(i)
+    for view, members in alike.items():
+        transfer = _transfer(images.shape[1:], shape, view, device)
+        for begin in range(0, len(members), BATCH):
+            rows = members[begin : begin + BATCH]
+            batch = torch.from_numpy(np.ascontiguousarray(images[rows])).to(device)
+            out[rows] = apply(batch, transfer)
+    return out
+
+
+@lru_cache(maxsize=256)
+def _transfer(shape_in: tuple[int, int], shape_out: tuple[int, int], view: View, device: str) -> Transfer:
+    """The plan for images of one shape seen alike; kept, because a survey sees many galaxies alike."""
+    ratio = view.scale_out / view.scale_in
+    margin = int(np.ceil(reach(view.target) / view.scale_in))
+    y, x = (plan_axis(a, b, ratio, margin) for a, b in zip(shape_in, shape_out))
+    return make_transfer(y, x, view.scale_in, view.scale_out, view.target, view.source, view.shift).to(device)
+
+
+def reach(psf: Psf | None) -> float:
+    """Angle [arcsec] over which a PSF spreads light that matters at 1e-5 of its peak."""
+    if psf is None:
+        return 0.0
+    if isinstance(psf, ArrayPsf):
+        return max(psf.image.shape) * psf.scale_arcsec / 2
+    return 8 * psf.fwhm()
+
+
+def input_psf(
+    choice: float | str,
+    scale_in: float,
+    own: np.ndarray | None,
+    own_scale: float | None,
+    own_fwhm: float | None,
+) -> Psf | None:
+    """Return what the input shows a point as.
+
+    Parameters
+    ----------
+    choice : {"own", "none"}, float or str
+        See ``ObserveConfig.input_psf``.
+    scale_in : float
+        Pixel of the input [arcsec]; a FWHM is taken as measured on it.
+    own : ndarray or None
+        (P, P) kernel that the input carries, of `own_scale` [arcsec / pixel].
+    own_fwhm : float or None
+        FWHM [arcsec] that it carries.
+    """
+    if choice == "none":
+        return None
+    if choice == "own":
+        if own is not None:
+            scale = own_scale or scale_in
+            return ArrayPsf(own, scale, scale)
+        choice = own_fwhm or 0.0
+    if isinstance(choice, str):
+        try:
+            choice = float(choice)
+        except ValueError:
+            return load_kernel(choice, None, scale_in)
+    if choice < 0:
+        raise DataError(f"an input PSF of {choice} arcsec is not possible", where="--input-psf")
+    return RadialPsf("gaussian", float(choice), pixel_arcsec=scale_in) if choice > 0 else None
+
+
+def kernel(psf: Psf, scale: float, side: int | None = None) -> np.ndarray:
+    """Return the PSF in pixels of `scale` [arcsec], (P, P) float32 of odd P, centred, of sum <= 1."""
+    if side is None:
+        side = 2 * int(np.clip(np.ceil(reach(psf) / 2 / scale), 7, 31)) + 1
+    n = 4 * side
+    k = np.fft.fftfreq(8 * n, scale / 8)
+    pixel = pixel_transfer(k, scale, psf.pixel_arcsec)
+    spectrum = psf.otf(k, k) * np.outer(pixel, pixel)
+    fine = np.fft.fftshift(np.fft.ifft2(spectrum).real) * 64
+    centre = 8 * n // 2
+    offsets = centre + 8 * (np.arange(side) - side // 2)
+    return fine[np.ix_(offsets, offsets)].astype(np.float32)

@@ -1,0 +1,333 @@
+"""Point spread functions as optical transfer functions of spatial frequency [cycles / arcsec].
+
+A profile is described by its Fourier transform, so that it is never sampled, truncated or renormalised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from scipy import optimize, special
+
+from galshift.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from galshift.surveys.schema import Band, PsfModel
+
+_ARCSEC_PER_RADIAN = 180 * 3600 / np.pi
+#: Half the structure function of Kolmogorov turbulence at one r0 (Fried 1966): (24/5 Gamma(6/5))^(5/6).
+_KOLMOGOROV = (24 / 5 * special.gamma(6 / 5)) ** (5 / 6)
+
+
+class Psf(Protocol):
+    """Anything with a transfer function.
+
+    ``pixel_arcsec`` is the pixel [arcsec] that the PSF was averaged over, 0 for the bare optical one.
+    """
+
+    pixel_arcsec: float
+
+    def otf(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
+        """Return the transfer function on the grid of `ky` (rows) and `kx` (columns) [cycles / arcsec]."""
+        ...
+
+    def fwhm(self) -> float:
+        """Full width at half maximum [arcsec] of the azimuthally averaged profile."""
+        ...
+
+
+def gaussian_otf(k: np.ndarray, fwhm: float) -> np.ndarray:
+    """Transfer function of a Gaussian of `fwhm` [arcsec]: exp(-2 pi^2 sigma^2 k^2)."""
+    sigma = fwhm / np.sqrt(8 * np.log(2))
+    return np.exp(-2 * (np.pi * sigma * k) ** 2)
+
+
+def moffat_otf(k: np.ndarray, fwhm: float, beta: float) -> np.ndarray:
+    """Transfer function of an untruncated Moffat profile (Moffat 1969; Trujillo et al. 2001, eq. 4).
+
+    2 (t/2)^(beta-1) K_{beta-1}(t) / Gamma(beta-1) with t = 2 pi alpha k, alpha the scale radius.
+    """
+    alpha = fwhm / (2 * np.sqrt(2 ** (1 / beta) - 1))
+    t = np.maximum(2 * np.pi * alpha * np.asarray(k, dtype=float), 1e-8)
+    log = (
+        np.log(2)
+        + (beta - 1) * np.log(t / 2)
+        + np.log(special.kve(beta - 1, t))
+        - t
+        - special.gammaln(beta - 1)
+    )
+    return np.exp(log)
+
+
+@lru_cache
+def _kolmogorov_fwhm() -> float:
+    """FWHM of the Kolmogorov profile in units of lambda / r0, by a numerical Hankel transform (0.9759)."""
+    k = np.linspace(0, 4, 20001)
+    weight = k * np.exp(-_KOLMOGOROV * k ** (5 / 3))
+
+    def profile(r: float) -> float:
+        return np.trapezoid(weight * special.j0(2 * np.pi * k * r), k)
+
+    centre = profile(0.0)
+    return 2 * optimize.brentq(lambda r: profile(r) - centre / 2, 0.1, 1.0, xtol=1e-12)
+
+
+def kolmogorov_otf(k: np.ndarray, fwhm: float) -> np.ndarray:
+    """Long-exposure transfer function of Kolmogorov turbulence: exp(-3.44 (k l/r0)^5/3) (Fried 1966, eq. 3.16)."""
+    return np.exp(-_KOLMOGOROV * (np.asarray(k) * fwhm / _kolmogorov_fwhm()) ** (5 / 3))
+
+
+def airy_otf(k: np.ndarray, wavelength_nm: float, diameter_m: float, obscuration: float = 0.0) -> np.ndarray:
+    """Transfer function of a circular pupil with a central `obscuration` by diameter (O'Neill 1956).
+
+    The autocorrelation of the annulus: overlaps of outer-outer, inner-inner and outer-inner discs.
+    """
+    cutoff = diameter_m / (wavelength_nm * 1e-9) / _ARCSEC_PER_RADIAN
+    v = np.abs(np.asarray(k, dtype=float)) / cutoff * 2  # separation of the discs, outer radius = 1
+    area = np.pi * (1 - obscuration**2)
+    overlap = _disc_overlap(v, 1.0, 1.0)
+    if obscuration > 0:
+        inner = _disc_overlap(v, obscuration, obscuration)
+        overlap = overlap + inner - 2 * _disc_overlap(v, 1.0, obscuration)
+    return overlap / area
+
+
+def _disc_overlap(d: np.ndarray, a: float, b: float) -> np.ndarray:
+    """Area common to discs of radii `a` >= `b` whose centres are `d` apart."""
+    inside = d <= a - b
+    outside = d >= a + b
+    x = np.where(inside | outside, a, d)  # any value that keeps the formula finite where it is not used
+    cos_a = np.clip((x**2 + a**2 - b**2) / (2 * x * a), -1, 1)
+    cos_b = np.clip((x**2 + b**2 - a**2) / (2 * x * b), -1, 1)
+    kite = np.sqrt(np.maximum((-x + a + b) * (x + a - b) * (x - a + b) * (x + a + b), 0)) / 2
+    lens = a**2 * np.arccos(cos_a) + b**2 * np.arccos(cos_b) - kite
+    return np.where(outside, 0.0, np.where(inside, np.pi * b**2, lens))
+
+
+@dataclass(frozen=True)
+class RadialPsf:
+    """A circular analytic profile: one of the kinds of :class:`galshift.surveys.schema.PsfModel`.
+
+    Attributes
+    ----------
+    kind : str
+    fwhm_arcsec : float
+        Of the profile itself; for ``airy`` the diffraction pattern is broadened by a Gaussian to this width.
+    """
+
+    kind: str
+    fwhm_arcsec: float
+    beta: float | None = None
+    wavelength_nm: float | None = None
+    diameter_m: float | None = None
+    obscuration: float = 0.0
+    wing_fraction: float = 0.0
+    wing_ratio: float = 2.0
+    pixel_arcsec: float = 0.0
+
+    def radial_otf(self, k: np.ndarray) -> np.ndarray:
+        """Transfer function at frequencies `k` [cycles / arcsec] >= 0."""
+        if self.kind == "gaussian":
+            return gaussian_otf(k, self.fwhm_arcsec)
+        if self.kind == "moffat":
+            return moffat_otf(k, self.fwhm_arcsec, self.beta)
+        if self.kind == "kolmogorov":
+            return kolmogorov_otf(k, self.fwhm_arcsec)
+        if self.kind == "double-gaussian":
+            core = _core_fwhm(self.fwhm_arcsec, self.wing_fraction, self.wing_ratio)
+            wings = gaussian_otf(k, core * self.wing_ratio)
+            return (1 - self.wing_fraction) * gaussian_otf(k, core) + self.wing_fraction * wings
+        pupil = airy_otf(k, self.wavelength_nm, self.diameter_m, self.obscuration)
+        blur = _airy_blur(self.fwhm_arcsec, self.wavelength_nm, self.diameter_m, self.obscuration)
+        return pupil * gaussian_otf(k, blur)
+
+    def otf(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
+        """Transfer function on a grid; see :class:`Psf`."""
+        return self.radial_otf(np.hypot(ky[:, None], kx[None, :]))
+
+    def fwhm(self) -> float:
+        """FWHM [arcsec]."""
+        return self.fwhm_arcsec
+
+
+@lru_cache(maxsize=1024)
+def _core_fwhm(fwhm: float, fraction: float, ratio: float) -> float:
+    """FWHM of the narrow Gaussian of a pair whose sum has `fwhm`."""
+
+    def half(r: float) -> float:
+        """Profile at radius r (core FWHM 1) less half the centre."""
+        core = (1 - fraction) * (2 ** (-((2 * r) ** 2)) - 0.5)
+        return core + fraction / ratio**2 * (2 ** (-((2 * r / ratio) ** 2)) - 0.5)
+
+    return fwhm / (2 * optimize.brentq(half, 0.4, 0.6 * ratio))
+
+
+@lru_cache(maxsize=1024)
+def _airy_blur(fwhm: float, wavelength_nm: float, diameter_m: float, obscuration: float) -> float:
+    """FWHM [arcsec] of the Gaussian that broadens a diffraction pattern to `fwhm`; 0 where it is wider."""
+    cutoff = diameter_m / (wavelength_nm * 1e-9) / _ARCSEC_PER_RADIAN
+    k = np.linspace(0, cutoff, 4001)
+    pupil = airy_otf(k, wavelength_nm, diameter_m, obscuration)
+
+    def excess(blur: float) -> float:
+        return _fwhm_of_otf(k, pupil * gaussian_otf(k, blur), 2 * fwhm + 2 / cutoff) - fwhm
+
+    if excess(0.0) >= 0:
+        return 0.0
+    return optimize.brentq(excess, 0.0, 1.5 * fwhm, xtol=1e-7)
+
+
+def _fwhm_of_otf(k: np.ndarray, otf: np.ndarray, largest: float) -> float:
+    """FWHM of the circular profile with transfer function `otf` at `k`, at most `largest`."""
+
+    def profile(r: float) -> float:
+        return np.trapezoid(k * otf * special.j0(2 * np.pi * k * r), k)
+
+    centre = profile(0.0)
+    return 2 * optimize.brentq(lambda r: profile(r) - centre / 2, 0.0, largest, xtol=1e-9)
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayPsf:
+    """A PSF given as an image, normalised and centred by its transfer function.
+
+    Attributes
+    ----------
+    image : ndarray
+        (P, Q), positive sum; bad pixels must have been set to 0.
+    scale_arcsec : float
+        Its pixel [arcsec].
+    pixel_arcsec : float
+        The pixel that it is averaged over: its own for a PSF measured on images, 0 for an optical model.
+    """
+
+    image: np.ndarray
+    scale_arcsec: float
+    pixel_arcsec: float
+    _centre: tuple[float, float] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        image = np.nan_to_num(np.asarray(self.image, dtype=float), posinf=0.0, neginf=0.0)
+        if image.ndim != 2 or not image.sum() > 0:
+            raise DataError(f"a PSF must be a 2-D image with a positive sum, not {image.shape}")
+        object.__setattr__(self, "image", image / image.sum())
+        object.__setattr__(self, "_centre", _centroid(self.image))
+
+    def otf(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
+        """Transfer function on a grid, 0 beyond the kernel's own Nyquist frequency."""
+        phases = []
+        for k, n, centre in zip((ky, kx), self.image.shape, self._centre):
+            x = (np.arange(n) - centre) * self.scale_arcsec
+            inside = np.abs(k) <= 0.5 / self.scale_arcsec
+            phases.append(np.exp(-2j * np.pi * np.outer(k, x)) * inside[:, None])
+        return phases[0] @ self.image @ phases[1].T
+
+    def fwhm(self) -> float:
+        """FWHM [arcsec], from the area above half of the maximum of the finely interpolated image."""
+        return _array_fwhm(self.image, self.scale_arcsec)
+
+
+def _centroid(image: np.ndarray) -> tuple[float, float]:
+    """Flux-weighted centre (row, column) within a window about the peak, so that wings cannot pull it."""
+    peak = np.unravel_index(np.argmax(image), image.shape)
+    centre = np.array(peak, dtype=float)
+    rows, columns = np.indices(image.shape)
+    width = max(np.sqrt(np.count_nonzero(image > image.max() / 2) / np.pi), 1.0)
+    for _ in range(20):
+        weight = image * np.exp(
+            -((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / (2 * (2 * width) ** 2)
+        )
+        new = np.array([(rows * weight).sum(), (columns * weight).sum()]) / weight.sum()
+        moved, centre = np.abs(new - centre).max(), new
+        if moved < 1e-6:
+            break
+    return float(centre[0]), float(centre[1])
+
+
+def _array_fwhm(image: np.ndarray, scale: float) -> float:
+    """FWHM from the area above half maximum, after Fourier interpolation by 4."""
+    n_rows, n_columns = image.shape
+    spectrum = np.fft.fftshift(np.fft.fft2(image))
+    grow = [((4 * n - n) // 2 + (n % 2 == 0) * 0, 4 * n - n - (4 * n - n) // 2) for n in (n_rows, n_columns)]
+    fine = np.fft.ifft2(np.fft.ifftshift(np.pad(spectrum, grow))).real
+    return 2 * np.sqrt(np.count_nonzero(fine > fine.max() / 2) / np.pi) * scale / 4
+
+
+def from_model(model: PsfModel, band: Band, pixel_scale: float, fwhm: float | None = None) -> RadialPsf:
+    """Return the PSF of a preset's band, of `fwhm` [arcsec] (as the preset defines it) where given."""
+    shape = RadialPsf(
+        model.kind,
+        1.0,
+        beta=model.beta,
+        wavelength_nm=band.wavelength.value,
+        diameter_m=model.diameter_m,
+        obscuration=model.obscuration,
+        wing_fraction=model.wing_fraction or 0.0,
+        wing_ratio=model.wing_ratio or 2.0,
+    )
+    width = band.fwhm.value if fwhm is None else fwhm
+    if model.fwhm_includes_pixel:
+        # A box of side p adds a variance p^2/12; 2.355 / sqrt(12) = 0.68 of a pixel in FWHM.
+        width = np.sqrt(max(width**2 - (0.68 * pixel_scale) ** 2, (0.5 * width) ** 2))
+    if model.fwhm_kind == "effective":
+        width *= _geometric_per_effective(model.kind, model.beta, model.wing_fraction, model.wing_ratio)
+    return RadialPsf(**{**shape.__dict__, "fwhm_arcsec": float(width)})
+
+
+@lru_cache
+def _geometric_per_effective(
+    kind: str, beta: float | None, fraction: float | None, ratio: float | None
+) -> float:
+    """FWHM of a profile over that of the Gaussian with the same noise-equivalent area."""
+    if kind == "airy":
+        raise ConfigError("an effective FWHM has no meaning for a diffraction pattern")
+    k = np.linspace(0, 12, 60001)
+    otf = RadialPsf(kind, 1.0, beta=beta, wing_fraction=fraction or 0.0, wing_ratio=ratio or 2.0).radial_otf(
+        k
+    )
+    # Noise-equivalent area = 1 / integral |OTF|^2 d^2k (Parseval).
+    area = 1 / (2 * np.pi * np.trapezoid(k * otf**2, k))
+    gaussian_area = np.pi / (2 * np.log(2))  # of FWHM 1: 2.266
+    return float(np.sqrt(gaussian_area / area))
+
+
+@lru_cache(maxsize=64)
+def load_kernel(path: str, scale_arcsec: float | None, default_scale: float) -> ArrayPsf:
+    """Return the PSF in a FITS file (first 2-D image) or ``.npy``; its scale from the header, else as given.
+
+    Raises
+    ------
+    DataError
+        When there is no such file or it holds no 2-D image.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise DataError("there is no such PSF file", where=path)
+    if file.suffix == ".npy":
+        return ArrayPsf(
+            np.load(file, allow_pickle=False), scale_arcsec or default_scale, scale_arcsec or default_scale
+        )
+    from astropy.io import fits
+
+    with fits.open(file) as hdus:
+        for hdu in hdus:
+            if hdu.data is not None and getattr(hdu.data, "ndim", 0) == 2:
+                scale = scale_arcsec or header_scale(hdu.header) or default_scale
+                return ArrayPsf(np.asarray(hdu.data, dtype=float), scale, scale)
+    raise DataError("the PSF file holds no 2-D image", where=path)
+
+
+def header_scale(header: object) -> float | None:
+    """Pixel scale [arcsec] that a PSF's FITS header states (PIXSCALE, PIXELSCL, CD or CDELT), or None."""
+    for key in ("PIXSCALE", "PIXELSCL", "PSF_SCAL"):
+        if key in header:
+            return abs(float(header[key]))
+    if "CD1_1" in header:
+        return float(np.hypot(header["CD1_1"], header.get("CD2_1", 0.0))) * 3600
+    if "CDELT1" in header and abs(header["CDELT1"]) < 0.1:
+        return abs(float(header["CDELT1"])) * 3600
+    return None

@@ -1,0 +1,277 @@
+"""PSF, pixel and pixel scale in one Fourier step, at any ratio of pixel scales, conserving flux.
+
+An input pixel is already an average over its own square.  The spectrum of the input is multiplied by
+
+    T(k) = OTF_target(k) / OTF_input(k) x sinc(k p_out) / sinc(k p_in)
+
+and evaluated on the output's grid: by folding aliases and a short inverse FFT where a padded length makes the
+ratio of pixel scales a ratio of integers, by a Fourier matrix otherwise.  Nothing is interpolated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from galshift.errors import DataError
+from galshift.mocks.psf import Psf
+
+#: Modes whose transfer is below this everywhere are not computed.
+_NEGLIGIBLE = 1e-7
+#: Where the input's own transfer falls below this, it cannot be divided out.
+_FLOOR = 5e-3
+#: The largest error of the homogenised transfer function that is accepted.
+_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How one axis is padded and sampled.
+
+    Attributes
+    ----------
+    n_in, n_out : int
+        Pixels.
+    ratio : float
+        Output pixel over input pixel.
+    n_pad : int
+        Length of the forward transform.
+    n_fold : int or None
+        Length of the inverse transform, ``n_pad / ratio``; None where that is no integer.
+    """
+
+    n_in: int
+    n_out: int
+    ratio: float
+    n_pad: int
+    n_fold: int | None
+
+    @property
+    def start(self) -> float:
+        """Position of output pixel 0 in input pixels; the centres of both images coincide."""
+        return (self.n_in - 1) / 2 - (self.n_out - 1) / 2 * self.ratio
+
+
+def plan_axis(n_in: int, n_out: int, ratio: float, margin: int) -> Axis:
+    """Choose the padded length: at least the larger of both footprints plus `margin` input pixels."""
+    least = max(n_in, int(np.ceil(n_out * ratio))) + margin
+    best: tuple[float, int, int] | None = None
+    for n_pad in range(least, int(least * 1.3) + 1):
+        n_fold = round(n_pad / ratio)
+        if abs(n_fold * ratio - n_pad) > 1e-9 * n_pad or n_fold < n_out:
+            continue
+        cost = n_pad * _roughness(n_pad) + n_fold * _roughness(n_fold)
+        if best is None or cost < best[0]:
+            best = (cost, n_pad, n_fold)
+    if best is not None:
+        return Axis(n_in, n_out, ratio, best[1], best[2])
+    return Axis(n_in, n_out, ratio, _smooth(least), None)
+
+
+@lru_cache(maxsize=4096)
+def _roughness(n: int) -> float:
+    """Cost factor of an FFT of length n: its largest prime factor counts once it exceeds 7."""
+    largest, rest, p = 1, n, 2
+    while rest > 1:
+        while rest % p == 0:
+            largest, rest = p, rest // p
+        p += 1
+    return 1.0 + max(largest - 7, 0) / 16
+
+
+def _smooth(n: int) -> int:
+    """The smallest length >= n without a prime factor above 7."""
+    while _roughness(n) > 1:
+        n += 1
+    return n
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    """A plan for images of one shape: two axes and the transfer on their half spectrum.
+
+    Attributes
+    ----------
+    y, x : Axis
+    values : Tensor
+        (n_pad_y, K) complex64, the first K columns of the half spectrum, or (B, n_pad_y, K).
+    """
+
+    y: Axis
+    x: Axis
+    values: Tensor
+
+    def to(self, device: str) -> Transfer:
+        """Return the plan on `device`."""
+        return Transfer(self.y, self.x, self.values.to(device))
+
+
+def frequencies(y: Axis, x: Axis, scale_in: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row and (half-spectrum) column frequencies [cycles / arcsec] of a plan."""
+    return np.fft.fftfreq(y.n_pad, scale_in), np.fft.rfftfreq(x.n_pad, scale_in)
+
+
+def pixel_transfer(k: np.ndarray, scale_out: float, scale_in: float) -> np.ndarray:
+    """sinc(k p_out) / sinc(k p_in), the change of pixel along one axis; a scale of 0 is no pixel."""
+    return np.sinc(k * scale_out) / np.sinc(k * scale_in)
+
+
+def homogenise(target: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """Return target / source where the source's transfer allows it, tapered to 0 where it does not.
+
+    Raises
+    ------
+    DataError
+        When the target keeps detail that the input has lost: it is sharper than the input.
+    """
+    power = np.abs(source) ** 2
+    ratio = target * np.conj(source) / np.maximum(power, _FLOOR**2)
+    missing = np.abs(ratio * source - target).max()
+    if missing > _TOLERANCE or np.abs(ratio).max() > 3:
+        raise DataError(
+            "the target's PSF is too sharp to be made from the input, whose own PSF has lost that detail "
+            f"(the transfer would miss {missing:.2g} and amplify up to {np.abs(ratio).max():.2g} times)",
+            hint="choose a survey with a wider PSF, or --input-psf none where the input has none",
+        )
+    return ratio
+
+
+def make_transfer(
+    y: Axis,
+    x: Axis,
+    scale_in: float,
+    scale_out: float,
+    target: Psf | None,
+    source: Psf | None = None,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> Transfer:
+    """Return the transfer from images of `scale_in` to `scale_out` [arcsec / pixel].
+
+    Parameters
+    ----------
+    y, x : Axis
+    target : Psf or None
+        What the output shows a point as; None changes the pixel alone.
+    source : Psf or None
+        What the input shows a point as; None where its pixels are bare averages of the sky.
+    shift : tuple of float
+        Where the input's centre comes to lie, in output pixels (rows, columns) off the centre.
+    """
+    ky, kx = frequencies(y, x, scale_in)
+    wanted = np.ones((len(ky), len(kx))) if target is None else target.otf(ky, kx)
+    pixel_of_target = 0.0 if target is None else target.pixel_arcsec
+    wanted = wanted * np.outer(
+        pixel_transfer(ky, scale_out, pixel_of_target), pixel_transfer(kx, scale_out, pixel_of_target)
+    )
+    # The input's pixel is part of its PSF where that was measured on pixels.
+    bare = scale_in if source is None else scale_in - source.pixel_arcsec if source.pixel_arcsec == 0 else 0.0
+    own = np.outer(np.sinc(ky * bare), np.sinc(kx * bare))
+    if source is None:
+        values = wanted / own
+    else:
+        values = homogenise(wanted, source.otf(ky, kx) * own)
+    return _finish(y, x, values, shift)
+
+
+def _finish(y: Axis, x: Axis, values: np.ndarray, shift: tuple[float, float]) -> Transfer:
+    """Add the phase of the output grid's origin, drop ambiguous and negligible modes."""
+    phases = []
+    for axis, cycles, offset in (
+        (y, np.fft.fftfreq(y.n_pad), shift[0]),
+        (x, np.fft.rfftfreq(x.n_pad), shift[1]),
+    ):
+        start = axis.start - offset * axis.ratio
+        # With a Fourier matrix the whole position enters there; see `synthesis`.
+        phase = np.exp(2j * np.pi * cycles * start)
+        # The Nyquist mode has no sign, so a phase on it would not be real.
+        phase[np.isclose(np.abs(cycles), 0.5)] = 0
+        phases.append(phase)
+    values = values * phases[0][:, None] * phases[1][None, :]
+    significant = np.abs(values).max(axis=0) > _NEGLIGIBLE
+    keep = int(np.flatnonzero(significant).max()) + 1
+    return Transfer(y, x, torch.from_numpy(np.ascontiguousarray(values[:, :keep]).astype(np.complex64)))
+
+
+def apply(images: Tensor, transfer: Transfer) -> Tensor:
+    """Return `images` (B, H, W) on the output grid, (B, H', W'), float32; the sum over pixels is kept.
+
+    Each image's result does not depend on the others in the batch.
+    """
+    y, x = transfer.y, transfer.x
+    keep = transfer.values.shape[-1]
+    spectrum = torch.fft.rfft(images, n=x.n_pad, dim=-1)[..., :keep]
+    spectrum = torch.fft.fft(spectrum, n=y.n_pad, dim=-2) * transfer.values
+    rows = _synthesise_rows(spectrum, y)
+    return _synthesise_columns(rows, x)
+
+
+def _synthesise_rows(spectrum: Tensor, y: Axis) -> Tensor:
+    """Inverse transform along the rows, (B, n_pad, K) -> (B, n_out, K)."""
+    if y.n_fold is None:
+        return torch.matmul(_matrix(y, spectrum.device.type), spectrum)
+    if y.n_pad % y.n_fold == 0:
+        folded = spectrum.unflatten(-2, (y.n_pad // y.n_fold, y.n_fold)).sum(-3)
+    else:
+        folded = spectrum.new_zeros((*spectrum.shape[:-2], y.n_fold, spectrum.shape[-1]))
+        for source, target in _fold_pieces(y.n_pad, y.n_fold):
+            folded[..., target, :] += spectrum[..., source, :]
+    return torch.fft.ifft(folded, dim=-2)[..., : y.n_out, :]
+
+
+def _synthesise_columns(rows: Tensor, x: Axis) -> Tensor:
+    """Inverse transform of the half spectrum along the columns, (B, n, K) -> (B, n, n_out) real."""
+    keep = rows.shape[-1]
+    if x.n_fold is None:
+        matrix = _matrix(x, rows.device.type)[:, :keep].mT
+        doubled = torch.full((keep, 1), 2.0, device=rows.device)
+        doubled[0] = 1.0
+        return rows.real @ (matrix.real * doubled) - rows.imag @ (matrix.imag * doubled)
+    half = x.n_fold // 2 + 1
+    folded = rows[..., :half]
+    if keep > half or (x.n_fold % 2 == 0 and keep == half):
+        folded = rows.new_zeros((*rows.shape[:-1], half))
+        _fold_half(rows, folded, x.n_fold)
+    return torch.fft.irfft(folded, n=x.n_fold, dim=-1)[..., : x.n_out]
+
+
+def _fold_half(rows: Tensor, folded: Tensor, n: int) -> None:
+    """Add the modes of a half spectrum to the half spectrum of length n that they alias to."""
+    for k_first in range(0, rows.shape[-1], n):
+        block = rows[..., k_first : k_first + n]
+        up = min(block.shape[-1], n // 2 + 1)
+        folded[..., :up] += block[..., :up]
+        down = block[..., (n + 1) // 2 :]
+        if down.shape[-1]:
+            # Mode k aliases to n - k of the conjugate: its negative twin lands in the half that is kept.
+            first = n - (n + 1) // 2
+            target = folded[..., first - down.shape[-1] + 1 : first + 1]
+            target += down.flip(-1).conj()
+        if k_first:
+            # A whole multiple of n lands on mode 0 together with its negative twin.
+            folded[..., 0] += block[..., 0].conj()
+
+
+def _fold_pieces(n_pad: int, n_fold: int) -> list[tuple[slice, slice]]:
+    """Contiguous runs of signed modes, as they lie in the padded and in the folded spectrum."""
+    pieces: list[tuple[slice, slice]] = []
+    signed = np.fft.fftfreq(n_pad, 1 / n_pad).astype(int)
+    targets = signed % n_fold
+    begin = 0
+    for i in range(1, n_pad + 1):
+        if i == n_pad or targets[i] != targets[i - 1] + 1:
+            pieces.append((slice(begin, i), slice(int(targets[begin]), int(targets[i - 1]) + 1)))
+            begin = i
+    return pieces
+
+
+@lru_cache(maxsize=32)
+def _matrix(axis: Axis, device: str) -> Tensor:
+    """(n_out, n_pad) complex64: the inverse transform at the output pixels, from the first one on."""
+    cycles = np.fft.fftfreq(axis.n_pad)
+    position = np.arange(axis.n_out) * axis.ratio
+    matrix = np.exp(2j * np.pi * np.outer(position, cycles)) * (axis.ratio / axis.n_pad)
+    return torch.from_numpy(matrix.astype(np.complex64)).to(device)
