@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from galshift.training.config import TrainConfig
 
 # A strong view for self-training: what a worse night or another pointing could have done to the galaxy.
-STRONG = AugmentConfig(shift_px=2.0, zoom=0.1, flux_jitter=0.2, color_jitter=0.05, noise=(0.5, 3.0), blur_px=1.0)
+STRONG = AugmentConfig(
+    shift_px=2.0, zoom=0.1, flux_jitter=0.2, color_jitter=0.05, noise=(0.5, 3.0), blur_px=1.0
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def fit_one(
         "seconds": round(result.seconds, 1),
         "notes": list(result.notes),
     }
-    # Seconds differ from run to run; they go to the results, and never into a checkpoint that repeats bit for bit.
+    # Seconds differ from run to run and stay out of a checkpoint that repeats bit for bit.
     kept = {key: value for key, value in summary.items() if key != "seconds"}
     save_checkpoint(
         directory,
@@ -131,7 +133,7 @@ def start_from(init: str | None, classes: list[str], bands: list[str]) -> Traine
     ):
         if mine != theirs:
             raise DataError(
-                f"the run to start from has the {name} {', '.join(theirs)}, and the data have {', '.join(mine)}",
+                f"the run to start from has the {name} {', '.join(theirs)}; the data have {', '.join(mine)}",
                 where=init,
                 hint="choose the same with --classes-map or --bands, or leave --init out",
             )

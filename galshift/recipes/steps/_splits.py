@@ -53,7 +53,7 @@ class SplitRecord:
         rows = np.flatnonzero(np.fromiter((i in wanted for i in ids), dtype=bool, count=len(ids)))
         if len(rows) < len(wanted):
             raise DataError(
-                f"{len(wanted) - len(rows)} of the {len(wanted)} {part} images that the run recorded are missing",
+                f"{len(wanted) - len(rows)} of {len(wanted)} {part} images that the run recorded are missing",
                 where=self.path,
                 hint="the data set has changed since; name another with --on",
             )

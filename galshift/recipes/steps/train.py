@@ -54,7 +54,9 @@ class Train(Step):
         from galshift.training.checkpoint import FILE
 
         source = open_source(config.data, config.read, config.split, config.seed)
-        init = start_from(config.init, list(source.info.classes), config.preprocess.bands or list(source.info.bands))
+        init = start_from(
+            config.init, list(source.info.classes), config.preprocess.bands or list(source.info.bands)
+        )
         if init is None:
             frame = common_frame(config.preprocess, source.info)
             preprocessing = fit_preprocessing(source.dataset, source.parts["train"], frame, config.seed)
@@ -97,7 +99,7 @@ class Train(Step):
         """Say how training went."""
         fit = results["fit"]
         return [
-            f"trained {results['model']} on {results['n_train']} images of {len(results['classes'])} classes: "
+            f"trained {results['model']} on {results['n_train']} images, {len(results['classes'])} classes: "
             f"best epoch {fit['best_epoch']} of {fit['epochs']}" + took(fit["seconds"]),
             *fit["notes"],
         ]

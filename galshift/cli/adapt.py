@@ -1,0 +1,72 @@
+"""Adapt a classifier to a target survey without its labels."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from galshift.cli._common import names_of, verb
+from galshift.cli._reading import (
+    Bands,
+    ClassesMap,
+    Hdu,
+    LabelColumn,
+    Labels,
+    OnError,
+    PixelScale,
+    Unit,
+    reading,
+)
+
+EXAMPLES = ("galshift adapt sim.h5 sdss/", "galshift adapt sim.h5 sdss/ --method mmd --seeds 3")
+
+
+@verb("adapt", without=("workers",))
+def command(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Labelled images.", show_default=False)],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="Images to adapt to; their labels are not used.", show_default=False
+        ),
+    ],
+    method: Annotated[
+        str, typer.Option(help="See galshift list methods.", autocompletion=names_of("methods"))
+    ] = "sinkhorn",
+    model: Annotated[
+        str, typer.Option(help="Network; see galshift list models.", autocompletion=names_of("models"))
+    ] = "deepmerge",
+    init: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Start from the weights of another run.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all, the warm-up included.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Repeat for a mean and an interval.")] = 1,
+    labels: Labels = None,
+    label_column: LabelColumn = None,
+    classes_map: ClassesMap = None,
+    unit: Unit = None,
+    pixel_scale: PixelScale = None,
+    bands: Bands = None,
+    hdu: Hdu = None,
+    on_error: OnError = None,
+) -> dict:
+    """Train on the source and align to the target, whose labels are never used.
+
+    A source-only network is trained beside it with the same augmentation, and both are judged on galaxies
+    that neither saw.  Labels and class names are the source's; units, scales, bands and HDU go for both
+    (for the target alone: --set read_target.unit=nJy).
+    """
+    shared = reading(unit=unit, pixel_scale=pixel_scale, bands=bands, hdu=hdu, on_error=on_error)
+    own = reading(labels=labels, label_column=label_column, classes_map=classes_map)
+    return {
+        "source": source,
+        "target": target,
+        "method": method,
+        "model": model,
+        "init": init,
+        "training.epochs": epochs,
+        "seeds": seeds,
+        "read": {**shared, **own},
+        "read_target": shared,
+    }

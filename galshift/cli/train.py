@@ -1,0 +1,63 @@
+"""Train a classifier on labelled images."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from galshift.cli._common import names_of, verb
+from galshift.cli._reading import (
+    Bands,
+    ClassesMap,
+    Hdu,
+    LabelColumn,
+    Labels,
+    OnError,
+    PixelScale,
+    Unit,
+    reading,
+)
+
+EXAMPLES = ("galshift train sim.h5", "galshift train sim.h5 --model resnet18 --epochs 30")
+
+
+@verb("train", without=("workers",))
+def command(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled images.", show_default=False)],
+    model: Annotated[
+        str, typer.Option(help="Network; see galshift list models.", autocompletion=names_of("models"))
+    ] = "deepmerge",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all.")] = None,
+    init: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Start from the weights of another run.")
+    ] = None,
+    labels: Labels = None,
+    label_column: LabelColumn = None,
+    classes_map: ClassesMap = None,
+    unit: Unit = None,
+    pixel_scale: PixelScale = None,
+    bands: Bands = None,
+    hdu: Hdu = None,
+    on_error: OnError = None,
+) -> dict:
+    """Train a classifier on labelled images and keep the epoch with the lowest validation loss.
+
+    Galaxies are split into training, validation and test parts; images of one galaxy stay together.
+    """
+    return {
+        "data": data,
+        "model": model,
+        "training.epochs": epochs,
+        "init": init,
+        "read": reading(
+            labels=labels,
+            label_column=label_column,
+            classes_map=classes_map,
+            unit=unit,
+            pixel_scale=pixel_scale,
+            bands=bands,
+            hdu=hdu,
+            on_error=on_error,
+        ),
+    }

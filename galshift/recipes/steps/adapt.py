@@ -1,0 +1,183 @@
+"""Adapt a classifier to a target survey without its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from galshift.data.augment import AugmentConfig
+from galshift.data.options import ReadOptions
+from galshift.data.preprocess import PreprocessConfig
+from galshift.recipes._step import Context, Step
+from galshift.recipes.choice import ChoiceOf, Chosen
+from galshift.recipes.steps import STEPS
+from galshift.recipes.steps._domains import (
+    Domain,
+    SplitConfig,
+    common_frame,
+    open_source,
+    open_target,
+    training_set,
+)
+from galshift.rundirectory import RunDirectory
+from galshift.training.config import TrainConfig
+from galshift.types import Strict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from galshift.recipes.steps._fitting import Material
+    from galshift.training.sets import TrainingSet
+
+BASELINE = "source-only"
+
+
+class AdaptStepConfig(Strict):
+    """Everything that can change an adapted classifier."""
+
+    source: str = Field(description="Labelled images.")
+    target: str = Field(description="Images of the survey to adapt to; their labels, if any, are not used.")
+    read: ReadOptions = Field(ReadOptions(), description="How to read the source.")
+    read_target: ReadOptions = Field(ReadOptions(), description="How to read the target.")
+    method: Annotated[Chosen, ChoiceOf("galshift.methods", "METHODS")] = "sinkhorn"
+    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = "deepmerge"
+    init: str | None = Field(None, description="Run to start from.")
+    split: SplitConfig = SplitConfig()
+    preprocess: PreprocessConfig = PreprocessConfig()
+    augment: AugmentConfig = Field(
+        AugmentConfig(noise=(0.0, 1.0)),
+        description="The same for both networks; noise in units of the noisier domain's sky.",
+    )
+    training: TrainConfig = TrainConfig()
+    seeds: int = Field(1, ge=1, le=20, description="Repeat with so many seeds, for a mean and an interval.")
+    seed: int = 42
+
+
+@STEPS.register("adapt")
+class Adapt(Step):
+    """Train source-only and adapted networks on the same images, and judge both on galaxies neither saw."""
+
+    kind = "adapt"
+    version = 1
+    Config = AdaptStepConfig
+    inputs = ("source", "target", "read.labels?", "read_target.labels?", "init")
+    resumable = True
+
+    def run(self, config: AdaptStepConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
+        """Write the adapted model, the source-only one, predictions for the target, and the report."""
+        from galshift.recipes.steps._splits import write_splits
+        from galshift.training.checkpoint import FILE
+
+        source = open_source(config.source, config.read, config.split, config.seed)
+        target = open_target(config.target, config.read_target, config.split, config.seed)
+        material = prepare(config, source, target, context.device)
+        records = {
+            "source": source.record(config.source, config.read),
+            "target": target.record(config.target, config.read_target),
+        }
+        write_splits(run.path, records)
+        fits: dict[str, Any] = {}
+        for k in range(config.seeds):
+            seed = config.seed + k
+            folder = run.path if k == 0 else run.path / f"seed-{seed}"
+            fits[str(seed)] = self._fit_pair(config, material, folder, seed)
+            if k > 0:
+                write_splits(folder, records)
+            write_splits(folder / BASELINE, records)
+        return {
+            "method": config.method.kind,
+            "model": config.model.kind,
+            "classes": list(material.preprocessing.classes),
+            "n_source_train": len(material.source),
+            "n_target_train": len(material.target),
+            "fit": fits,
+            "outputs": {"model": FILE, "baseline": f"{BASELINE}/{FILE}"},
+        }
+
+    def _fit_pair(
+        self, config: AdaptStepConfig, material: Material, folder: Path, seed: int
+    ) -> dict[str, Any]:
+        """Train the source-only network and the adapted one with one seed."""
+        from galshift.methods import METHODS
+        from galshift.recipes.steps._fitting import fit_one
+
+        pair = {}
+        plain = METHODS.get(BASELINE)()
+        pair[BASELINE] = fit_one(
+            material, plain, folder / BASELINE, seed, label=BASELINE, meta={"method": BASELINE}
+        )
+        method = METHODS.get(config.method.kind)(config.method.config)
+        pair["adapted"] = fit_one(
+            material, method, folder, seed, label=config.method.kind, meta={"method": config.method.kind}
+        )
+        return pair
+
+    def versions(self, config: AdaptStepConfig) -> Mapping[str, int]:
+        """Return the versions of the network and the method."""
+        from galshift.methods import METHODS
+        from galshift.models import MODELS
+
+        return {
+            f"model {config.model.kind}": MODELS.get(config.model.kind).version,
+            f"method {config.method.kind}": METHODS.get(config.method.kind).version,
+        }
+
+    def next_steps(self, results: Mapping[str, Any]) -> list[str]:
+        """Judge it, attack it, use it."""
+        run = results["run"]
+        return [
+            f"galshift evaluate {run}",
+            f"galshift predict {run} DATA predictions.fits",
+        ]
+
+
+def prepare(config: AdaptStepConfig, source: Domain, target: Domain, device: str) -> Material:
+    """Return what every network of this run trains on; constants are fitted on the source's training part.
+
+    Raises
+    ------
+    DataError
+        When the domains cannot be brought to common bands, unit and pixel scale.
+    """
+    import torch
+
+    from galshift.data.preprocess import fit_preprocessing
+    from galshift.recipes.steps._fitting import Material, start_from
+
+    init = start_from(
+        config.init, list(source.info.classes), config.preprocess.bands or list(source.info.bands)
+    )
+    if init is None:
+        frame = common_frame(config.preprocess, source.info, target.info)
+        preprocessing = fit_preprocessing(source.dataset, source.parts["train"], frame, config.seed)
+    else:
+        preprocessing = init.preprocessing
+        preprocessing.check(source.info, config.source)
+    preprocessing.check(target.info, config.target)
+    unlabelled = training_set(target, "train", preprocessing)
+    noise = torch.tensor(preprocessing.sky_sigma)
+    return Material(
+        source=training_set(source, "train", preprocessing),
+        valid=training_set(source, "valid", preprocessing),
+        target=unlabelled,
+        preprocessing=preprocessing,
+        noise_scale=torch.maximum(noise, _sky(unlabelled)),
+        augmentation=config.augment,
+        model=config.model,
+        init=init,
+        training=config.training,
+        device=device,
+    )
+
+
+def _sky(images: TrainingSet) -> Tensor:
+    """The sky noise (C,) of a domain's linear images, from an even sample of them."""
+    import torch
+
+    from galshift.data.preprocess import training_sky_sigma
+
+    rows = next(images.chunks(512, limit=512))
+    return torch.tensor(training_sky_sigma(images.take(rows).numpy()))
