@@ -102,7 +102,7 @@ def draw_disc(rng: np.random.Generator, *, bar: Bar | None, number: int, young_s
     modes = 14
     patches = np.stack(
         [
-            rng.uniform(0.10, 0.30) * rng.normal(size=modes),
+            rng.uniform(0.04, 0.30) * rng.normal(size=modes),
             rng.integers(2, 14, modes),
             rng.normal(0, 9, modes),
             rng.uniform(0, 2 * np.pi, modes),
@@ -112,8 +112,8 @@ def draw_disc(rng: np.random.Generator, *, bar: Bar | None, number: int, young_s
     arms = Arms(
         number=number,
         pitch=rng.uniform(0.20, 0.42),
-        old=rng.uniform(0.25, 0.6),
-        sharpness=rng.uniform(1.2, 5.0),
+        old=rng.uniform(0.1, 0.6),
+        sharpness=rng.uniform(0.6, 5.0),
         start=start,
         patches=patches,
         ring=rng.uniform(0.5, 2.0) if rng.uniform() < 0.2 else 0.0,
@@ -132,17 +132,17 @@ def draw_disc(rng: np.random.Generator, *, bar: Bar | None, number: int, young_s
         ]
     )
     return Disc(
-        scale_kpc=rng.uniform(2.8, 5.2),
+        scale_kpc=rng.uniform(2.2, 5.2),
         thickness=rng.uniform(0.06, 0.14),
-        bulge_share=rng.uniform(0.08, 0.35),
-        bulge_n=round(rng.uniform(1.2, 3.2), 3),
+        bulge_share=rng.uniform(0.06, 0.6),
+        bulge_n=round(rng.uniform(1.2, 4.0), 3),
         bulge_radius=rng.uniform(0.15, 0.4),
         bulge_flattening=rng.uniform(0.55, 0.9),
         young_share=young_share,
         dust=rng.uniform(0.2, 1.4),
         dust_lag=rng.uniform(0.4, 0.8),
         clumps=clumps,
-        clump_share=rng.uniform(0.08, 0.3),
+        clump_share=rng.uniform(0.03, 0.3),
         arms=arms,
         bar=bar,
     )

@@ -42,23 +42,25 @@ class Elliptical:
     Parameters
     ----------
     rng : numpy.random.Generator
-        Stream that draws Sérsic index 2.5-5.5, effective radius 2-7 kpc (larger for a larger index, as in
+        Stream that draws Sérsic index 2-5.5, effective radius 2-7 kpc (larger for a larger index, as in
         observed samples) and the triaxial shape.
     """
 
     version = 1
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self.n = round(rng.uniform(2.5, 5.5), 3)
+        self.n = round(rng.uniform(2.0, 5.5), 3)
         self.r_eff_kpc = float(np.clip(np.exp(rng.normal(np.log(2.4 + 0.45 * self.n), 0.28)), 2.0, 7.5))
         middle = rng.uniform(0.75, 1.0)
-        self.axes = (1.0, middle, middle * rng.uniform(0.6, 1.0))
+        self.axes = (1.0, middle, middle * rng.uniform(0.5, 1.0))
         self.gradient = rng.uniform(0.0, 0.25)
-        self.redness = rng.normal(0.0, 0.04)
+        self.redness = rng.normal(0.0, 0.05)
+        # One in three still forms stars or did lately; the others have stopped.
+        self.young_share = rng.uniform(0.03, 0.35) if rng.uniform() < 0.35 else 0.0
 
     def truth(self) -> dict[str, float]:
         """Return the columns that describe the galaxy itself."""
-        return {"sersic_n": self.n, "r_eff_kpc": self.r_eff_kpc}
+        return {"sersic_n": self.n, "r_eff_kpc": self.r_eff_kpc, "young_fraction": self.young_share}
 
     def view(self, rng: np.random.Generator, frame: Frame) -> tuple[np.ndarray, dict[str, float]]:
         """Return (C, S, S) light in units of the total r-band light, and the columns of this view."""
@@ -73,8 +75,9 @@ class Elliptical:
     def image(self, frame: Frame, axis_ratio: float, angle: float, centre: np.ndarray) -> np.ndarray:
         """Return (C, S, S) light; bluer bands have larger radii, the circularised r one is `r_eff_kpc`."""
         r_eff = self.r_eff_kpc / frame.kpc_per_pixel / np.sqrt(axis_ratio)
+        colour = (1 - self.young_share) * frame.old() + self.young_share * frame.young()
         image = np.empty((len(frame.bands), frame.size, frame.size), dtype=np.float32)
-        for index, (band, flux) in enumerate(zip(frame.bands, frame.old())):
+        for index, (band, flux) in enumerate(zip(frame.bands, colour)):
             blueness = np.log(WAVELENGTH_UM["r"] / WAVELENGTH_UM[band])
             profile = sersic_image(
                 frame.size,

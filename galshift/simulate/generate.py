@@ -11,6 +11,7 @@ from galshift.data.cutouts import Cutouts
 from galshift.errors import UsageError
 from galshift.simulate import KINDS
 from galshift.simulate._light import Frame, ab_to_njy, check_bands, distances, njy_to_ab
+from galshift.simulate._neighbour import draw_neighbour
 from galshift.streams import numpy_stream
 
 FIELD_ARCSEC = 28.8  # side of an image when no pixel scale is given: 0.3 arcsec at 96 pixels
@@ -39,6 +40,8 @@ COLUMNS = (
     "bar_length_kpc",
     "einstein_radius_arcsec",
     "source_redshift",
+    "neighbour_light",
+    "neighbour_kpc",
 )
 
 
@@ -85,7 +88,7 @@ def simulate(
     Cutouts
         `images` in nJy per pixel; `table` holds the truth (:data:`COLUMNS`, and ``mag_<band>``, the AB
         magnitude of the light in the frame).  ``r_total`` is the AB magnitude in r of all light without dust,
-        out to infinity.
+        out to infinity; neither a neighbour seen by chance nor a lens's background galaxy counts in it.
 
     Raises
     ------
@@ -163,10 +166,15 @@ def _galaxy(
     """Fill `out` (views, C, S, S) in nJy with one galaxy and return its truth rows."""
     rng = numpy_stream(seed, "simulate", kind, galaxy)
     magnitude = rng.uniform(BRIGHT, FAINT) + distances(frame.redshift)[0]
+    neighbour = draw_neighbour(rng)
     model = KINDS.get(kind)(rng)
     rows = []
     for view in range(views):
-        light, seen = model.view(numpy_stream(seed, "simulate", kind, galaxy, "view", view), frame)
+        camera = numpy_stream(seed, "simulate", kind, galaxy, "view", view)
+        light, seen = model.view(camera, frame)
+        if neighbour:
+            light = light + neighbour.image(camera, frame)
+            seen |= {"neighbour_kpc": neighbour.distance_kpc, "neighbour_light": neighbour.light}
         out[view] = light * np.float32(ab_to_njy(magnitude))
         row = {"id": f"s{seed}-g{galaxy:06d}-v{view}", "group": f"s{seed}-g{galaxy:06d}", "view": view}
         row |= dict.fromkeys(COLUMNS, np.nan) | {"redshift": frame.redshift, "r_total": magnitude}

@@ -51,7 +51,7 @@ class Merger:
         )
         self.bulge = rng.uniform(0.08, 0.32, 2)
         self.bulge_radius = rng.uniform(0.06, 0.12, 2) * np.sqrt([1.0, self.mass_ratio])
-        self.young_fraction = rng.uniform(0.15, 0.55)
+        self.young_fraction = rng.uniform(0.03, 0.6)
         self.dust = rng.uniform(0.1, 0.8)
         self.retrograde = rng.uniform() < 0.25
         masses = np.array([1.0, self.mass_ratio])

@@ -26,7 +26,7 @@ class Spiral:
         if rng.uniform() < 0.4:
             bar = Bar(rng.uniform(0.5, 0.9), rng.uniform(0.35, 0.55), rng.uniform(0.04, 0.12))
         number = int(rng.choice([2, 3, 4], p=[0.6, 0.25, 0.15]))
-        self.disc = draw_disc(rng, bar=bar, number=number, young_share=rng.uniform(0.25, 0.65))
+        self.disc = draw_disc(rng, bar=bar, number=number, young_share=rng.uniform(0.05, 0.6))
 
     def truth(self) -> dict[str, float]:
         """Return the columns that describe the galaxy itself."""
