@@ -43,10 +43,15 @@ def ramp(progress: float, gamma: float = 10.0) -> float:
     return math.tanh(0.5 * gamma * progress)
 
 
-def discriminator(n_inputs: int, hidden: int) -> nn.Sequential:
-    """Return a network of two hidden layers that gives one logit, positive for the source."""
+def discriminator(n_inputs: int, hidden: int, dropout: float = 0.5) -> nn.Sequential:
+    """Return a network of two hidden layers that gives one logit, positive for the source.
+
+    Dropout is what keeps it from winning outright, after which its gradient would only scatter the features.
+    """
     return nn.Sequential(
-        nn.Linear(n_inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+        *(nn.Linear(n_inputs, hidden), nn.ReLU(), nn.Dropout(dropout)),
+        *(nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout)),
+        nn.Linear(hidden, 1),
     )
 
 

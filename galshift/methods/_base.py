@@ -64,7 +64,7 @@ class Method:
     reference : str
         Paper, and equation where one matters.
     views : int
-        Strongly augmented views of each target image that the method needs; the batch itself is the weak view.
+        Strongly augmented views of each target image that the method needs; the batch is the weak view.
     needs_source, uses_target : bool
         False for source-free methods, and for methods that never see the target.
     own_forward : bool

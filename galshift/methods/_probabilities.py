@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -31,7 +33,5 @@ def mean_entropy(logits: Tensor) -> Tensor:
 def marginal_entropy(logits: Tensor) -> Tensor:
     """Return the entropy of the batch-mean softmax, in nats: low when one class takes all."""
     log_p = torch.log_softmax(logits, dim=1)
-    log_mean = torch.logsumexp(log_p, dim=0) - torch.log(
-        torch.tensor(float(len(logits)), device=logits.device)
-    )
+    log_mean = torch.logsumexp(log_p, dim=0) - math.log(len(logits))
     return -(log_mean.exp() * log_mean).sum()

@@ -2,8 +2,9 @@
 
 References
 ----------
-Sun & Saenko 2016 (ECCV workshops, arXiv:1607.01719), equation 1.  The default adds the means, which the covariance does not
-see, and divides by the number of entries instead of 4 d^2, so that the weight does not depend on the width.
+Sun & Saenko 2016 (ECCV workshops, arXiv:1607.01719), equation 1.  The default adds the means, which the
+covariance does not see, and divides by the number of entries instead of 4 d^2, so that the weight does not
+depend on the width.
 """
 
 from __future__ import annotations

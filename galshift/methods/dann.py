@@ -2,8 +2,8 @@
 
 References
 ----------
-Ganin et al. 2016 (JMLR 17, 59), equations 9 and 13-18.  Class-conditional masking against label shift: Vuillaume et al. 2023
-(arXiv:2308.12732).
+Ganin et al. 2016 (JMLR 17, 59), equations 9 and 13-18.  Comparing chosen classes only, against label
+shift: GammaLearn's conditional DANN (arXiv:2308.12732).
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ class Config(MethodConfig):
     Attributes
     ----------
     strength : float
-        Final gradient-reversal factor.  0.1, not the paper's 1: at full strength small networks end below source-only.
+        Final gradient-reversal factor; below the paper's 1, at which small networks can diverge.
     gamma : float
         Steepness of the reversal's ramp over the run.
     hidden : int
         Width of the discriminator's two hidden layers.
     conditional : bool
-        Weigh both domains to equal class shares (target by predicted probabilities), so that a different class
-        mix is not mistaken for a domain difference.
+        Weigh both domains to equal class shares (target by predicted probabilities), so that a different
+        class mix is not mistaken for a domain difference.
     classes : list of int or None
         Compare the domains on these classes only; implies `conditional`.
     """
 
-    strength: float = Field(0.1, ge=0)
+    strength: float = Field(0.3, ge=0)
     gamma: float = Field(10.0, gt=0)
     hidden: int = Field(128, ge=1)
     conditional: bool = False

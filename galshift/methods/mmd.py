@@ -19,7 +19,7 @@ from galshift.methods._base import Method, MethodConfig
 from galshift.methods._distances import full_precision, median_off_diagonal, squared_distances
 from galshift.types import Batch
 
-# The variances of the merger papers (Ciprijanovic et al. 2021), kept to reproduce them; in units of the features.
+# The variances of the merger papers (Ciprijanovic et al. 2021), in squared feature units.
 MERGER_VARIANCES = (
     *(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0),
     *(100.0, 1e3, 1e4, 1e5, 1e6),
@@ -82,9 +82,9 @@ def mmd_from_kernel(kernel: Tensor, n_source: int, statistic: Statistic = "unbia
     n_source : int
         n, the number of source rows.
     statistic : {"unbiased", "biased"}
-        ``biased`` is the V-statistic, never negative; ``unbiased`` leaves the pairs of a sample with itself out,
-        has expectation zero for equal distributions, and may be negative.  A domain of one sample has no other pairs:
-        its diagonal is used.
+        ``biased`` is the V-statistic, never negative; ``unbiased`` leaves the pairs of a sample with itself
+        out, has expectation zero for equal distributions, and may be negative.  A domain of one sample has no
+        other pairs: its diagonal is used.
 
     Returns
     -------
@@ -120,8 +120,8 @@ def mmd(
     source, target : Tensor
         (n, d) and (m, d); n and m may differ.
     kernels : {"adaptive", "merger"}
-        Averaged kernels scaled by the median pairwise distance, or the sum of 19 fixed ones of the merger papers
-        (their clamp at 1e-4, below which the gradient is zero, is left out).
+        Averaged kernels scaled by the median pairwise distance, or the sum of 19 fixed ones of the merger
+        papers (their clamp at 1e-4, below which the gradient is zero, is left out).
     n_kernels, widest, statistic
         See `adaptive_kernel` and `mmd_from_kernel`.
 

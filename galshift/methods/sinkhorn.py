@@ -5,8 +5,8 @@ temperature blur^2, in its dual form, which is zero at a = b.
 
 References
 ----------
-Feydy et al. 2019 (AISTATS, arXiv:1810.08278), equation 3 and algorithm 1; Pandya et al. 2025 (SIDDA, arXiv:2501.14048) for blur
-and weights.
+Feydy et al. 2019 (AISTATS, arXiv:1810.08278), equation 3 and algorithm 1; Pandya et al. 2025 (SIDDA,
+arXiv:2501.14048) for blur and weights.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def sinkhorn_divergence(
         Length below which differences are smoothed over, in units of the features.  By default
         `relative_blur` of the largest pairwise distance, at least `min_blur`.
     scaling : float
-        Factor in (0, 1) between the blurs of consecutive annealing steps; closer to 1 is closer to convergence.
+        Factor in (0, 1) between the blurs of consecutive annealing steps; nearer 1 is nearer convergence.
     polish : int
         Further iterations at the final blur.
 
@@ -87,7 +87,7 @@ class Costs:
 
 
 def annealing(diameter: float, blur: float, scaling: float, polish: int) -> list[float]:
-    """Return the falling temperatures blur^2 from the diameter down, the last repeated `polish` times more."""
+    """Return the temperatures blur^2, falling from the diameter; the last comes `polish` times more."""
     steps = max(math.ceil(math.log(max(diameter / blur, 1.0)) / -math.log(scaling)), 0)
     return [(blur * scaling**-k) ** 2 for k in range(steps, 0, -1)] + [blur**2] * (1 + polish)
 
@@ -122,7 +122,7 @@ class Config(MethodConfig):
     """Options of `sinkhorn`; blurs as in `sinkhorn_divergence`, and learned weights as in SIDDA."""
 
     weighting: str = "learned"
-    weight: float = Field(1.0, ge=0)
+    weight: float = Field(0.1, ge=0)
     blur: float | None = Field(None, gt=0)
     relative_blur: float = Field(0.05, gt=0)
     min_blur: float = Field(0.01, gt=0)

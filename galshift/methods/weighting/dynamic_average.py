@@ -21,7 +21,7 @@ WINDOW = 25
 
 @WEIGHTINGS.register("dynamic-average")
 class DynamicAverage(Weighting):
-    """Weigh by the softmax of the losses' rates of fall between consecutive windows of steps; the sum is 2."""
+    """Weigh by the softmax of the losses' ratios between consecutive windows of steps; the sum is 2."""
 
     reference = "Liu et al. 2019, arXiv:1803.10704"
 

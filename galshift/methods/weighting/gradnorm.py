@@ -21,7 +21,7 @@ ALPHA = 1.0
 
 @WEIGHTINGS.register("gradnorm")
 class GradNorm(Weighting):
-    """Learn two weights that sum to 2 so that the gradient norms follow the losses' relative training rates."""
+    """Learn two weights of sum 2 under which gradient norms follow the losses' relative training rates."""
 
     reference = "Chen et al. 2018, arXiv:1711.02257"
 
@@ -51,12 +51,12 @@ class GradNorm(Weighting):
         weighed = weights * norms
         goal = weighed.detach().mean() * rates**ALPHA
         distance = (weighed - goal).abs().sum() / weighed.detach().mean().clamp_min(1e-8)
-        # Only its gradient is wanted: the value would mix a training signal of the weights into the logged loss.
+        # Only its gradient is wanted: the value would mix the weights' own signal into the logged loss.
         return total + distance - distance.detach()
 
 
 def gradient_norm(loss: Tensor, features: Sequence[Tensor]) -> Tensor:
-    """Return the norm of the gradient of `loss` at all `features` together; 0 where it does not reach them."""
+    """Return the norm of the gradient of `loss` at all `features` together; 0 where none is reached."""
     reachable = [x for x in features if x.requires_grad]
     if not reachable or not loss.requires_grad:
         return loss.detach() * 0

@@ -1,9 +1,9 @@
 """Learned uncertainty weights, as SIDDA's, bounded so that neither weight can run away.
 
-SIDDA (arXiv:2501.14048) minimises ``L_c / (2 e1^2) + L_a / (2 e2^2) + ln|e1 e2|`` after Kendall et al. 2018.  As a loss goes
-to zero that form goes to minus infinity and the weight to infinity, so the original clips both.  Here the
-penalty is ``ln(1 + e1^2) + ln(1 + e2^2)``, never negative (Liebel & Koerner 2018), ``e`` has a smooth floor, and
-SIDDA's bound ``e2 >= e1 / 4`` keeps the adaptation from drowning the classification.
+SIDDA (arXiv:2501.14048) minimises ``L_c / (2 e1^2) + L_a / (2 e2^2) + ln|e1 e2|``, after Kendall et al. 2018.
+As a loss goes to zero that form goes to minus infinity and the weight to infinity, so the original clips
+both.  Here the penalty is ``ln(1 + e1^2) + ln(1 + e2^2)``, never negative (Liebel & Koerner 2018), ``e`` has
+a smooth floor, and SIDDA's bound ``e2 >= e1 / 4`` keeps the adaptation from drowning the classification.
 """
 
 from __future__ import annotations
