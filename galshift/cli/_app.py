@@ -2,7 +2,7 @@
 
 A verb is one file ``galshift/cli/<verb>.py`` (underscores for hyphens).  Its first line, a docstring in one
 sentence, is the verb's line in ``galshift --help``.  Its ``command`` (a function; see ``_common.py``) or its
-``app`` (a ``typer.Typer`` with sub-commands) is what runs.  Its ``EXAMPLES``, two lines to paste, end its help.
+``app`` (a ``typer.Typer`` with sub-commands) is what runs.  Its ``EXAMPLES``, lines to paste, end its help.
 """
 
 from __future__ import annotations

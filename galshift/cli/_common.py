@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_type_hints
 
@@ -83,6 +83,33 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Say nothing but results.", rich_help_panel=_COMMON)
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=_COMMON)]
+
+
+def recipe_names(incomplete: str) -> list[str]:
+    """Complete the names of shipped recipes; the shell adds files."""
+    from galshift.recipes.find import shipped
+
+    return [name for name in shipped() if name.startswith(incomplete)]
+
+
+RecipeArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A recipe file, or the name of a shipped one.",
+        autocompletion=recipe_names,
+        show_default=False,
+    ),
+]
+RunsFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        metavar="PATH",
+        help="Folder of the run directories [default: runs/<recipe> beside the recipe].",
+        rich_help_panel=_COMMON,
+    ),
+]
 
 # Name, type and default of each option that a step's verb has.
 _OPTIONS: dict[str, tuple[Any, Any]] = {
@@ -195,6 +222,50 @@ def show(done: Any, *, as_json: bool) -> None:
     if not as_json:
         console.result(str(where))
     for line in done.step.next_steps(done.results):
+        console.say(f"next: {line}")
+
+
+def show_plan(
+    name: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool, problems: Sequence[str] = ()
+) -> None:
+    """Print the steps of a recipe, one row each: what would be done, why, from what, and where."""
+    if as_json:
+        console.json_document({"recipe": name, "steps": rows, "problems": list(problems)})
+        return
+    cells = [
+        [row["step"], row["action"], row["reason"], ", ".join(row["inputs"]), row["directory"]]
+        for row in rows
+    ]
+    console.table("", ("step", "action", "reason", "inputs", "directory"), cells, to_stdout=True)
+
+
+def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
+    """Print what running a recipe gave: every directory, then what was expected, then where the report is."""
+    if as_json:
+        steps = [
+            {
+                "step": step,
+                "action": outcome.plan[step].action,
+                "directory": str(outcome.plan[step].directory),
+                "results": done.results,
+            }
+            for step, done in outcome.executed.items()
+        ]
+        console.json_document({"recipe": name, "steps": steps, "expect": outcome.expectations})
+        return
+    for step, done in outcome.executed.items():
+        for line in done.step.describe(done.results):
+            console.say(f"{step}: {line}")
+    for row in outcome.expectations:
+        found = "absent" if row["found"] is None else f"{row['found']:.6g}"
+        console.say(
+            f"{'met' if row['met'] else 'MISSED'}: {row['step']} {row['key']} = {found} ({row['expected']})"
+        )
+    for path in outcome.reports() or [str(planned.directory) for planned in outcome.plan.values()][-1:]:
+        console.result(path)
+    console.say(f"locked in {outcome.lock}")
+    last = list(outcome.executed.values())[-1]
+    for line in last.step.next_steps(last.results):
         console.say(f"next: {line}")
 
 

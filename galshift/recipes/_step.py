@@ -50,8 +50,9 @@ class Step:
         thing with options of its own (a method, a model) is a :class:`galshift.recipes.choice.ChoiceOf`.
     inputs : tuple of str
         Config fields that name data or runs (paths, or ``${step}`` references in a recipe); they enter the
-        fingerprint by content, not by name.  A field holds a path, a list of paths, a mapping of names to
-        paths, or None; an entry of a list may be ``name=path``.
+        fingerprint by content, not by name.  ``read.labels`` reaches into a nested config; ``read.labels?``
+        is a field that may hold something else than a path.  A field holds a path, a list of paths, a mapping
+        of names to paths, or None; an entry of a list may be ``name=path``.
     display : tuple of str
         Config fields that cannot change a number and stay out of the fingerprint.
     product : str

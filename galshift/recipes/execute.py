@@ -21,13 +21,22 @@ from pydantic import ValidationError
 from galshift.errors import ConfigError, GalshiftError, Interrupted
 from galshift.provenance import content_sha256, environment, fingerprint, jsonable, write_json
 from galshift.recipes._step import Context, Step
-from galshift.recipes.inputs import Inputs, identify, manifest_beside
+from galshift.recipes.inputs import Inputs, identify, manifest_beside, without
 from galshift.recipes.problems import dotted, explain
 from galshift.recipes.steps import STEPS
 from galshift.rundirectory import RunDirectory
 from galshift.types import Strict
 
 _BOOKKEEPING = {"run.json", "config.yaml", "log.txt", ".lock"}
+
+
+class InvalidConfig(ConfigError):
+    """Values that a step refuses; ``places`` holds each key path with what is wrong there."""
+
+    def __init__(self, kind: str, places: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
+        problems = [f"{dotted(place)}: {text}" for place, text in places]
+        super().__init__(f"{kind} cannot run with these values", problems=problems)
+        self.places = list(places)
 
 
 @dataclass(frozen=True)
@@ -54,11 +63,21 @@ class Executed:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checked step that has a name but has not run: what a plan shows."""
+    """A checked step that has a name but has not run.
+
+    Attributes
+    ----------
+    parameters : dict
+        The part of the config that enters the fingerprint as values; inputs enter by content.
+    versions : dict of str to int
+        Versions of the registered things that it uses.
+    """
 
     step: Step
     config: Strict
     inputs: Inputs
+    parameters: dict[str, Any]
+    versions: dict[str, int]
     fingerprint: str
 
     @property
@@ -108,29 +127,42 @@ def execute(
     if out is not None and prepared.step.product:
         return _make_product(prepared, Path(out), overwrite, context)
     path = Path("runs") / prepared.directory if out is None else Path(out)
+    return perform(prepared, path, overwrite=overwrite, context=context)
+
+
+def perform(prepared: Prepared, path: Path, *, overwrite: bool, context: Context) -> Executed:
+    """Run a prepared step in the run directory `path`, or return what it holds; see :func:`execute`."""
+    step = prepared.step
     run = RunDirectory.open(
-        path, kind=kind, fingerprint=prepared.fingerprint, config=resolved(prepared), overwrite=overwrite
+        path, kind=step.kind, fingerprint=prepared.fingerprint, config=resolved(prepared), overwrite=overwrite
     )
     with run:
         if run.done:
-            return Executed(run, _located(run.manifest()["results"], path, prepared), True, prepared.step)
-        if prepared.step.product:
-            context = replace(context, out=path / prepared.step.product)
+            return Executed(run, _located(run.manifest()["results"], path, prepared), True, step)
+        if step.product:
+            context = replace(context, out=path / step.product)
         started = time.monotonic()
         results = _work(prepared, run, context)
         run.finish(results, inputs=prepared.inputs.hashes, **_details(prepared, context, started))
-    return Executed(run, _located(results, path, prepared), False, prepared.step)
+    return Executed(run, _located(results, path, prepared), False, step)
 
 
-def prepare(kind: str, values: Mapping[str, Any], *, overrides: Sequence[str] = ()) -> Prepared:
-    """Check `values`, identify the inputs and compute the fingerprint, without doing any work."""
+def prepare(
+    kind: str,
+    values: Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    known: Mapping[str, str] | None = None,
+) -> Prepared:
+    """Check `values`, identify the inputs and compute the fingerprint, without doing any work.
+
+    `known` says what paths contribute that may not exist yet: the results of a recipe's earlier steps.
+    """
     step = STEPS.get(kind)()
     config = check_config(step, merged(values, overrides))
-    fields = step.Config.model_fields
     dumped = config.model_dump(mode="json")
-    inputs = identify(dumped, step.inputs)
-    hidden = {*step.inputs, *step.display}
-    parameters = {name: dumped[name] for name in fields if name not in hidden}
+    inputs = identify(dumped, step.inputs, known)
+    parameters = without(dumped, (*inputs.fields, *step.display))
     versions = dict(step.versions(config))
     name = fingerprint(
         kind,
@@ -139,16 +171,15 @@ def prepare(kind: str, values: Mapping[str, Any], *, overrides: Sequence[str] = 
         upstream=inputs.upstream,
         inputs=inputs.hashes,
     )
-    return Prepared(step, config, inputs, name)
+    return Prepared(step, config, inputs, parameters, versions, name)
 
 
 def check_config(step: Step, values: Mapping[str, Any]) -> Strict:
-    """Return the config of `step` made from `values`; raises ConfigError with every problem."""
+    """Return the config of `step` made from `values`; raises InvalidConfig with every problem."""
     try:
         return step.Config.model_validate(dict(values))
     except ValidationError as error:
-        problems = [f"{dotted(place)}: {text}" for place, text in explain(error, step.Config)]
-        raise ConfigError(f"{step.kind} cannot run with these values", problems=problems) from None
+        raise InvalidConfig(step.kind, explain(error, step.Config)) from None
 
 
 def merged(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -192,7 +223,8 @@ def _work(prepared: Prepared, run: RunDirectory, context: Context) -> dict[str, 
     fresh = all(file.name in _BOOKKEEPING for file in run.path.iterdir())
     try:
         with _termination_as_interrupt():
-            return jsonable(prepared.step.run(prepared.config, run, context))
+            results = jsonable(prepared.step.run(prepared.config, run, context))
+        return {"product": context.out.name, **results} if context.out else results
     except Interrupted:
         raise
     except KeyboardInterrupt:
@@ -263,7 +295,7 @@ def _product_manifest(
 def _details(prepared: Prepared, context: Context, started: float) -> dict[str, Any]:
     return {
         "version": prepared.step.version,
-        "versions": dict(prepared.step.versions(prepared.config)),
+        "versions": prepared.versions,
         "upstream": prepared.inputs.upstream,
         "input_paths": prepared.inputs.paths,
         "device": context.device,

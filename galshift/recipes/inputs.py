@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,34 @@ class Inputs:
     Attributes
     ----------
     upstream : dict of str to str
-        Fingerprints of runs, by config field (and position).
+        Fingerprints of runs (``fingerprint/role`` for one of their outputs), by config field and position.
     hashes : dict of str to str
-        Content sha256 of external files and folders, by config field (and position).
+        Content sha256 of external files and folders, by config field and position.
     paths : dict of str to str
         Where each was found; for people, never in a fingerprint.
+    fields : set of str
+        The config fields that the above stand for.
     """
 
     upstream: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
+    fields: set[str] = field(default_factory=set)
 
 
-def identify(values: Mapping[str, Any], fields: tuple[str, ...]) -> Inputs:
+def identify(
+    values: Mapping[str, Any], fields: tuple[str, ...], known: Mapping[str, str] | None = None
+) -> Inputs:
     """Identify every path that the config fields `fields` of `values` name.
+
+    Parameters
+    ----------
+    values : mapping
+        A config as plain data.
+    fields : tuple of str
+        Key paths such as ``data`` or ``read.labels``; one that ends in ``?`` may hold something else.
+    known : mapping of str to str, optional
+        What some paths contribute, by path: results of a recipe's steps, which need not exist yet.
 
     Raises
     ------
@@ -44,27 +58,54 @@ def identify(values: Mapping[str, Any], fields: tuple[str, ...]) -> Inputs:
     """
     found = Inputs()
     for name in fields:
-        for role, text in _entries(name, values.get(name)):
-            for position, part in enumerate(_parts(text)):
-                key = f"{role}:{position}" if position else role
-                _identify_one(key, part, found)
+        bare, optional = name.rstrip("?"), name.endswith("?")
+        if not optional:
+            found.fields.add(bare)
+        for role, text in entries(bare, lookup(values, bare)):
+            if optional and not Path(text).exists() and text not in (known or {}):
+                continue
+            found.fields.add(bare)
+            for position, part in enumerate(split_pair(text)):
+                _identify_one(f"{role}:{position}" if position else role, part, known or {}, found)
     return found
 
 
-def split_name(text: str) -> tuple[str | None, str]:
-    """Split ``name=path`` into its two halves; a path that exists as it stands has no name."""
-    name, equals, path = text.partition("=")
-    if not equals or Path(text).exists() or "/" in name or not name:
-        return None, text
-    return name, path
+def lookup(values: Mapping[str, Any], name: str) -> Any:
+    """Return what stands at the dotted key path `name`, or None."""
+    place: Any = values
+    for part in name.split("."):
+        place = place.get(part) if isinstance(place, Mapping) else None
+    return place
 
 
-def manifest_beside(path: Path) -> Path:
-    """Return where the manifest of the product at `path` stands."""
-    return path.with_name(path.name + MANIFEST_SUFFIX)
+def without(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return `values` less what stands at the dotted key paths `names`."""
+    kept = dict(values)
+    for name in names:
+        head, _, rest = name.partition(".")
+        if not rest:
+            kept.pop(head, None)
+        elif isinstance(kept.get(head), Mapping):
+            kept[head] = without(kept[head], (rest,))
+    return kept
 
 
-def _entries(name: str, value: Any) -> list[tuple[str, str]]:
+def map_paths(
+    values: Mapping[str, Any], fields: tuple[str, ...], change: Callable[[str], str]
+) -> dict[str, Any]:
+    """Return `values` with every path in the config fields `fields` changed by `change`; labels stay."""
+    changed = dict(values)
+    for name in fields:
+        head, _, rest = name.rstrip("?").partition(".")
+        if rest and isinstance(changed.get(head), Mapping):
+            changed[head] = map_paths(changed[head], (rest + "?" * name.endswith("?"),), change)
+        elif not rest and head in changed and not name.endswith("?"):
+            changed[head] = _changed(changed[head], change)
+    return changed
+
+
+def entries(name: str, value: Any) -> list[tuple[str, str]]:
+    """Return (role, path) for each path in a config value: one, a list, or a mapping of names to paths."""
     if value is None:
         return []
     if isinstance(value, Mapping):
@@ -75,22 +116,49 @@ def _entries(name: str, value: Any) -> list[tuple[str, str]]:
     return [(name, str(value))]
 
 
-def _parts(text: str) -> list[str]:
+def split_name(text: str) -> tuple[str | None, str]:
+    """Split ``name=path`` into its two halves; a path that exists as it stands has no name."""
+    name, equals, path = text.partition("=")
+    if not equals or not name or "/" in name or Path(text).exists():
+        return None, text
+    return name, path
+
+
+def split_pair(text: str) -> list[str]:
     """Return the paths of a pair such as ``x.npy:y.npy``, or the one path."""
     if Path(text).exists() or ":" not in text:
         return [text]
     return text.split(":")
 
 
-def _identify_one(role: str, text: str, found: Inputs) -> None:
+def manifest_beside(path: Path) -> Path:
+    """Return where the manifest of the product at `path` stands."""
+    return path.with_name(path.name + MANIFEST_SUFFIX)
+
+
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _changed(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_changed(item, change) for item in value]
+    if not isinstance(value, str):
+        return value
+    label, path = split_name(value)
+    path = ":".join(change(part) for part in split_pair(path))
+    return path if label is None else f"{label}={path}"
+
+
+def _identify_one(role: str, text: str, known: Mapping[str, str], found: Inputs) -> None:
     path = Path(text)
+    found.paths[role] = text
+    if text in known:
+        found.upstream[role] = known[text]
+        return
     if not path.exists():
         raise DataError("there is no such file or folder", where=text, hint=f"it was given as '{role}'")
-    found.paths[role] = text
     run = _enclosing_run(path)
     if run is not None:
-        inside = path.resolve().relative_to(run.path.resolve()).as_posix()
-        found.upstream[role] = run.fingerprint if inside == "." else f"{run.fingerprint}/{inside}"
+        found.upstream[role] = _contribution(run, path)
         return
     sha = content_sha256(path)
     made = _product_fingerprint(path, sha)
@@ -107,11 +175,28 @@ def _enclosing_run(path: Path) -> RunDirectory | None:
     return None
 
 
+def _contribution(run: RunDirectory, path: Path) -> str:
+    """Return what a file of a run contributes: the same as the recipe's reference to it."""
+    inside = path.resolve().relative_to(run.path.resolve()).as_posix()
+    results = run.manifest().get("results", {})
+    if inside in (".", results.get("product")):
+        return run.fingerprint
+    roles = {str(file): role for role, file in (results.get("outputs") or {}).items()}
+    return f"{run.fingerprint}/{roles.get(inside, inside)}"
+
+
 def _product_fingerprint(path: Path, sha: str) -> str | None:
     """Return the fingerprint of the step that made the file at `path`, if it has not been touched since."""
     try:
         manifest = json.loads(manifest_beside(path).read_text(encoding="utf-8"))
-        recorded = manifest["outputs"][path.name]["sha256"]
-        return f"{manifest['fingerprint']}/{path.name}" if recorded == sha else None
-    except (OSError, ValueError, KeyError, TypeError):
+        if manifest["outputs"][path.name]["sha256"] != sha:
+            return None
+        roles = {str(file): role for role, file in (manifest["results"].get("outputs") or {}).items()}
+        main = manifest["results"].get("product") == path.name
+        return (
+            manifest["fingerprint"]
+            if main
+            else f"{manifest['fingerprint']}/{roles.get(path.name, path.name)}"
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -1,0 +1,68 @@
+"""Run a recipe: every step that is not done yet, in order."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from galshift import console
+from galshift.cli._common import (
+    Device,
+    Json,
+    Quiet,
+    RecipeArgument,
+    RunsFolder,
+    Set,
+    Verbose,
+    Workers,
+    show_outcome,
+    show_plan,
+)
+
+EXAMPLES = ("galshift run quickstart", "galshift run my-study.yaml --dry-run")
+
+
+def command(
+    recipe: RecipeArgument,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show what would run and why; run nothing.")
+    ] = False,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Refuse to run anything that its lock does not say.")
+    ] = False,
+    force: Annotated[
+        list[str] | None,
+        typer.Option("--force", metavar="STEP", help="Run this step again, and what reads it; repeatable."),
+    ] = None,
+    out: RunsFolder = None,
+    device: Device = "auto",
+    workers: Workers = 1,
+    set: Set = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run a recipe: every step that is not done yet, in order.
+
+    A step whose inputs and values have not changed is skipped, one that was interrupted is resumed.  The
+    exit code is 5 when a result is not what the recipe expects.
+    """
+    from pathlib import Path
+
+    from galshift.recipes._step import Context
+    from galshift.recipes.find import find_recipe
+    from galshift.recipes.run import plan_recipe, require_expectations, run_recipe, status_rows
+    from galshift.recipes.schema import read_recipe
+
+    console.set_verbosity(quiet=quiet, verbose=verbose)
+    path, base = find_recipe(recipe)
+    checked = read_recipe(path, base=base, overrides=set or ())
+    settings = {"folder": Path(out) if out else None, "force": force or (), "locked": locked}
+    if dry_run:
+        rows, _ = status_rows(plan_recipe(checked, **settings))
+        show_plan(checked.name, rows, as_json=json)
+        return
+    outcome = run_recipe(checked, context=Context(device=device, workers=workers), **settings)
+    show_outcome(checked.name, outcome, as_json=json)
+    require_expectations(outcome.expectations)

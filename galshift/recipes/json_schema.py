@@ -1,0 +1,51 @@
+"""The JSON schema of recipes, for editors: every verb, every key, every registered name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from galshift.recipes.schema import Expect, Head
+from galshift.recipes.steps import STEPS
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+
+
+def recipe_schema() -> dict[str, Any]:
+    """Return the schema; importing every step and everything that steps can choose."""
+    head = Head.model_json_schema()
+    definitions: dict[str, Any] = {"Expect": Expect.model_json_schema(), **head.pop("$defs", {})}
+    branches = []
+    for name in STEPS.names():
+        definitions[name] = _step_schema(name, definitions)
+        branches.append({"$ref": f"#/$defs/{name}"})
+    head["properties"]["steps"]["additionalProperties"] = {
+        "required": ["uses"],
+        "properties": {"uses": {"enum": STEPS.names()}},
+        "anyOf": branches,
+    }
+    return {"$schema": DRAFT, **head, "title": "galshift recipe", "$defs": definitions}
+
+
+def _step_schema(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    schema = STEPS.get(name).Config.model_json_schema()
+    definitions.update(schema.pop("$defs", {}))
+    reference = {"type": "string", "pattern": r"^([^=${}]+=)?\$\{[^}]+\}$"}
+    properties = {key: _or_reference(value, reference) for key, value in schema.get("properties", {}).items()}
+    extra = {
+        "uses": {"const": name},
+        "expect": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Expect"}},
+    }
+    return {
+        "type": "object",
+        "description": STEPS.summary(name),
+        "properties": {**extra, **properties},
+        "required": ["uses", *schema.get("required", [])],
+        "additionalProperties": False,
+    }
+
+
+def _or_reference(value: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+    """Return a key's schema that also accepts ``${step}`` or ``${matrix.axis}``."""
+    kept = {key: value[key] for key in ("description", "default", "title") if key in value}
+    plain = {key: item for key, item in value.items() if key not in kept}
+    return {**kept, "anyOf": [plain, reference]}

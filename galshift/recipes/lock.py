@@ -1,0 +1,124 @@
+"""The lock of a recipe: what each step was made from and gave, sorted, relative, fit for version control.
+
+``<recipe>.lock.json`` stands beside the recipe.  Times, host and package versions are in the manifests of the
+runs, not here, so that a lock from one machine can be compared with another's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from galshift.errors import ConfigError
+from galshift.provenance import content_sha256, write_json
+from galshift.recipes.plan import Planned, differences
+from galshift.recipes.schema import Recipe
+
+SCHEMA = 1
+
+
+def lock_path(recipe: Recipe) -> Path:
+    """Return where the lock of `recipe` stands: beside it, named after its file."""
+    return recipe.base / f"{Path(recipe.document.name).stem}.lock.json"
+
+
+def read_lock(recipe: Recipe) -> dict[str, Any]:
+    """Return the lock of `recipe`, or an empty mapping when there is none.
+
+    Raises
+    ------
+    ConfigError
+        When the file is no lock.
+    """
+    path = lock_path(recipe)
+    if not path.exists():
+        return {}
+    try:
+        lock = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"this lock cannot be read: {error}", where=path) from None
+    if not isinstance(lock, dict) or lock.get("lock") != SCHEMA or not isinstance(lock.get("steps"), dict):
+        raise ConfigError("this is not a lock of this version of galshift", where=path)
+    return lock
+
+
+def write_lock(recipe: Recipe, plan: Mapping[str, Planned]) -> Path:
+    """Write the lock with an entry for every finished step of `plan`."""
+    path = lock_path(recipe)
+    steps = {name: entry(recipe, planned) for name, planned in sorted(plan.items()) if planned.done}
+    write_json(path, _sorted({"lock": SCHEMA, "recipe": recipe.name, "steps": steps}))
+    return path
+
+
+def entry(recipe: Recipe, planned: Planned) -> dict[str, Any]:
+    """Return one finished step's entry."""
+    manifest = planned.manifest()
+    prepared = planned.prepared
+    external = {role: prepared.inputs.paths[role] for role in prepared.inputs.hashes}
+    return {
+        "uses": planned.step.uses,
+        "fingerprint": prepared.fingerprint,
+        "versions": {planned.step.uses: prepared.step.version, **prepared.versions},
+        "parameters": prepared.parameters,
+        "inputs": {
+            role: {"path": _relative(path, recipe.base), "sha256": prepared.inputs.hashes[role]}
+            for role, path in external.items()
+        },
+        "upstream": dict(prepared.inputs.upstream),
+        "outputs": manifest["outputs"],
+        "results": dict(numbers(manifest["results"])),
+    }
+
+
+def mismatches(plan: Mapping[str, Planned], lock: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each step of `plan` that is not as `lock` has it; empty when all agree."""
+    locked = lock.get("steps", {})
+    lines = [f"{name}: not in the lock" for name in plan if name not in locked]
+    lines += [f"{name}: in the lock, not in the recipe" for name in locked if name not in plan]
+    for name, planned in plan.items():
+        before = locked.get(name, {})
+        if before and before.get("fingerprint") != planned.prepared.fingerprint:
+            changes = differences(before.get("parameters") or {}, planned.prepared.parameters)
+            lines.append(f"{name}: {'; '.join(changes) or 'an input or a version changed'}")
+    return lines
+
+
+def verify(planned: Planned) -> list[str]:
+    """Re-hash a finished step's outputs and inputs; return a sentence for each that is not as recorded."""
+    lines = []
+    manifest = planned.manifest()
+    for name, recorded in manifest["outputs"].items():
+        path = planned.directory / name
+        if not path.exists():
+            lines.append(f"{planned.name}: {path} is missing")
+        elif content_sha256(path) != recorded["sha256"]:
+            lines.append(f"{planned.name}: {path} was changed after it was made")
+    if manifest["fingerprint"] != planned.prepared.fingerprint:
+        lines.append(f"{planned.name}: {planned.directory} holds the result of another configuration")
+    return lines
+
+
+def numbers(results: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """Yield (dotted key path, number) for every number inside `results`; list items count from 0."""
+    if isinstance(results, Mapping):
+        for key, value in results.items():
+            yield from numbers(value, f"{place}.{key}" if place else str(key))
+    elif isinstance(results, list):
+        # Long lists are curves and tables; the lock keeps headline values.
+        for index, value in enumerate(results if len(results) <= 16 else ()):
+            yield from numbers(value, f"{place}.{index}")
+    elif isinstance(results, int | float) and not isinstance(results, bool):
+        yield place, results
+
+
+def _relative(path: str, base: Path) -> str:
+    return Path(os.path.relpath(path, base)).as_posix()
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return value

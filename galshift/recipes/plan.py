@@ -1,0 +1,302 @@
+"""What running a recipe would do: every step with its directory, run, resume or skip, and the reason."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from galshift.errors import ConfigError, DataError
+from galshift.recipes.execute import InvalidConfig, Prepared, check_config, prepare
+from galshift.recipes.inputs import map_paths
+from galshift.recipes.references import Reference, parse, substitute
+from galshift.recipes.schema import Expect, Recipe, RecipeStep
+from galshift.recipes.steps import STEPS
+
+Cell = dict[str, Any]
+
+
+@dataclass
+class Planned:
+    """One step of a plan (one instance of it, where a matrix repeats it).
+
+    Attributes
+    ----------
+    name : str
+        The step's name, with the matrix values in brackets: ``adapted[seed=1]``.
+    cell : dict
+        Matrix values by axis.
+    values : dict
+        Config values with references resolved; those to unfinished steps point where the result will be.
+    prepared : Prepared
+    directory : Path
+    needs : tuple of str
+        Names of the planned steps whose results this one reads.
+    expect : dict of str to Expect
+    action : {'run', 'resume', 'skip'}
+    reason : str
+    """
+
+    name: str
+    step: RecipeStep
+    cell: Cell
+    values: dict[str, Any]
+    prepared: Prepared
+    directory: Path
+    needs: tuple[str, ...]
+    expect: Mapping[str, Expect] = field(default_factory=dict)
+    action: str = "run"
+    reason: str = "never ran"
+
+    @property
+    def done(self) -> bool:
+        """True when the result is there."""
+        return (self.directory / "manifest.json").is_file()
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the manifest of a finished step."""
+        return json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
+
+
+def make_plan(
+    recipe: Recipe,
+    *,
+    folder: Path | None = None,
+    force: Sequence[str] = (),
+    lock: Mapping[str, Any] | None = None,
+) -> dict[str, Planned]:
+    """Plan every step of `recipe`, in running order.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    folder : Path, optional
+        Where the run directories stand; default ``runs/<recipe>`` beside the recipe.
+    force : sequence of str
+        Steps to run again although they are done, and what depends on them.
+    lock : mapping, optional
+        The lock of an earlier run; gives the reasons.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of every step's values.
+    DataError
+        When inputs are missing.
+    """
+    folder = recipe.base / "runs" / recipe.name if folder is None else folder
+    _check_values(recipe)
+    unknown = [name for name in force if name not in recipe.steps]
+    if unknown:
+        raise ConfigError(
+            f"--force {unknown[0]}: there is no such step", hint=f"known: {', '.join(recipe.steps)}"
+        )
+    plan: dict[str, Planned] = {}
+    missing: list[str] = []
+    for step in recipe.steps.values():
+        for cell in _cells(recipe, step, plan):
+            try:
+                planned = plan_step(recipe, step, cell, plan, folder)
+            except DataError as error:
+                missing.append(recipe.problem(("steps", step.name), str(error)))
+                continue
+            _decide(planned, plan, force, (lock or {}).get("steps", {}))
+            plan[planned.name] = planned
+    if missing:
+        raise DataError("; ".join(dict.fromkeys(missing)))
+    return plan
+
+
+def plan_step(
+    recipe: Recipe, step: RecipeStep, cell: Cell, plan: Mapping[str, Planned], folder: Path
+) -> Planned:
+    """Resolve one step against the steps planned (or finished) so far."""
+    known: dict[str, str] = {}
+    needs: list[str] = []
+
+    def replace(reference: Reference) -> Any:
+        if reference.axis is not None:
+            return cell[reference.axis]
+        chosen = [
+            other for other in plan.values() if other.step.name == reference.name and _agree(other, cell)
+        ]
+        paths = []
+        for other in chosen:
+            path = located(other, reference.role)
+            needs.append(other.name)
+            role = f"/{reference.role}" if reference.role else ""
+            known[path] = f"{other.prepared.fingerprint}{role}"
+            paths.append(path if reference.label is None else f"{_label(reference, other)}={path}")
+        return paths if reference.every else paths[0]
+
+    values = _with_seed(recipe, step, _rebased(recipe, step))
+    values = substitute(values, replace)
+    prepared = prepare(step.uses, values, known=known)
+    directory = folder / f"{step.name}-{prepared.fingerprint[:8]}"
+    return Planned(
+        name=instance_name(step.name, cell),
+        step=step,
+        cell=cell,
+        values=values,
+        prepared=prepared,
+        directory=directory,
+        needs=tuple(dict.fromkeys(needs)),
+        expect=step.expect,
+    )
+
+
+def located(planned: Planned, role: str | None) -> str:
+    """Return the path that a reference to `planned` means; before it has run, where that will be.
+
+    Raises
+    ------
+    DataError
+        When the finished step has no output of that role.
+    """
+    directory = planned.directory
+    if role is None:
+        product = planned.prepared.step.product
+        return str(directory / product) if product else str(directory)
+    if not planned.done:
+        return str(directory / role)
+    outputs = planned.manifest()["results"].get("outputs") or {}
+    if role not in outputs:
+        known = ", ".join(sorted(outputs)) or "none"
+        raise DataError(
+            f"step '{planned.name}' has no output '{role}'", where=directory, hint=f"it has: {known}"
+        )
+    return str(directory / outputs[role])
+
+
+def instance_name(name: str, cell: Cell) -> str:
+    """Return ``name``, or ``name[axis=value,...]`` for an instance of a matrix."""
+    return f"{name}[{','.join(f'{axis}={value}' for axis, value in cell.items())}]" if cell else name
+
+
+def _check_values(recipe: Recipe) -> None:
+    """Check every step's values against its config, all problems at once."""
+    problems: dict[str, None] = {}
+    for step in recipe.steps.values():
+        kind = STEPS.get(step.uses)()
+        allowed = {name.rstrip("?").split(".")[0] for name in kind.inputs}
+        for place, reference in step.references():
+            if reference.axis is None and place[0] not in allowed and place[0] in kind.Config.model_fields:
+                keys = ", ".join(sorted(allowed)) or "no key of this verb"
+                text = f"a reference to a step can stand only in: {keys}"
+                problems[recipe.problem(("steps", step.name, *place), text)] = None
+        axes = sorted({reference.axis for _, reference in step.references() if reference.axis is not None})
+        for combination in itertools.product(*(recipe.head.matrix[axis] for axis in axes)):
+            cell = dict(zip(axes, combination))
+            values = _with_seed(
+                recipe, step, substitute(step.values, lambda ref, cell=cell: _stand_in(ref, cell))
+            )
+            try:
+                check_config(kind, values)
+            except InvalidConfig as error:
+                for place, text in error.places:
+                    problems[recipe.problem(("steps", step.name, *place), text)] = None
+    if problems:
+        raise ConfigError(f"{recipe.document.name} is not a valid recipe", problems=problems)
+
+
+def _stand_in(reference: Reference, cell: Cell) -> Any:
+    """Return what is checked in place of a reference: a matrix value, or a path for a step."""
+    if reference.axis is not None:
+        return cell[reference.axis]
+    path = f"${{{reference.name}}}"
+    return [path] if reference.every else path
+
+
+def _with_seed(recipe: Recipe, step: RecipeStep, values: Mapping[str, Any]) -> dict[str, Any]:
+    seeded = "seed" in STEPS.get(step.uses).Config.model_fields
+    return {"seed": recipe.head.seed, **values} if seeded else dict(values)
+
+
+def _rebased(recipe: Recipe, step: RecipeStep) -> dict[str, Any]:
+    """Return the step's values with relative paths starting from the recipe's folder."""
+
+    def rebase(text: str) -> str:
+        if parse(text) is not None or os.path.isabs(text) or recipe.base == Path():
+            return text
+        # A trailing slash is kept: "sdss/" says that a folder is meant.
+        return os.path.join(recipe.base, text)
+
+    return map_paths(step.values, STEPS.get(step.uses).inputs, rebase)
+
+
+def _cells(recipe: Recipe, step: RecipeStep, plan: Mapping[str, Planned]) -> list[Cell]:
+    """Return the matrix cells that `step` is repeated for: its own axes and those of what it refers to."""
+    axes = set()
+    for _, reference in step.references():
+        if reference.axis is not None:
+            axes.add(reference.axis)
+        elif not reference.every:
+            axes |= {
+                axis for other in plan.values() if other.step.name == reference.name for axis in other.cell
+            }
+    used = [axis for axis in recipe.head.matrix if axis in axes]
+    return [dict(zip(used, values)) for values in itertools.product(*(recipe.head.matrix[a] for a in used))]
+
+
+def _agree(other: Planned, cell: Cell) -> bool:
+    return all(other.cell[axis] == value for axis, value in cell.items() if axis in other.cell)
+
+
+def _label(reference: Reference, other: Planned) -> str:
+    cell = ",".join(str(value) for value in other.cell.values())
+    return f"{reference.label}-{cell}" if reference.every and cell else str(reference.label)
+
+
+def _decide(
+    planned: Planned, plan: Mapping[str, Planned], force: Sequence[str], locked: Mapping[str, Any]
+) -> None:
+    """Fill in what will be done with a planned step, and why."""
+    forced_above = [name for name in planned.needs if plan[name].reason.startswith("forced")]
+    if planned.step.name in force:
+        planned.reason = "forced"
+    elif forced_above and planned.done:
+        planned.reason = f"forced, for it reads {forced_above[0]}"
+    elif planned.done:
+        planned.action, planned.reason = "skip", "up to date"
+    elif (planned.directory / "run.json").is_file():
+        planned.action = "resume" if planned.prepared.step.resumable else "run"
+        planned.reason = "was interrupted"
+    elif planned.name in locked:
+        planned.reason = "; ".join(_changes(planned, locked[planned.name])) or "its result is not here"
+
+
+def _changes(planned: Planned, entry: Mapping[str, Any]) -> list[str]:
+    """Return what differs between a step as planned and as locked."""
+    if entry.get("fingerprint") == planned.prepared.fingerprint:
+        return []
+    changes = []
+    if entry.get("uses") != planned.step.uses:
+        return [f"uses {entry.get('uses')} → {planned.step.uses}"]
+    versions = {planned.step.uses: planned.prepared.step.version, **planned.prepared.versions}
+    for name, version in versions.items():
+        before = (entry.get("versions") or {}).get(name)
+        if before != version and before is not None:
+            changes.append(f"{name} version {before} → {version}")
+    changes += differences(entry.get("parameters") or {}, planned.prepared.parameters)
+    for role, contribution in planned.prepared.inputs.upstream.items():
+        if (entry.get("upstream") or {}).get(role) != contribution:
+            changes.append(f"input {role} changed")
+    for role, sha in planned.prepared.inputs.hashes.items():
+        if ((entry.get("inputs") or {}).get(role) or {}).get("sha256") != sha:
+            changes.append(f"input {role} changed")
+    return changes or ["its inputs changed"]
+
+
+def differences(before: Any, after: Any, place: str = "") -> list[str]:
+    """Return ``key before → after`` for each scalar that differs between two trees of plain data."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return [
+            line
+            for key in [*before, *(key for key in after if key not in before)]
+            for line in differences(before.get(key), after.get(key), f"{place}.{key}" if place else str(key))
+        ]
+    return [] if before == after else [f"{place} {before} → {after}"]

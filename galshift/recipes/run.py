@@ -1,0 +1,217 @@
+"""Run a recipe step by step, lock what was done, and check what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from galshift import console
+from galshift.errors import ConfigError, DataError, GalshiftError, NumericalError
+from galshift.recipes._step import Context
+from galshift.recipes.execute import Executed, perform
+from galshift.recipes.lock import lock_path, mismatches, read_lock, verify, write_lock
+from galshift.recipes.plan import Planned, make_plan, plan_step
+from galshift.recipes.schema import Recipe
+
+
+@dataclass
+class Outcome:
+    """What running a recipe gave.
+
+    Attributes
+    ----------
+    plan : dict of str to Planned
+    executed : dict of str to Executed
+    expectations : list of dict
+        One row for each ``expect``: step, key, expected, found, met.
+    lock : Path or None
+    """
+
+    plan: dict[str, Planned]
+    executed: dict[str, Executed] = field(default_factory=dict)
+    expectations: list[dict[str, Any]] = field(default_factory=list)
+    lock: Path | None = None
+
+    def reports(self) -> list[str]:
+        """Return the paths of every page for people (outputs that end in ``.html``), in running order."""
+        return [
+            str(self.plan[name].directory / file)
+            for name, done in self.executed.items()
+            for file in (done.results.get("outputs") or {}).values()
+            if str(file).endswith(".html")
+        ]
+
+
+def plan_recipe(
+    recipe: Recipe, *, folder: Path | None = None, force: Sequence[str] = (), locked: bool = False
+) -> dict[str, Planned]:
+    """Return the plan of `recipe`; with `locked`, only if it is what the lock says.
+
+    Raises
+    ------
+    ConfigError
+        When the recipe is invalid, or `locked` and anything would differ from the lock.
+    """
+    lock = read_lock(recipe)
+    if locked and not lock:
+        raise ConfigError(
+            "there is no lock to hold to", where=lock_path(recipe), hint="run once without --locked"
+        )
+    plan = make_plan(recipe, folder=folder, force=force, lock=lock)
+    if locked and (lines := mismatches(plan, lock)):
+        raise ConfigError(
+            "the recipe is not what its lock says",
+            where=lock_path(recipe),
+            hint="nothing was run",
+            problems=lines,
+        )
+    return plan
+
+
+def run_recipe(
+    recipe: Recipe,
+    *,
+    folder: Path | None = None,
+    force: Sequence[str] = (),
+    locked: bool = False,
+    context: Context | None = None,
+) -> Outcome:
+    """Run every step of `recipe` that is not done, in order.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    folder : Path, optional
+        Where the run directories stand; default ``runs/<recipe>`` beside the recipe.
+    force : sequence of str
+        Steps to run again, and what depends on them.
+    locked : bool
+        Refuse to run anything that is not as the lock has it; the lock is then left as it is.
+    context : Context, optional
+        Device and workers.
+
+    Raises
+    ------
+    GalshiftError
+        The first failure of a step; finished steps stay and are skipped next time.
+    """
+    plan = plan_recipe(recipe, folder=folder, force=force, locked=locked)
+    outcome = Outcome(plan)
+    for number, name in enumerate(list(plan), start=1):
+        planned = _at_last(recipe, plan, name)
+        plan[name] = planned
+        console.say(f"[{number}/{len(plan)}] {name}: {planned.action} ({planned.reason})")
+        try:
+            outcome.executed[name] = _run_step(planned, context or Context())
+        except GalshiftError:
+            console.say(f"step '{name}' stopped; the steps before it are done and will be skipped")
+            if not locked:
+                write_lock(recipe, plan)
+            raise
+        outcome.expectations += check_expectations(planned, outcome.executed[name].results)
+    outcome.lock = lock_path(recipe) if locked else write_lock(recipe, plan)
+    return outcome
+
+
+def check_expectations(planned: Planned, results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one row for each ``expect`` of a step: step, key, expected, found (None if absent) and met."""
+    rows = []
+    for key, expect in planned.expect.items():
+        found = result_at(results, key)
+        met = found is not None and expect.met_by(found)
+        rows.append({"step": planned.name, "key": key, "expected": str(expect), "found": found, "met": met})
+    return rows
+
+
+def require_expectations(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Raise NumericalError naming every row of :func:`check_expectations` that was missed."""
+    missed = [row for row in rows if not row["met"]]
+    if missed:
+        lines = [
+            f"{row['step']}: {row['key']} is {_shown(row)}, expected {row['expected']}" for row in missed
+        ]
+        raise NumericalError("; ".join(lines), hint=f"{len(missed)} of {len(rows)} expectations missed")
+
+
+def result_at(results: Any, key: str) -> float | None:
+    """Return the number at the dotted `key` of `results` (``results.0.domains.sky.accuracy``), or None.
+
+    A data set's name may hold dots; a number may be given as ``{"value": ..., "ci95": ...}``.
+    """
+    if isinstance(results, Mapping) and not key:
+        results = results.get("value")
+    if not key:
+        number = isinstance(results, int | float) and not isinstance(results, bool)
+        return float(results) if number else None
+    if isinstance(results, list):
+        head, _, rest = key.partition(".")
+        return result_at(results[int(head)], rest) if head.isdigit() and int(head) < len(results) else None
+    if isinstance(results, Mapping):
+        for name in sorted(results, key=len, reverse=True):
+            if key == name or key.startswith(f"{name}."):
+                return result_at(results[name], key[len(name) + 1 :])
+    return None
+
+
+def status_rows(
+    plan: Mapping[str, Planned], *, check: bool = False
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return one row for each step, and with `check` what is not as recorded after hashing every output."""
+    rows, problems = [], []
+    for planned in plan.values():
+        found = verify(planned) if check and planned.done else []
+        problems += found
+        state = "changed" if found else {"skip": "done"}.get(planned.action, planned.reason)
+        rows.append(
+            {
+                "step": planned.name,
+                "uses": planned.step.uses,
+                "state": state,
+                "action": planned.action,
+                "reason": planned.reason,
+                "inputs": [
+                    *planned.needs,
+                    *(planned.prepared.inputs.paths[r] for r in planned.prepared.inputs.hashes),
+                ],
+                "directory": str(planned.directory),
+                "fingerprint": planned.prepared.fingerprint,
+            }
+        )
+    return rows, problems
+
+
+def require_intact(problems: Sequence[str]) -> None:
+    """Raise DataError naming everything that :func:`status_rows` found changed."""
+    if problems:
+        raise DataError("; ".join(problems), hint="run again with --force STEP to make it anew")
+
+
+def _at_last(recipe: Recipe, plan: dict[str, Planned], name: str) -> Planned:
+    """Resolve a step once more when what it reads is there, so that roles become the real files."""
+    first = plan[name]
+    where = first.directory.parent
+    fresh = plan_step(recipe, first.step, first.cell, plan, where)
+    if fresh.prepared.fingerprint != first.prepared.fingerprint:
+        raise DataError("its inputs changed while the recipe was running", where=name, hint="run again")
+    fresh.action, fresh.reason = first.action, first.reason
+    return fresh
+
+
+def _run_step(planned: Planned, context: Context) -> Executed:
+    if planned.reason.startswith("forced") and planned.done:
+        _move_aside(planned.directory)
+    context = replace(context, upstream=planned.prepared.inputs.upstream)
+    return perform(planned.prepared, planned.directory, overwrite=False, context=context)
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    return "absent" if row["found"] is None else format(row["found"], ".6g")
+
+
+def _move_aside(directory: Path) -> None:
+    number = 1
+    while (aside := directory.with_name(f"{directory.name}.old-{number}")).exists():
+        number += 1
+    directory.rename(aside)
