@@ -82,15 +82,15 @@ def band_names(names: Sequence[str], n_bands: int, where: object) -> tuple[str, 
     return tuple(names) or tuple(f"band{i}" for i in range(n_bands))
 
 
-def pad_stack(images: Sequence[np.ndarray]) -> np.ndarray:
+def pad_stack(images: Sequence[np.ndarray], size: tuple[int, int] | None = None) -> np.ndarray:
     """Stack (C, H, W) images of several sizes, padding with NaN around the common centre pixel (H//2, W//2).
 
     Returns
     -------
     stack : ndarray
-        (N, C, max H, max W); NaN where padded.
+        (N, C, H, W) of `size`, or of the largest; NaN where padded.
     """
-    height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
+    height, width = size or (max(image.shape[axis] for image in images) for axis in (1, 2))
     if all(image.shape[1:] == (height, width) for image in images):
         return np.stack(images)
     stack = np.full((len(images), images[0].shape[0], height, width), np.nan, dtype=np.float32)

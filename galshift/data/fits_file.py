@@ -1,0 +1,183 @@
+"""One FITS file: which images it holds, by its headers alone, and their pixels when they are wanted.
+
+Pixels come through astropy (BSCALE, BZERO, BLANK, byte order, tile compression, gzip, bzip2); what is wrong
+with
+a file becomes one sentence.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galshift.data.fits_header import (
+    bad_bits,
+    band_of,
+    cube_bands,
+    pixel_scale_of,
+    role_of,
+    unit_and_factor,
+)
+from galshift.data.units import is_magnitude, magnitudes_to_njy_arcsec2
+from galshift.errors import DataError
+
+MAX_BYTES = 8 << 30
+_BROKEN = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, OverflowError)
+
+
+@contextmanager
+def open_fits(path: Path) -> Iterator[Any]:
+    """Open a FITS file, turning every way in which it can be broken into a :class:`DataError`.
+
+    Raises
+    ------
+    DataError
+        One sentence, with the file.
+    """
+    from astropy.io import fits
+    from astropy.io.fits.verify import VerifyError, VerifyWarning
+    from astropy.utils.exceptions import AstropyUserWarning
+
+    try:
+        if not path.is_file():
+            what = "this is a folder" if path.is_dir() else "there is no such file"
+            raise DataError(what, where=path)
+        if path.stat().st_size == 0:
+            raise DataError("the file is empty", where=path, hint="was its download or copy interrupted?")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # A wrong checksum is the one warning that means the pixels cannot be trusted.
+            warnings.filterwarnings("error", message="(Checksum|Datasum) verification failed")
+            with fits.open(path, memmap=False, lazy_load_hdus=True, checksum=True) as hdus:
+                yield hdus
+    except DataError:
+        raise
+    except AstropyUserWarning as error:
+        raise DataError(
+            f"its checksum is wrong: {one_line(error)}", where=path, hint="copy or download the file again"
+        ) from error
+    except MemoryError as error:
+        raise DataError("an image in it is too large for memory", where=path) from error
+    except (*_BROKEN, VerifyError, VerifyWarning, zlib.error, RuntimeError, AssertionError) as error:
+        raise DataError(
+            f"the FITS file cannot be read: {sentence(error)}",
+            where=path,
+            hint="copy or download it again, or leave such files out with --on-error skip",
+        ) from error
+
+
+def describe(path: Path) -> list[dict[str, Any]]:
+    """Return one JSON-able dict for every image in a file, from headers alone.
+
+    Keys: hdu, name, shape (numpy order), role (None where the header does not say), band, bands, unit,
+    factor,
+    note, scale [arcsec / pixel], wcs axes are not kept.
+
+    Raises
+    ------
+    DataError
+        When the file is broken, is shorter than its headers say, or has no image.
+    """
+    planes, tables = [], []
+    with open_fits(path) as hdus:
+        for index, hdu in enumerate(hdus):
+            if not getattr(hdu, "is_image", False):
+                tables.append(hdu.name or f"HDU {index}")
+                continue
+            shape = tuple(int(side) for side in hdu.shape)
+            _check_size(hdu, shape, path)
+            if len(shape) < 2 or 0 in shape:
+                continue
+            planes.append(_describe_hdu(index, hdu, shape, hdus[0].header))
+    if not planes:
+        what = f"it holds tables only ({', '.join(tables[:4])})" if tables else "it holds no image"
+        raise DataError(
+            what, where=path, hint="a catalogue goes to --labels, or open it with --reader catalog"
+        )
+    return planes
+
+
+def load(path: Path, wanted: list[tuple[int, str | None]]) -> list[np.ndarray]:
+    """Return the arrays of some HDUs, scaled: float for images, integer for masks; NaN and infinity stay.
+
+    Parameters
+    ----------
+    path : Path
+    wanted : list of (int, str or None)
+        HDU number, and its unit; magnitudes become nJy / arcsec2.
+    """
+    arrays = []
+    with open_fits(path) as hdus:
+        for number, unit in wanted:
+            if number >= len(hdus):
+                raise DataError(f"it has no HDU {number}", where=path)
+            data = hdus[number].data
+            if data is None:
+                raise DataError(f"HDU {number} has no pixels", where=path)
+            data = np.asarray(data)
+            data = data.astype(data.dtype.newbyteorder("="), copy=True)
+            arrays.append(magnitudes_to_njy_arcsec2(data) if is_magnitude(unit) else data)
+    return arrays
+
+
+def _describe_hdu(index: int, hdu: Any, shape: tuple[int, ...], primary: Any) -> dict[str, Any]:
+    header = hdu.header
+    name = str(header.get("EXTNAME", "")).strip() if index or "EXTNAME" in header else ""
+    role = role_of(name)
+    unit, factor, note = unit_and_factor(header, primary)
+    size = min(shape[0], shape[-1]) if len(shape) >= 3 else 0
+    return {
+        "hdu": index,
+        "name": name,
+        "shape": list(shape),
+        "role": role,
+        "band": band_of(header) or band_of(primary),
+        "bands": list(cube_bands(header, size)) if 1 < size <= 64 else [],
+        "unit": unit,
+        "factor": factor,
+        "note": note,
+        "scale": pixel_scale_of(header),
+        "bits": bad_bits(header) if role == "mask" else None,
+    }
+
+
+def _check_size(hdu: Any, shape: tuple[int, ...], path: Path) -> None:
+    """Refuse an image that cannot be in the file, before memory is asked for it."""
+    from astropy.io import fits
+
+    pixels = math.prod(shape) if shape else 0
+    n_bytes = pixels * abs(int(hdu.header.get("BITPIX", 8))) // 8
+    if n_bytes > MAX_BYTES:
+        raise DataError(f"an image of {'x'.join(map(str, shape))} pixels is too large", where=path)
+    compressed = isinstance(hdu, fits.CompImageHDU) or path.suffix in (".gz", ".bz2", ".Z")
+    info = None if compressed or pixels == 0 else hdu.fileinfo()
+    if info and info["datLoc"] + n_bytes > path.stat().st_size:
+        missing = info["datLoc"] + n_bytes - path.stat().st_size
+        raise DataError(
+            f"the file is truncated: {missing} of its bytes are missing",
+            where=path,
+            hint="copy or download it again, or leave such files out with --on-error skip",
+        )
+
+
+def sentence(error: BaseException) -> str:
+    """Return what is wrong in words that do not need the source code."""
+    text = one_line(error)
+    if isinstance(error, EOFError | zlib.error | gzip.BadGzipFile) or "buffer is too small" in text:
+        return "it is truncated or damaged"
+    if "SIMPLE" in text or "Empty or corrupt" in text:
+        return "it does not begin like a FITS file"
+    return text[:200]
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception's text on one line, or its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,313 @@
+"""The data set behind every way of keeping galaxies in FITS files."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galshift.data.cutouts import Cutouts, DataInfo
+from galshift.data.fits_file import load
+from galshift.data.fits_layout import AUXILIARY, Galaxy, Place, by_wavelength
+from galshift.data.options import ReadOptions
+from galshift.data.readers._base import Opened, finite, pad_stack
+from galshift.data.units import conversion, is_magnitude, njy_per_count, unit_name
+from galshift.errors import DataError
+
+_CACHE_BYTES = 256 << 20
+
+
+class FitsData(Opened):
+    """Galaxies whose planes lie in FITS files; built by :func:`build`."""
+
+    def __init__(
+        self,
+        path: Path,
+        info: DataInfo,
+        files: list[Path],
+        planes: list[list[dict[str, Any]]],
+        galaxies: list[Galaxy],
+        factors: np.ndarray,
+    ) -> None:
+        super().__init__(path, info)
+        self.files, self.planes, self.galaxies, self.factors = files, planes, galaxies, factors
+        self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+
+    def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
+        """Return the images at `indices`, in that order, padded to one size where sizes differ."""
+        rows, info = self.indices(indices), self.info
+        if not len(rows):
+            raise DataError("no images were asked for", where=self.path)
+        images, masks, ivars = [], [], []
+        for row in rows:
+            image, mask, ivar = self._galaxy(int(row))
+            images.append(image)
+            masks.append(mask)
+            ivars.append(ivar)
+        ragged = info.ragged
+        stack = pad_stack(images, info.shape[1:] if ragged else None)
+        mask = pad_stack(masks, info.shape[1:] if ragged else None).astype(bool) if info.has_mask else None
+        with np.errstate(over="ignore"):
+            stack, mask = finite(stack, mask)
+        ivar = None
+        if info.has_ivar:
+            ivar = np.nan_to_num(pad_stack(ivars, info.shape[1:] if ragged else None), posinf=0, neginf=0)
+        return Cutouts(
+            images=stack,
+            unit=info.unit or "",
+            pixel_scale=_pick(info.pixel_scale, rows),
+            bands=info.bands,
+            ids=info.ids[rows],
+            groups=info.groups[rows],
+            labels=None if info.labels is None else info.labels[rows],
+            classes=info.classes,
+            mask=mask,
+            ivar=ivar,
+            survey=info.survey,
+            history=info.history,
+            table=None if info.table is None else info.table[rows],
+        )
+
+    def _galaxy(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return one galaxy's image (float64 scaled, then float32), mask and inverse variance (C, H, W)."""
+        galaxy, factors = self.galaxies[row], self.factors[row]
+        places = [galaxy.science[band] for band in self.info.bands]
+        self._fetch([*places, *galaxy.extra.values()])
+        planes = [self._plane(place) * factor for place, factor in zip(places, factors)]
+        shape = planes[0].shape
+        if any(plane.shape != shape for plane in planes):
+            raise DataError(f"the bands of {galaxy.name} differ in size", where=self.files[galaxy.file])
+        bad = [np.zeros(shape, dtype=bool) for _ in planes]
+        ivar = [np.zeros(shape) for _ in planes]
+        for c, band in enumerate(self.info.bands):
+            for role in AUXILIARY:
+                place = galaxy.extra.get((role, band)) or galaxy.extra.get((role, None))
+                if place is None:
+                    continue
+                values = self._plane(place)
+                if values.shape != shape:
+                    where = self.files[place.file]
+                    raise DataError(f"the {role} of {galaxy.name} is not of its image's size", where=where)
+                self._apply(role, values, place, factors[c], bad[c], ivar[c])
+        with np.errstate(over="ignore", invalid="ignore"):
+            image = np.stack(planes).astype(np.float32)
+        weights = np.stack(ivar).astype(np.float32) if self.info.has_ivar else None
+        return image, np.stack(bad).astype(np.float32), weights
+
+    def _apply(
+        self, role: str, values: np.ndarray, place: Place, factor: float, bad: np.ndarray, ivar: np.ndarray
+    ) -> None:
+        if role == "mask":
+            bits = self.planes[place.file][place.plane].get("bits")
+            flagged = np.nan_to_num(values, nan=1).astype(np.int64)
+            bad |= (flagged & bits if bits else flagged) != 0
+            return
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            inverse = values if role == "ivar" else 1 / (values if role == "variance" else values**2)
+            ivar[:] = np.where(np.isfinite(inverse) & (inverse > 0), inverse / factor**2, 0)
+        bad |= ivar <= 0
+
+    def _plane(self, place: Place) -> np.ndarray:
+        data = self._cache[place.file, place.plane]
+        data = data[tuple(slice(None) if i is None else i for i in place.index)] if place.index else data
+        return data.astype(np.float64)
+
+    def _fetch(self, places: Sequence[Place]) -> None:
+        """Bring the arrays of some places into the cache, opening each file once."""
+        wanted: dict[int, list[int]] = {}
+        for place in places:
+            key = (place.file, place.plane)
+            if key in self._cache:
+                self._cache.move_to_end(key)
+            elif place.plane not in wanted.setdefault(place.file, []):
+                wanted[place.file].append(place.plane)
+        for file, numbers in wanted.items():
+            planes = self.planes[file]
+            arrays = load(self.files[file], [(planes[n]["hdu"], planes[n].get("read_as")) for n in numbers])
+            self._cache.update({(file, n): array for n, array in zip(numbers, arrays)})
+        held = sum(array.nbytes for array in self._cache.values())
+        needed = {(place.file, place.plane) for place in places}
+        while held > _CACHE_BYTES and len(self._cache) > len(needed):
+            key = next(key for key in self._cache if key not in needed)
+            held -= self._cache.pop(key).nbytes
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cache": OrderedDict()}
+
+
+def build(
+    path: Path,
+    reader: str,
+    files: list[Path],
+    planes: list[list[dict[str, Any]]],
+    galaxies: list[Galaxy],
+    options: ReadOptions,
+    *,
+    notes: Sequence[str] = (),
+    **details: Any,
+) -> FitsData:
+    """Return the data set of some galaxies after agreeing on bands, unit, pixel scale and size.
+
+    Parameters
+    ----------
+    path, reader
+        For messages and reports.
+    files, planes
+        Each file and its description.
+    galaxies : list of Galaxy
+    options : ReadOptions
+    notes : sequence of str
+    **details
+        Further fields of :class:`DataInfo` (ids, groups, labels, classes, table, pixel_scale).
+
+    Raises
+    ------
+    DataError
+        When the galaxies do not have the same bands or units.
+    """
+    bands = agree_on_bands(galaxies, options, path)
+    # Descriptions are shared between files: what this reading decides goes into copies.
+    planes = [[dict(plane) for plane in described] for described in planes]
+    unit, factors, unit_notes = agree_on_unit(galaxies, bands, planes, options, path)
+    scale = details.pop("pixel_scale", None)
+    if options.pixel_scale_arcsec is not None:
+        scale = options.pixel_scale_arcsec
+    elif scale is None:
+        scale = agree_on_scale(galaxies, bands, planes, path)
+    shapes = [_plane_shape(galaxy.science[bands[0]], planes) for galaxy in galaxies]
+    side = tuple(int(max(shape[axis] for shape in shapes)) for axis in (0, 1))
+    names = np.asarray([galaxy.name for galaxy in galaxies])
+    roles = {role for galaxy in galaxies for role, _ in galaxy.extra}
+    ragged = len(set(shapes)) > 1
+    info = DataInfo(
+        n=len(galaxies),
+        shape=(len(bands), *side),
+        reader=reader,
+        unit=unit,
+        pixel_scale=scale,
+        bands=bands,
+        has_mask=bool(roles) or ragged,
+        has_ivar=bool(roles & {"ivar", "variance", "sigma"}),
+        ragged=ragged,
+        notes=(*notes, *unit_notes),
+        **{"ids": names, "groups": names, **details},
+    )
+    return FitsData(path, info, files, planes, galaxies, factors)
+
+
+def agree_on_bands(galaxies: list[Galaxy], options: ReadOptions, path: object) -> tuple[str, ...]:
+    """Return the bands that every galaxy has, in the order of the first or of the user's words.
+
+    Galaxies without a band that most have are refused, or dropped from the list with ``on_error="skip"``.
+    """
+    counts = Counter(tuple(galaxy.science) for galaxy in galaxies)
+    common = by_wavelength(counts.most_common(1)[0][0])
+    wanted = [band for band in options.bands if band in common]
+    if options.bands and len(wanted) < len(options.bands):
+        if len(options.bands) == len(common):
+            for galaxy in galaxies:
+                galaxy.science = dict(zip(options.bands, galaxy.science.values()))
+            return tuple(options.bands)
+        missing = next(band for band in options.bands if band not in common)
+        raise DataError(f"there is no band '{missing}'; the bands are {','.join(common)}", where=path)
+    bands = tuple(wanted or common)
+    lacking = [galaxy for galaxy in galaxies if not set(bands) <= set(galaxy.science)]
+    if lacking and options.on_error == "raise":
+        have = ",".join(lacking[0].science)
+        raise DataError(
+            f"{len(lacking)} of {len(galaxies)} images do not have the bands {','.join(bands)}: "
+            f"'{lacking[0].name}' has {have}",
+            where=path,
+            hint="open them one by one, name the common bands with --bands, or use --on-error skip",
+        )
+    galaxies[:] = [galaxy for galaxy in galaxies if set(bands) <= set(galaxy.science)]
+    return bands
+
+
+def agree_on_unit(
+    galaxies: list[Galaxy],
+    bands: Sequence[str],
+    planes: list[list[dict[str, Any]]],
+    options: ReadOptions,
+    path: object,
+) -> tuple[str | None, np.ndarray, list[str]]:
+    """Return the common unit, the factors (N, C) that bring each plane to it, and notes."""
+    factors = np.ones((len(galaxies), len(bands)))
+    declared = unit_name(options.unit) if options.unit else None
+    if options.unit and declared is None:
+        raise DataError(
+            f"'{options.unit}' is not a unit", where="--unit", hint="such as nJy, nanomaggy, MJy/sr"
+        )
+    units, notes = Counter(), set()
+    for n, galaxy in enumerate(galaxies):
+        for c, band in enumerate(bands):
+            place = galaxy.science[band]
+            plane = planes[place.file][place.plane]
+            unit = declared or plane["unit"]
+            if options.zero_point is not None:
+                unit, factors[n, c] = "nJy", njy_per_count(_zero_point(options.zero_point, band))
+            elif declared is None:
+                factors[n, c] = plane["factor"]
+                notes |= {plane["note"]} - {None}
+            if is_magnitude(unit):
+                plane["read_as"] = unit
+                notes.add("AB mag / arcsec2 was read as nJy / arcsec2")
+                unit = "nJy / arcsec2"
+            units[unit] += 1
+            plane["final_unit"] = unit
+    if len(units) == 1:
+        return next(iter(units)), factors, sorted(notes)
+    if None in units:
+        known = ", ".join(str(unit) for unit in units if unit)
+        raise DataError(f"some images are in {known}, others do not say", where=path, hint="declare --unit")
+    for n, galaxy in enumerate(galaxies):
+        for c, band in enumerate(bands):
+            place = galaxy.science[band]
+            plane = planes[place.file][place.plane]
+            scale = options.pixel_scale_arcsec or plane["scale"]
+            factors[n, c] *= conversion(plane["final_unit"], "nJy", scale)
+    return "nJy", factors, [*sorted(notes), f"units {', '.join(units)} were brought to nJy"]
+
+
+def agree_on_scale(
+    galaxies: list[Galaxy], bands: Sequence[str], planes: list[list[dict[str, Any]]], path: object
+) -> float | np.ndarray | None:
+    """Return arcsec per pixel, one for all or (N,), or None where a header does not say."""
+    scales = np.full((len(galaxies), len(bands)), np.nan)
+    for n, galaxy in enumerate(galaxies):
+        for c, band in enumerate(bands):
+            place = galaxy.science[band]
+            scales[n, c] = planes[place.file][place.plane]["scale"] or np.nan
+    if np.isnan(scales).any():
+        return None
+    if (np.ptp(scales, axis=1) > 1e-3 * scales[:, 0]).any():
+        n = int(np.argmax(np.ptp(scales, axis=1)))
+        found = ", ".join(f"{band} {scale:.4g}" for band, scale in zip(bands, scales[n]))
+        raise DataError(
+            f"the bands of '{galaxies[n].name}' differ in pixel scale (arcsec): {found}",
+            where=path,
+            hint="open bands of one scale at a time with --bands",
+        )
+    first = scales[:, 0]
+    return float(first[0]) if np.allclose(first, first[0], rtol=1e-6) else first
+
+
+def _zero_point(zero_point: float | dict[str, float], band: str) -> float:
+    if isinstance(zero_point, dict):
+        if band not in zero_point:
+            raise DataError(f"no zero point for band '{band}'", where="zero_point")
+        return zero_point[band]
+    return zero_point
+
+
+def _plane_shape(place: Place, planes: list[list[dict[str, Any]]]) -> tuple[int, int]:
+    shape = planes[place.file][place.plane]["shape"]
+    kept = [side for side, i in zip(shape, place.index) if i is None] if place.index else shape
+    return int(kept[0]), int(kept[1])
+
+
+def _pick(value: float | np.ndarray | None, rows: np.ndarray) -> float | np.ndarray | None:
+    return value[rows] if value is not None and np.ndim(value) else value

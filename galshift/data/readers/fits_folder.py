@@ -1,0 +1,134 @@
+"""A folder of FITS files: flat, one sub-folder per class, several files per galaxy, or beside a catalogue."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galshift.console import warn
+from galshift.data.fits_index import fits_files, index_files
+from galshift.data.fits_layout import Galaxy, combine, galaxies_of_file
+from galshift.data.options import ReadOptions
+from galshift.data.readers import READERS
+from galshift.data.readers._base import Opened, stem
+from galshift.data.readers._fits_data import build
+from galshift.errors import DataError
+
+
+@READERS.register("fits-folder")
+def open_fits_folder(path: str | Path, options: ReadOptions) -> Opened:
+    """Open a folder of FITS files.
+
+    Raises
+    ------
+    DataError
+        When it has none, or one cannot be read and ``on_error`` is ``raise``.
+    """
+    folder = Path(path)
+    files = fits_files(folder)
+    if not files:
+        raise DataError("the folder holds no FITS files", where=folder)
+    described = index_files(folder, files)
+    keep, notes = _sound(folder, files, described, options)
+    files, planes = [files[i] for i in keep], [described[i] for i in keep]
+    if options.hdu is not None:
+        planes = [[p for p in item if str(options.hdu) in (str(p["hdu"]), p["name"])] for item in planes]
+    galaxies, more = _assemble(folder, files, planes, options)
+    if not galaxies:
+        raise DataError("no file of the folder holds a galaxy", where=folder)
+    labels, classes = _folder_labels(folder, files, galaxies)
+    ids = np.asarray([galaxy.name for galaxy in galaxies])
+    return build(
+        folder,
+        "fits-folder",
+        files,
+        planes,
+        galaxies,
+        options,
+        notes=[*notes, *more],
+        ids=ids,
+        groups=ids,
+        labels=labels,
+        classes=classes,
+    )
+
+
+def _sound(
+    folder: Path, files: Sequence[Path], described: Sequence[Any], options: ReadOptions
+) -> tuple[list[int], list[str]]:
+    """Return which files can be used; broken ones stop everything, or are counted, as the user chose."""
+    tables = "it holds tables only"
+    broken = [i for i, item in enumerate(described) if isinstance(item, str) and not item.startswith(tables)]
+    keep = [i for i, item in enumerate(described) if not isinstance(item, str)]
+    if broken and options.on_error == "raise":
+        others = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+        raise DataError(
+            f"{described[broken[0]]}{others}",
+            where=files[broken[0]],
+            hint="mend or remove it, or leave such files out with --on-error skip",
+        )
+    if not keep:
+        raise DataError("none of its FITS files can be read", where=folder, hint=str(described[0]))
+    notes = []
+    if broken:
+        shown = ", ".join(f"{files[i].name}: {described[i]}" for i in broken[:3])
+        notes.append(f"skipped {len(broken)} of {len(files)} files ({shown})")
+        warn(f"{folder}: {notes[-1]}")
+    return keep, notes
+
+
+def _assemble(
+    folder: Path, files: list[Path], planes: list[list[dict[str, Any]]], options: ReadOptions
+) -> tuple[list[Galaxy], list[str]]:
+    """Return the galaxies of a folder: one a file, or joined over the files of several bands."""
+    stems = [stem(file) for file in files]
+    unique = len(set(stems)) == len(stems)
+    names = stems if unique else [str(file.relative_to(folder).parent / s) for file, s in zip(files, stems)]
+    parts = [(name or folder.name, band, role) for name, band, role in combine(names, options.pattern)]
+    together = any(band is not None for _, band, _ in parts) or any(role is not None for _, _, role in parts)
+    if not together:
+        galaxies, notes = [], []
+        for number, (name, described) in enumerate(zip(names, planes)):
+            found, said = galaxies_of_file(number, name, described, options.bands)
+            galaxies += found
+            notes += said
+        return galaxies, _few(notes)
+    joined: dict[str, Galaxy] = {}
+    shared: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    notes = []
+    for number, (name, band, role) in enumerate(parts):
+        if role in ("ignored", "psf"):
+            continue
+        found, said = galaxies_of_file(number, name, planes[number], (band,) if band else options.bands)
+        notes += said if len(found) > 1 or not band else []
+        for one in found:
+            galaxy = joined.setdefault(one.name, Galaxy(one.name, file=number))
+            if role in (None, "science"):
+                galaxy.science.update(one.science)
+                galaxy.extra.update(one.extra)
+            else:
+                place = next(iter(one.science.values()))
+                galaxy.extra[role, band] = place
+                shared[one.name].append((number, role))
+    return [galaxy for galaxy in joined.values() if galaxy.science], _few(notes)
+
+
+def _folder_labels(
+    folder: Path, files: Sequence[Path], galaxies: Sequence[Galaxy]
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return labels from sub-folders, where every galaxy lies in one of at least two."""
+    parts = [files[galaxy.file].relative_to(folder).parts for galaxy in galaxies]
+    if any(len(part) < 2 for part in parts):
+        return None, ()
+    classes = sorted({part[0] for part in parts})
+    if len(classes) < 2:
+        return None, ()
+    return np.asarray([classes.index(part[0]) for part in parts], dtype=np.int64), tuple(classes)
+
+
+def _few(notes: list[str]) -> list[str]:
+    return notes if len(notes) <= 3 else [*notes[:2], f"and the same for {len(notes) - 2} more files"]
