@@ -1,1 +1,9 @@
-"""TBD."""
+"""A map of galaxies in a classifier's feature space, and what is odd or mixed there.
+
+================  ==========================================================================================
+reducers          one file each: pca, tsne, isomap, umap
+anomaly           how unusual each galaxy is within its own data set
+quality           whether the map can be trusted; whether two data sets mix in feature space
+explorer          one self-contained page: scatter, thumbnails, colours, filters, lasso, export
+================  ==========================================================================================
+"""

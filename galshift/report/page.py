@@ -175,12 +175,12 @@ def render(data: ReportData) -> str:
     )
 
 
-def template_environment() -> Any:
-    """Return a jinja2 environment over galshift's own templates that escapes everything."""
+def template_environment(*folders: Path) -> Any:
+    """Return a jinja2 environment over `folders`, then the report's templates, that escapes everything."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader([*folders, _TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
