@@ -52,7 +52,7 @@ def draw_neighbour(rng: np.random.Generator) -> Neighbour | None:
     """Return a neighbour in `CHANCE` of the cases."""
     if rng.uniform() > CHANCE:
         return None
-    light = float(np.exp(rng.uniform(np.log(0.06), np.log(1.0))))
+    light = float(np.exp(rng.uniform(np.log(0.06), np.log(0.8))))
     return Neighbour(
         light=light,
         n=round(rng.uniform(1.0, 4.0), 3),

@@ -8,8 +8,8 @@ import numpy as np
 
 from galshift.simulate._grid import bin_down, coordinates
 
-_CORE = 16  # pixels along the side of the finely integrated centre
-_FINE = 12  # sub-pixels along a pixel there
+# (pixels along the side of a finer square on the centre, sub-pixels along each of them), coarse to fine.
+_CORES = ((14, 8), (3, 48))
 
 
 @lru_cache(maxsize=4096)
@@ -56,13 +56,13 @@ def sersic_image(
     shape = (round(n, 3), b, r_eff, axis_ratio, angle, area)
     x, y = coordinates(size)
     image = _profile(x - np.float32(centre[0]), y - np.float32(centre[1]), *shape)
-    x0 = int(np.clip(round(centre[0] + size / 2) - _CORE // 2, 0, max(size - _CORE, 0)))
-    y0 = int(np.clip(round(centre[1] + size / 2) - _CORE // 2, 0, max(size - _CORE, 0)))
-    core = min(_CORE, size)
-    fx, fy = coordinates(core, _FINE)
-    shift_x = np.float32(x0 + core / 2 - size / 2 - centre[0])
-    shift_y = np.float32(y0 + core / 2 - size / 2 - centre[1])
-    image[y0 : y0 + core, x0 : x0 + core] = bin_down(_profile(fx + shift_x, fy + shift_y, *shape), _FINE)
+    for core, fine in _CORES:
+        core = min(core, size)
+        x0, y0 = (int(np.clip(round(c + size / 2 - core / 2), 0, size - core)) for c in centre)
+        fine_x, fine_y = coordinates(core, fine)
+        shift_x, shift_y = ((low + (core - size) / 2) - c for low, c in zip((x0, y0), centre))
+        light = _profile(fine_x + np.float32(shift_x), fine_y + np.float32(shift_y), *shape)
+        image[y0 : y0 + core, x0 : x0 + core] = bin_down(light, fine)
     return image
 
 
