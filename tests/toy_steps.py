@@ -9,7 +9,7 @@ from pydantic import Field
 
 from galshift.errors import DataError, Interrupted
 from galshift.recipes._step import Context, Step
-from galshift.recipes.choice import Chosen, ChoiceOf
+from galshift.recipes.choice import ChoiceOf, Chosen
 from galshift.recipes.steps import STEPS
 from galshift.registry import Registry
 from galshift.rundirectory import RunDirectory
@@ -104,7 +104,9 @@ class Count(Step):
         if config.interrupt and not marker.exists():
             marker.write_text("half")
             raise Interrupted("stopped", where=run.path, hint="repeat the command to resume")
-        lines = {path: len(Path(path.split("=")[-1]).read_text().split()) for path in [config.data, *config.others]}
+        lines = {
+            path: len(Path(path.split("=")[-1]).read_text().split()) for path in [config.data, *config.others]
+        }
         (run.path / "report.html").write_text("<p>counted</p>")
         total = sum(lines.values()) * config.scale
         return {

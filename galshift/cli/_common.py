@@ -172,6 +172,8 @@ def verb(
         common = [
             inspect.Parameter(n, keyword, default=_OPTIONS[n][1], annotation=_OPTIONS[n][0]) for n in added
         ]
+        # The Python function of the same name (galshift.api) is made from these.
+        command.kind, command.function, command.options = kind, function, tuple(added)  # type: ignore[attr-defined]
         command.__signature__ = signature.replace(parameters=[*mine, *common], return_annotation=None)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in [*mine, *common]}
         del command.__wrapped__  # typer must see the signature above, not the wrapped function's
@@ -191,15 +193,20 @@ def run_verb(kind: str, values: Mapping[str, Any], options: Options) -> None:
         ``out`` is not part of a config and is left out.
     options : Options
     """
+    console.set_verbosity(quiet=options.quiet, verbose=options.verbose)
+    show(execute_verb(kind, values, options), as_json=options.json)
+
+
+def execute_verb(kind: str, values: Mapping[str, Any], options: Options) -> Any:
+    """Run the step `kind` and return what ``execute`` returned; arguments as of :func:`run_verb`."""
     from galshift.recipes._step import Context
     from galshift.recipes.execute import execute
     from galshift.recipes.steps import STEPS
 
-    console.set_verbosity(quiet=options.quiet, verbose=options.verbose)
     nested = _nested({key: value for key, value in values.items() if value is not None and key != "out"})
     if options.seed is not None and "seed" in STEPS.get(kind).Config.model_fields:
         nested.setdefault("seed", options.seed)
-    done = execute(
+    return execute(
         kind,
         nested,
         out=options.out,
@@ -207,7 +214,6 @@ def run_verb(kind: str, values: Mapping[str, Any], options: Options) -> None:
         context=Context(device=options.device, workers=options.workers),
         overrides=options.set,
     )
-    show(done, as_json=options.json)
 
 
 def show(done: Any, *, as_json: bool) -> None:

@@ -52,8 +52,8 @@ def command(
 
     from galshift.recipes._step import Context
     from galshift.recipes.find import find_recipe
+    from galshift.recipes.read import read_recipe
     from galshift.recipes.run import plan_recipe, require_expectations, run_recipe, status_rows
-    from galshift.recipes.schema import read_recipe
 
     console.set_verbosity(quiet=quiet, verbose=verbose)
     path, base = find_recipe(recipe)

@@ -24,8 +24,8 @@ def command(
     from pathlib import Path
 
     from galshift.recipes.find import find_recipe
+    from galshift.recipes.read import read_recipe
     from galshift.recipes.run import plan_recipe, require_intact, status_rows
-    from galshift.recipes.schema import read_recipe
 
     path, base = find_recipe(recipe)
     checked = read_recipe(path, base=base, overrides=set or ())

@@ -15,7 +15,7 @@ def command(recipe: RecipeArgument, set: Set = None, json: Json = False) -> None
     """
     from galshift.recipes.find import find_recipe
     from galshift.recipes.plan import make_plan
-    from galshift.recipes.schema import read_recipe
+    from galshift.recipes.read import read_recipe
 
     path, base = find_recipe(recipe)
     checked = read_recipe(path, base=base, overrides=set or ())

@@ -60,6 +60,11 @@ class Executed:
     skipped: bool
     step: Step
 
+    @property
+    def path(self) -> Path:
+        """Where the result is: the product, or the run directory."""
+        return Path(self.results.get("out") or self.results["run"])
+
 
 @dataclass(frozen=True)
 class Prepared:

@@ -99,8 +99,11 @@ def map_paths(
         head, _, rest = name.rstrip("?").partition(".")
         if rest and isinstance(changed.get(head), Mapping):
             changed[head] = map_paths(changed[head], (rest + "?" * name.endswith("?"),), change)
-        elif not rest and head in changed and not name.endswith("?"):
-            changed[head] = _changed(changed[head], change)
+        elif not rest and head in changed:
+            new = _changed(changed[head], change)
+            # What may be no path is one only if something stands there.
+            if not name.endswith("?") or (isinstance(new, str) and Path(new).exists()):
+                changed[head] = new
     return changed
 
 

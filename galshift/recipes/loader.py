@@ -99,9 +99,8 @@ def load_text(text: str, name: str = "<text>") -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
-        raise ConfigError(
-            str(error.problem or error.context), where=where, hint="this is not valid YAML"
-        ) from None
+        hint = _syntax_hint(text.splitlines()[mark.line : mark.line + 1] if mark else [])
+        raise ConfigError(str(error.problem or error.context), where=where, hint=hint) from None
     except yaml.YAMLError as error:
         raise ConfigError(str(error).split("\n")[0], where=name, hint="this is not valid YAML") from None
     finally:
@@ -127,6 +126,12 @@ def parse_scalar(text: str) -> Any:
         return load_text(text, "value").data
     except ConfigError:
         return text
+
+
+def _syntax_hint(line: list[str]) -> str:
+    if line and "${" in line[0] and "{" in line[0].replace("${", ""):
+        return 'inside braces a reference needs quotes: {data: "${step}"}'
+    return "this is not valid YAML"
 
 
 def _walk(

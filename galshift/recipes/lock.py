@@ -68,7 +68,8 @@ def entry(recipe: Recipe, planned: Planned) -> dict[str, Any]:
             for role, path in external.items()
         },
         "upstream": dict(prepared.inputs.upstream),
-        "outputs": manifest["outputs"],
+        # config.yaml names paths of this machine; what it says is in "parameters" already.
+        "outputs": {name: held for name, held in manifest["outputs"].items() if name != "config.yaml"},
         "results": dict(numbers(manifest["results"])),
     }
 

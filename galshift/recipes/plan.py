@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from galshift.errors import ConfigError, DataError
-from galshift.recipes.execute import InvalidConfig, Prepared, check_config, prepare
+from galshift.recipes.execute import Prepared, prepare
 from galshift.recipes.inputs import map_paths
+from galshift.recipes.read import with_seed
 from galshift.recipes.references import Reference, parse, substitute
 from galshift.recipes.schema import Expect, Recipe, RecipeStep
 from galshift.recipes.steps import STEPS
@@ -84,12 +85,11 @@ def make_plan(
     Raises
     ------
     ConfigError
-        With every problem of every step's values.
+        When `force` names no step.
     DataError
-        When inputs are missing.
+        When inputs are missing, naming all of them.
     """
     folder = recipe.base / "runs" / recipe.name if folder is None else folder
-    _check_values(recipe)
     unknown = [name for name in force if name not in recipe.steps]
     if unknown:
         raise ConfigError(
@@ -133,7 +133,7 @@ def plan_step(
             paths.append(path if reference.label is None else f"{_label(reference, other)}={path}")
         return paths if reference.every else paths[0]
 
-    values = _with_seed(recipe, step, _rebased(recipe, step))
+    values = with_seed(step, _rebased(recipe, step), recipe.head.seed)
     values = substitute(values, replace)
     prepared = prepare(step.uses, values, known=known)
     directory = folder / f"{step.name}-{prepared.fingerprint[:8]}"
@@ -175,45 +175,6 @@ def located(planned: Planned, role: str | None) -> str:
 def instance_name(name: str, cell: Cell) -> str:
     """Return ``name``, or ``name[axis=value,...]`` for an instance of a matrix."""
     return f"{name}[{','.join(f'{axis}={value}' for axis, value in cell.items())}]" if cell else name
-
-
-def _check_values(recipe: Recipe) -> None:
-    """Check every step's values against its config, all problems at once."""
-    problems: dict[str, None] = {}
-    for step in recipe.steps.values():
-        kind = STEPS.get(step.uses)()
-        allowed = {name.rstrip("?").split(".")[0] for name in kind.inputs}
-        for place, reference in step.references():
-            if reference.axis is None and place[0] not in allowed and place[0] in kind.Config.model_fields:
-                keys = ", ".join(sorted(allowed)) or "no key of this verb"
-                text = f"a reference to a step can stand only in: {keys}"
-                problems[recipe.problem(("steps", step.name, *place), text)] = None
-        axes = sorted({reference.axis for _, reference in step.references() if reference.axis is not None})
-        for combination in itertools.product(*(recipe.head.matrix[axis] for axis in axes)):
-            cell = dict(zip(axes, combination))
-            values = _with_seed(
-                recipe, step, substitute(step.values, lambda ref, cell=cell: _stand_in(ref, cell))
-            )
-            try:
-                check_config(kind, values)
-            except InvalidConfig as error:
-                for place, text in error.places:
-                    problems[recipe.problem(("steps", step.name, *place), text)] = None
-    if problems:
-        raise ConfigError(f"{recipe.document.name} is not a valid recipe", problems=problems)
-
-
-def _stand_in(reference: Reference, cell: Cell) -> Any:
-    """Return what is checked in place of a reference: a matrix value, or a path for a step."""
-    if reference.axis is not None:
-        return cell[reference.axis]
-    path = f"${{{reference.name}}}"
-    return [path] if reference.every else path
-
-
-def _with_seed(recipe: Recipe, step: RecipeStep, values: Mapping[str, Any]) -> dict[str, Any]:
-    seeded = "seed" in STEPS.get(step.uses).Config.model_fields
-    return {"seed": recipe.head.seed, **values} if seeded else dict(values)
 
 
 def _rebased(recipe: Recipe, step: RecipeStep) -> dict[str, Any]:

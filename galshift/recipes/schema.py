@@ -1,4 +1,4 @@
-"""A recipe: what its file may say, and reading one with every problem found, each with its line.
+"""A recipe: what its file may say.
 
 ::
 
@@ -20,19 +20,15 @@ steps that mention ``${matrix.axis}`` for every value (and, through references, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from galshift.errors import ConfigError, did_you_mean
-from galshift.recipes.execute import merged
-from galshift.recipes.loader import Document, KeyPath, load_file
-from galshift.recipes.problems import dotted, explain
-from galshift.recipes.references import Reference, is_malformed, parse, walk
-from galshift.recipes.steps import STEPS
+from galshift.recipes.loader import Document, KeyPath
+from galshift.recipes.problems import dotted
+from galshift.recipes.references import Reference, parse, walk
 from galshift.types import Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)]
@@ -130,149 +126,9 @@ class Recipe:
 
     def problem(self, place: KeyPath, text: str) -> str:
         """Return one problem as shown: file, line, key path, sentence."""
-        return _problem(self.document, place, text)
+        return problem(self.document, place, text)
 
 
-def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequence[str] = ()) -> Recipe:
-    """Read the recipe at `path`.
-
-    Parameters
-    ----------
-    path : path
-    base : Path, optional
-        See `Recipe.base`; default the file's folder.
-    overrides : sequence of str
-        ``key.path=value`` as of ``--set``; key paths start at the top of the file.
-
-    Raises
-    ------
-    ConfigError
-        With every problem of form and of references.  Values of steps are checked by the plan.
-    """
-    path = Path(path)
-    document = load_file(path)
-    if not isinstance(document.data, dict):
-        raise ConfigError(
-            "this is not a recipe", where=path, hint="it begins with 'recipe: 1', 'name:' and 'steps:'"
-        )
-    data = merged(document.data, overrides)
-    problems: list[str] = []
-    head = _head(data, document, problems)
-    raw = data.get("steps") if isinstance(data.get("steps"), dict) else {}
-    steps = {
-        str(name): step
-        for name, body in raw.items()
-        if isinstance(body, dict) and (step := _step(str(name), body, document, problems)) is not None
-    }
-    axes = set(data.get("matrix") or ()) if isinstance(data.get("matrix"), dict) else set()
-    for step in steps.values():
-        problems += _reference_problems(step, set(raw), axes, document)
-    ordered = _ordered(steps, document, problems)
-    if problems or head is None:
-        raise ConfigError(f"{path.name} is not a valid recipe", problems=sorted(set(problems), key=_line_of))
-    return Recipe(head, ordered, document, path.parent if base is None else base)
-
-
-def _head(data: Mapping[str, Any], document: Document, problems: list[str]) -> Head | None:
-    try:
-        return Head.model_validate(data)
-    except ValidationError as error:
-        problems += [_problem(document, place, text) for place, text in explain(error, Head)]
-        return None
-
-
-def _step(name: str, body: Mapping[str, Any], document: Document, problems: list[str]) -> RecipeStep | None:
-    place = ("steps", name)
-    if name == "matrix":
-        problems.append(_problem(document, place, "a step cannot be called 'matrix'"))
-    uses = body.get("uses")
-    if not isinstance(uses, str):
-        problems.append(
-            _problem(document, (*place, "uses"), f"this key is required: one of {', '.join(STEPS.names())}")
-        )
-        return None
-    if uses not in STEPS.names():
-        hint = did_you_mean(uses, STEPS.names())
-        problems.append(_problem(document, (*place, "uses"), f"there is no verb '{uses}' ({hint})"))
-        return None
-    expect = {}
-    wanted = body.get("expect", {})
-    if not isinstance(wanted, dict):
-        problems.append(
-            _problem(document, (*place, "expect"), "must be keys of results, each with value and within")
-        )
-        wanted = {}
-    for key, value in wanted.items():
-        try:
-            expect[key] = Expect.model_validate(value)
-        except ValidationError as error:
-            where = (*place, "expect", key)
-            problems += [_problem(document, (*where, *inner), text) for inner, text in explain(error, Expect)]
-    values = {key: value for key, value in body.items() if key not in {"uses", "expect"}}
-    return RecipeStep(name, uses, values, expect)
-
-
-def _reference_problems(step: RecipeStep, names: set[str], axes: set[str], document: Document) -> list[str]:
-    found = []
-    for place, value in walk(step.values):
-        where = ("steps", step.name, *place)
-        reference = parse(value)
-        if is_malformed(value):
-            found.append(
-                _problem(document, where, f"{value!r} is not a reference; write ${{step}} or ${{step.role}}")
-            )
-        elif reference is None:
-            continue
-        elif reference.name == "matrix":
-            if reference.role not in axes:
-                found.append(
-                    _problem(
-                        document,
-                        where,
-                        f"the matrix has no '{reference.role}' ({_known(reference.role, axes)})",
-                    )
-                )
-        elif reference.name == step.name:
-            found.append(_problem(document, where, "a step cannot refer to itself"))
-        elif reference.name not in names:
-            found.append(
-                _problem(
-                    document, where, f"there is no step '{reference.name}' ({_known(reference.name, names)})"
-                )
-            )
-    return found
-
-
-def _ordered(
-    steps: Mapping[str, RecipeStep], document: Document, problems: list[str]
-) -> dict[str, RecipeStep]:
-    """Return the steps in an order where each follows those it refers to, else in the order of the file."""
-    waiting, ordered = dict(steps), {}
-    while waiting:
-        ready = [step for step in waiting.values() if not _needs(step, waiting)]
-        if not ready:
-            circle = ", ".join(waiting)
-            first = next(iter(waiting))
-            problems.append(
-                _problem(document, ("steps", first), f"these steps wait for one another: {circle}")
-            )
-            return ordered
-        ordered[ready[0].name] = waiting.pop(ready[0].name)
-    return ordered
-
-
-def _needs(step: RecipeStep, among: Mapping[str, RecipeStep]) -> bool:
-    return any(reference.name in among and reference.name != step.name for _, reference in step.references())
-
-
-def _known(word: str | None, allowed: set[str]) -> str:
-    return did_you_mean(word or "", allowed)
-
-
-def _problem(document: Document, place: KeyPath, text: str) -> str:
+def problem(document: Document, place: KeyPath, text: str) -> str:
+    """Return one problem as shown: ``file.yaml:9  steps.adapted.method.weigth: sentence``."""
     return f"{document.name}:{document.line(place)}  {dotted(place)}: {text}"
-
-
-def _line_of(problem: str) -> tuple[int, str]:
-    number = problem.split("  ")[0].rsplit(":", 1)[-1]
-    return (int(number) if number.isdigit() else 0, problem)

@@ -1,0 +1,199 @@
+"""Read a recipe and find everything that is wrong with it, each with its line, before anything runs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from galshift.errors import ConfigError, did_you_mean
+from galshift.recipes.execute import InvalidConfig, check_config, merged
+from galshift.recipes.loader import Document, load_file
+from galshift.recipes.problems import explain
+from galshift.recipes.references import Reference, is_malformed, parse, substitute, walk
+from galshift.recipes.schema import Expect, Head, Recipe, RecipeStep, problem
+from galshift.recipes.steps import STEPS
+
+
+def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequence[str] = ()) -> Recipe:
+    """Read the recipe at `path`.
+
+    Parameters
+    ----------
+    path : path
+    base : Path, optional
+        See `Recipe.base`; default the file's folder.
+    overrides : sequence of str
+        ``key.path=value`` as of ``--set``; key paths start at the top of the file.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of form, of references and of values.
+    """
+    path = Path(path)
+    document = load_file(path)
+    if not isinstance(document.data, dict):
+        raise ConfigError(
+            "this is not a recipe", where=path, hint="it begins with 'recipe: 1', 'name:' and 'steps:'"
+        )
+    data = merged(document.data, overrides)
+    problems: list[str] = []
+    head = _head(data, document, problems)
+    raw = data.get("steps") if isinstance(data.get("steps"), dict) else {}
+    steps = {
+        str(name): step
+        for name, body in raw.items()
+        if isinstance(body, dict) and (step := _step(str(name), body, document, problems)) is not None
+    }
+    matrix = data.get("matrix") if isinstance(data.get("matrix"), dict) else {}
+    axes = {axis: values for axis, values in matrix.items() if isinstance(values, list) and values}
+    for step in steps.values():
+        problems += _reference_problems(step, set(raw), set(axes), document)
+        problems += _value_problems(step, axes, head.seed if head else 42, document)
+    ordered = _ordered(steps, document, problems)
+    if problems or head is None:
+        raise ConfigError(f"{path.name} is not a valid recipe", problems=sorted(set(problems), key=_line_of))
+    return Recipe(head, ordered, document, path.parent if base is None else base)
+
+
+def _head(data: Mapping[str, Any], document: Document, problems: list[str]) -> Head | None:
+    try:
+        return Head.model_validate(data)
+    except ValidationError as error:
+        problems += [problem(document, place, text) for place, text in explain(error, Head)]
+        return None
+
+
+def _step(name: str, body: Mapping[str, Any], document: Document, problems: list[str]) -> RecipeStep | None:
+    place = ("steps", name)
+    if name == "matrix":
+        problems.append(problem(document, place, "a step cannot be called 'matrix'"))
+    uses = body.get("uses")
+    if not isinstance(uses, str):
+        problems.append(
+            problem(document, (*place, "uses"), f"this key is required: one of {', '.join(STEPS.names())}")
+        )
+        return None
+    if uses not in STEPS.names():
+        hint = did_you_mean(uses, STEPS.names())
+        problems.append(problem(document, (*place, "uses"), f"there is no verb '{uses}' ({hint})"))
+        return None
+    expect = {}
+    wanted = body.get("expect", {})
+    if not isinstance(wanted, dict):
+        problems.append(
+            problem(document, (*place, "expect"), "must be keys of results, each with value and within")
+        )
+        wanted = {}
+    for key, value in wanted.items():
+        try:
+            expect[key] = Expect.model_validate(value)
+        except ValidationError as error:
+            where = (*place, "expect", key)
+            problems += [problem(document, (*where, *inner), text) for inner, text in explain(error, Expect)]
+    values = {key: value for key, value in body.items() if key not in {"uses", "expect"}}
+    return RecipeStep(name, uses, values, expect)
+
+
+def _reference_problems(step: RecipeStep, names: set[str], axes: set[str], document: Document) -> list[str]:
+    found = []
+    for place, value in walk(step.values):
+        where = ("steps", step.name, *place)
+        reference = parse(value)
+        if is_malformed(value):
+            found.append(
+                problem(document, where, f"{value!r} is not a reference; write ${{step}} or ${{step.role}}")
+            )
+        elif reference is None:
+            continue
+        elif reference.name == "matrix":
+            if reference.role not in axes:
+                found.append(
+                    problem(
+                        document,
+                        where,
+                        f"the matrix has no '{reference.role}' ({_known(reference.role, axes)})",
+                    )
+                )
+        elif reference.name == step.name:
+            found.append(problem(document, where, "a step cannot refer to itself"))
+        elif reference.name not in names:
+            found.append(
+                problem(
+                    document, where, f"there is no step '{reference.name}' ({_known(reference.name, names)})"
+                )
+            )
+    return found
+
+
+def with_seed(step: RecipeStep, values: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return `values` with the recipe's seed, if the verb has one and the step does not give it."""
+    seeded = "seed" in STEPS.get(step.uses).Config.model_fields
+    return {"seed": seed, **values} if seeded else dict(values)
+
+
+def _value_problems(
+    step: RecipeStep, matrix: Mapping[str, list[Any]], seed: int, document: Document
+) -> list[str]:
+    """Check a step's values against its config, for every combination of the matrix that it mentions."""
+    kind = STEPS.get(step.uses)()
+    found: dict[str, None] = {}
+    allowed = {name.rstrip("?").split(".")[0] for name in kind.inputs}
+    for place, reference in step.references():
+        if reference.axis is None and place[0] not in allowed and place[0] in kind.Config.model_fields:
+            text = f"a step can be named only in: {', '.join(sorted(allowed)) or 'no key of this verb'}"
+            found[problem(document, ("steps", step.name, *place), text)] = None
+    axes = sorted({reference.axis for _, reference in step.references() if reference.axis in matrix})
+    for combination in itertools.product(*(matrix[axis] for axis in axes)):
+        cell = dict(zip(axes, combination))
+        values = with_seed(step, substitute(step.values, lambda ref, cell=cell: _stand_in(ref, cell)), seed)
+        try:
+            check_config(kind, values)
+        except InvalidConfig as error:
+            found |= {
+                problem(document, ("steps", step.name, *place), text): None for place, text in error.places
+            }
+    return list(found)
+
+
+def _stand_in(reference: Reference, cell: Mapping[str, Any]) -> Any:
+    """Return what is checked in place of a reference: a matrix value, or a path for a step."""
+    if reference.axis in cell:
+        return cell[reference.axis]
+    path = f"${{{reference.name}}}"
+    return [path] if reference.every else path
+
+
+def _ordered(
+    steps: Mapping[str, RecipeStep], document: Document, problems: list[str]
+) -> dict[str, RecipeStep]:
+    """Return the steps in an order where each follows those it refers to, else in the order of the file."""
+    waiting, ordered = dict(steps), {}
+    while waiting:
+        ready = [step for step in waiting.values() if not _needs(step, waiting)]
+        if not ready:
+            circle = ", ".join(waiting)
+            first = next(iter(waiting))
+            problems.append(
+                problem(document, ("steps", first), f"these steps wait for one another: {circle}")
+            )
+            return ordered
+        ordered[ready[0].name] = waiting.pop(ready[0].name)
+    return ordered
+
+
+def _needs(step: RecipeStep, among: Mapping[str, RecipeStep]) -> bool:
+    return any(reference.name in among and reference.name != step.name for _, reference in step.references())
+
+
+def _known(word: str | None, allowed: set[str]) -> str:
+    return did_you_mean(word or "", allowed)
+
+
+def _line_of(problem: str) -> tuple[int, str]:
+    number = problem.split("  ")[0].rsplit(":", 1)[-1]
+    return (int(number) if number.isdigit() else 0, problem)
