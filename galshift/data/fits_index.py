@@ -122,7 +122,7 @@ def _save(folder: Path, names: list[str], stamps: list[tuple[int, int]], found: 
         "kind": kind,
         "kinds": [json.loads(text) for text in kinds],
     }
-    for place in _places(folder):
+    for place in _places(folder)[0 if folder.stat().st_mode & 0o222 else 1 :]:
         try:
             with atomic_path(place) as temporary:
                 temporary.write_text(json.dumps(stored), encoding="utf-8")

@@ -97,6 +97,9 @@ def conversion(unit: str, to: str, pixel_scale: float | np.ndarray | None) -> fl
     """
     if unit == to:
         return 1.0
+    if not unit:
+        hint = "declare it with --unit, such as nJy, nanomaggy, MJy/sr or mag/arcsec2"
+        raise DataError("the unit of these images is not known", hint=hint)
     first, second = _in_janskys(_parse(unit)), _in_janskys(_parse(to))
     if first is None or second is None or DIMENSIONLESS in (unit, to):
         raise _no_conversion(unit, to)

@@ -14,7 +14,7 @@ from galshift.data.fits_file import load
 from galshift.data.fits_layout import AUXILIARY, Galaxy, Place, by_wavelength
 from galshift.data.options import ReadOptions
 from galshift.data.readers._base import Opened, finite, pad_stack
-from galshift.data.units import conversion, is_magnitude, njy_per_count, unit_name
+from galshift.data.units import conversion, is_magnitude, njy_per_count
 from galshift.errors import DataError
 
 _CACHE_BYTES = 256 << 20

@@ -1,0 +1,149 @@
+"""Write one FITS file per image, with unit, bands, pixel scale and provenance in its header.
+
+Each file holds the image (C, H, W) in its primary HDU, and where they exist the extensions MASK and IVAR.  A
+table ``catalog.ecsv`` beside them has id, file, group, label and the catalogue's columns.
+:func:`open_dataset`
+reads the folder back to the same float32 pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galshift.data.cutouts import Cutouts
+from galshift.errors import DataError, ResourceError
+from galshift.provenance import canonical_json, jsonable
+
+CATALOG = "catalog.ecsv"
+
+
+def write_fits_folder(
+    path: str | Path, chunks: Cutouts | Iterable[Cutouts], *, provenance: dict[str, Any] | None = None
+) -> Path:
+    """Write images to a new folder, which appears when it is complete.
+
+    Raises
+    ------
+    DataError
+        When there is no image, or `path` exists and is not an empty folder.
+    ResourceError
+        When the disk is full or cannot be written.
+    """
+    from astropy.table import Table, vstack
+
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise DataError("there is something there already", where=path, hint="choose another folder")
+    chunks = [chunks] if isinstance(chunks, Cutouts) else chunks
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    tables: list[Table] = []
+    try:
+        temporary.mkdir(parents=True)
+        used: set[str] = set()
+        for cutouts in chunks:
+            names = [_file_name(image_id, used) for image_id in cutouts.ids]
+            for i, name in enumerate(names):
+                _write_one(temporary / name, cutouts, i, provenance)
+            tables.append(_catalog(cutouts, names))
+        if not tables:
+            raise DataError("there are no images to write", where=path)
+        vstack(tables, metadata_conflicts="silent").write(temporary / CATALOG, format="ascii.ecsv")
+        if path.is_dir():
+            path.rmdir()
+        temporary.rename(path)
+    except OSError as error:
+        raise ResourceError(f"the folder cannot be written: {error}", where=path) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return path
+
+
+def _write_one(file: Path, cutouts: Cutouts, i: int, provenance: dict[str, Any] | None) -> None:
+    from astropy.io import fits
+
+    primary = fits.PrimaryHDU(cutouts.images[i])
+    header = primary.header
+    header["BUNIT"] = cutouts.unit
+    for band, name in enumerate(cutouts.bands):
+        header[f"BAND{band}"] = name
+    header["OBJECT"] = str(cutouts.ids[i])
+    header["GROUP"] = str(cutouts.groups[i])
+    scale = _of(cutouts.pixel_scale, i)
+    if scale is not None:
+        # A local tangent plane: readers need the scale, the position is the table's.
+        _, height, width = cutouts.images[i].shape
+        header["CTYPE1"], header["CTYPE2"] = "RA---TAN", "DEC--TAN"
+        header["CUNIT1"] = header["CUNIT2"] = "deg"
+        header["CDELT1"], header["CDELT2"] = -scale / 3600, scale / 3600
+        header["CRPIX1"], header["CRPIX2"] = (width + 1) / 2, (height + 1) / 2
+        header["CRVAL1"], header["CRVAL2"] = _position(cutouts, i)
+    if cutouts.survey:
+        header["SURVEY"] = cutouts.survey
+    label = _label(cutouts, i)
+    if label is not None:
+        header["CLASS"] = label
+    for step in cutouts.history:
+        header.add_history(step)
+    if provenance:
+        header["PROVENAN"] = "see HISTORY"
+        header.add_history(f"provenance {canonical_json(jsonable(provenance))}")
+    hdus = [primary]
+    if cutouts.mask is not None:
+        hdus.append(fits.ImageHDU(cutouts.mask[i].astype(np.uint8), name="MASK"))
+    if cutouts.ivar is not None:
+        hdus.append(fits.ImageHDU(cutouts.ivar[i].astype(np.float32), name="IVAR"))
+    fits.HDUList(hdus).writeto(file, checksum=True)
+
+
+def _catalog(cutouts: Cutouts, names: list[str]) -> Any:
+    from astropy.table import Table
+
+    table = Table({"id": cutouts.ids, "file": names, "group": cutouts.groups})
+    if cutouts.labels is not None:
+        if cutouts.classes and cutouts.labels.ndim == 1:
+            table["label"] = [_label(cutouts, i) or "" for i in range(len(cutouts))]
+        else:
+            table["label"] = cutouts.labels
+    for column in [] if cutouts.table is None else cutouts.table.colnames:
+        if column not in table.colnames:
+            table[column] = cutouts.table[column]
+    return table
+
+
+def _label(cutouts: Cutouts, i: int) -> str | None:
+    labels = cutouts.labels
+    if labels is None or labels.ndim != 1 or not cutouts.classes or labels[i] < 0:
+        return None
+    return cutouts.classes[int(labels[i])]
+
+
+def _position(cutouts: Cutouts, i: int) -> tuple[float, float]:
+    names = {} if cutouts.table is None else {name.casefold(): name for name in cutouts.table.colnames}
+    if "ra" in names and "dec" in names:
+        ra, dec = (float(cutouts.table[names[key]][i]) for key in ("ra", "dec"))
+        if np.isfinite(ra) and abs(dec) <= 90:
+            return ra, dec
+    return 0.0, 0.0
+
+
+def _of(value: float | np.ndarray | None, i: int) -> float | None:
+    if value is None:
+        return None
+    return float(np.asarray(value).reshape(-1)[i if np.ndim(value) else 0])
+
+
+def _file_name(image_id: str, used: set[str]) -> str:
+    name = re.sub(r"[^A-Za-z0-9.+-]+", "-", str(image_id)).strip(".-") or "image"
+    # Words such as "mask" or a filter at the end would be read as a part that the file plays.
+    name, number = f"{name[:120]}", 0
+    while (candidate := f"{name}{f'-{number}' if number else ''}.fits").lower() in used:
+        number += 1
+    used.add(candidate.lower())
+    return candidate

@@ -1,0 +1,194 @@
+"""Arrays of images as people publish them: which axis is which, and what labels mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galshift.data.cutouts import Cutouts, DataInfo
+from galshift.data.options import ReadOptions
+from galshift.data.readers._base import Opened, band_names, finite
+from galshift.data.units import DIMENSIONLESS, unit_name
+from galshift.errors import DataError
+
+MAX_BANDS = 20
+
+
+class ArrayData(Opened):
+    """Images in one array-like (a memory map, an HDF5 data set), any order of axes, read in pieces.
+
+    Parameters
+    ----------
+    path, info
+        As :class:`Opened`.
+    rows : callable
+        From row numbers to the stored array's rows, in that order.
+    layout : str
+        Order of the stored axes, such as ``NCHW``, ``NHWC`` or ``NHW``.
+    scale : float
+        What stored numbers are multiplied by (1/255 for 8-bit pictures).
+    extras : dict
+        Row readers of ``mask`` and ``ivar``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        info: DataInfo,
+        rows: Callable[[np.ndarray], np.ndarray],
+        layout: str,
+        scale: float = 1.0,
+        extras: dict[str, Callable[[np.ndarray], np.ndarray]] | None = None,
+    ) -> None:
+        super().__init__(path, info)
+        self._rows, self.layout, self.scale, self._extras = rows, layout, scale, extras or {}
+
+    def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
+        """Return the images at `indices`, in that order."""
+        rows, info = self.indices(indices), self.info
+        images = to_nchw(self._rows(rows), self.layout).astype(np.float32)
+        if self.scale != 1.0:
+            images *= np.float32(self.scale)
+        extras = {name: to_nchw(get(rows), self.layout) for name, get in self._extras.items()}
+        mask = extras["mask"] != 0 if "mask" in extras else None
+        images, mask = finite(images, mask)
+        ivar = extras.get("ivar")
+        return Cutouts(
+            images=images,
+            unit=info.unit or "",
+            pixel_scale=info.pixel_scale[rows] if np.ndim(info.pixel_scale) else info.pixel_scale,
+            bands=info.bands,
+            ids=info.ids[rows],
+            groups=info.groups[rows],
+            labels=None if info.labels is None else info.labels[rows],
+            classes=info.classes,
+            mask=mask,
+            ivar=None if ivar is None else np.nan_to_num(ivar.astype(np.float32), posinf=0, neginf=0),
+            survey=info.survey,
+            history=info.history,
+            table=None if info.table is None else info.table[rows],
+        )
+
+
+def find_layout(shape: Sequence[int], where: object, n_bands: int | None = None) -> str:
+    """Return the order of axes of a stored array: ``NCHW``, ``NHWC``, ``NHW``, ``CHW``, ``HWC`` or ``HW``.
+
+    The band axis is the one of `n_bands`, else the short one (at most 20) beside the two of the image.
+
+    Raises
+    ------
+    DataError
+        When the shape is not that of images.
+    """
+    if len(shape) == 4:
+        first = n_bands == shape[1] or (shape[1] <= MAX_BANDS and shape[1] < shape[3])
+        last = n_bands == shape[3] or (shape[3] <= MAX_BANDS and shape[3] < shape[1])
+        if first or last:
+            return "NCHW" if first else "NHWC"
+    elif len(shape) == 3:
+        if n_bands is not None and n_bands > 1 and n_bands in (shape[0], shape[2]):
+            return "CHW" if shape[0] == n_bands else "HWC"
+        return "NHW"
+    elif len(shape) == 2:
+        return "HW"
+    raise DataError(
+        f"an array of shape {tuple(shape)} is not one of galaxy images",
+        where=where,
+        hint="images are (N, C, H, W), (N, H, W, C) or (N, H, W); --bands says how many bands there are",
+    )
+
+
+def to_nchw(array: np.ndarray, layout: str) -> np.ndarray:
+    """Return rows of a stored array as (n, C, H, W)."""
+    if layout in ("NHWC", "HWC"):
+        return np.moveaxis(array, -1, -3)
+    if layout in ("NHW", "HW"):
+        return array[:, None] if array.ndim == 3 else array
+    return array
+
+
+def describe_array(
+    shape: Sequence[int], dtype: np.dtype, options: ReadOptions, where: object, n_bands: int | None = None
+) -> tuple[str, int, tuple[int, int, int], str | None, float]:
+    """Return layout, N, (C, H, W), unit and scale of a stored array of images."""
+    if dtype.kind not in "iufb":
+        raise DataError(f"its images are of type {dtype}, not numbers", where=where)
+    n_bands = n_bands or (len(options.bands) if len(options.bands) > 1 else None)
+    layout = find_layout(shape, where, n_bands)
+    sizes = dict(zip(layout, shape))
+    n = sizes.get("N", 1)
+    if n == 0 or 0 in shape:
+        raise DataError("it holds no images", where=where)
+    unit = declared_unit(options)
+    scale = 1.0
+    if dtype == np.uint8 and unit in (None, DIMENSIONLESS):
+        unit, scale = DIMENSIONLESS, 1 / 255
+    return layout, n, (sizes.get("C", 1), sizes["H"], sizes["W"]), unit, scale
+
+
+def declared_unit(options: ReadOptions) -> str | None:
+    """Return astropy's name of the unit that the user declared, or None."""
+    if options.unit is None:
+        return None
+    unit = unit_name(options.unit)
+    if unit is None:
+        raise DataError(
+            f"'{options.unit}' is not a unit", where="--unit", hint="such as nJy, nanomaggy, MJy/sr"
+        )
+    return unit
+
+
+def interpret_labels(
+    values: np.ndarray | None, n: int, where: object
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return labels and class names from integers, names, one-hot rows, soft rows or continuous values."""
+    if values is None:
+        return None, ()
+    values = np.asarray(values)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if len(values) != n or values.ndim not in (1, 2):
+        raise DataError(f"labels of shape {values.shape} for {n} images", where=where)
+    if values.dtype.kind in "USO":
+        names = np.asarray([v.decode() if isinstance(v, bytes) else str(v) for v in values])
+        classes, labels = np.unique(names, return_inverse=True)
+        return labels.astype(np.int64), tuple(classes.tolist())
+    if values.ndim == 2:
+        classes = tuple(f"class{k}" for k in range(values.shape[1]))
+        one_hot = np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()
+        return (np.argmax(values, axis=1).astype(np.int64), classes) if one_hot else (values, classes)
+    whole = values.dtype.kind in "iub" or (np.isfinite(values).all() and (values == np.round(values)).all())
+    if not whole or (len(values) and (values.max() > 10_000 or values.min() < -1)):
+        return values.astype(np.float32), ()
+    labels = values.astype(np.int64)
+    return labels, tuple(f"class{k}" for k in range(int(labels.max(initial=0)) + 1))
+
+
+def array_info(
+    reader: str,
+    n: int,
+    shape: tuple[int, int, int],
+    unit: str | None,
+    options: ReadOptions,
+    where: object,
+    **details: Any,
+) -> DataInfo:
+    """Return the :class:`DataInfo` of stored arrays, with the user's words in place."""
+    bands = details.pop("bands", None)
+    names = options.bands or bands or ()
+    ids = details.pop("ids", None)
+    ids = np.arange(n).astype(str) if ids is None else np.asarray(ids).astype(str)
+    return DataInfo(
+        n=n,
+        shape=shape,
+        reader=reader,
+        unit=unit,
+        pixel_scale=options.pixel_scale_arcsec or details.pop("pixel_scale", None),
+        bands=band_names(names, shape[0], where),
+        ids=ids,
+        groups=details.pop("groups", ids),
+        **details,
+    )

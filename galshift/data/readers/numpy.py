@@ -1,0 +1,114 @@
+"""NumPy arrays: ``.npy``, a pair ``x.npy:y.npy`` of images and labels, or ``.npz``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from galshift.data.open import split_pair
+from galshift.data.options import ReadOptions
+from galshift.data.readers import READERS
+from galshift.data.readers._arrays import ArrayData, array_info, describe_array, interpret_labels
+from galshift.data.readers._base import Opened
+from galshift.errors import DataError
+
+_IMAGES = ("images", "image", "x", "data", "arr_0", "cutouts", "imgs")
+_LABELS = ("labels", "label", "y", "targets", "classes", "ans", "arr_1")
+_BANDS = ("filters", "bands", "channels")
+
+
+@READERS.register("numpy")
+def open_numpy(path: str | Path, options: ReadOptions) -> Opened:
+    """Open ``.npy``/``.npz`` without ever unpickling; a plain ``.npy`` is mapped, not loaded.
+
+    Raises
+    ------
+    DataError
+        When an array is broken, holds Python objects, or is not of images.
+    """
+    first, second = split_pair(path)
+    if second is not None:
+        labels = _load(second)
+        return _open(first, {"images": _load(first), "labels": labels}, options)
+    loaded = _load(first)
+    if not isinstance(loaded, np.lib.npyio.NpzFile):
+        return _open(first, {"images": loaded}, options)
+    with loaded:
+        try:
+            arrays = {name.lower(): loaded[name] for name in loaded.files if _wanted(loaded, name)}
+        except (OSError, ValueError, EOFError, KeyError) as error:
+            raise _unreadable(first, error) from error
+        return _open(first, arrays, options, tuple(loaded.files))
+
+
+def _open(
+    path: Path, arrays: dict[str, np.ndarray], options: ReadOptions, have: tuple[str, ...] = ()
+) -> Opened:
+    name = next((name for name in _IMAGES if name in arrays), None)
+    if name is None:
+        raise DataError(
+            f"no array in it is called like images; it holds {', '.join(have) or 'nothing'}",
+            where=path,
+            hint="save the images as 'images' and their labels as 'labels'",
+        )
+    images = arrays[name]
+    named = next((arrays[key] for key in _BANDS if key in arrays), None)
+    bands = tuple(str(band) for band in np.atleast_1d(named)) if named is not None else None
+    layout, n, shape, unit, scale = describe_array(
+        images.shape, images.dtype, options, path, None if bands is None else len(bands)
+    )
+    labels, classes = interpret_labels(next((arrays[key] for key in _LABELS if key in arrays), None), n, path)
+    stack = images if layout.startswith("N") else images[None]
+    extras = {}
+    for key, role in (("mask", "mask"), ("ivar", "ivar"), ("variance", "ivar"), ("var", "ivar")):
+        if key in arrays and arrays[key].shape == images.shape:
+            values = arrays[key] if layout.startswith("N") else arrays[key][None]
+            if key.startswith("var"):
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    values = np.where(values > 0, 1 / values, 0)
+            extras[role] = values.__getitem__
+    info = array_info(
+        "numpy",
+        n,
+        shape,
+        unit,
+        options,
+        path,
+        bands=bands,
+        labels=labels,
+        classes=classes,
+        has_mask="mask" in extras,
+        has_ivar="ivar" in extras,
+        notes=(f"took the axes of {tuple(images.shape)} as {layout}",),
+    )
+    return ArrayData(path, info, stack.__getitem__, layout, scale, extras)
+
+
+def _load(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise DataError("there is no such file", where=path)
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, KeyError, SyntaxError) as error:
+        raise _unreadable(path, error) from error
+    except Exception as error:
+        # zipfile raises its own kinds for damaged archives; none of them is a bug of galshift.
+        if type(error).__module__ in ("zipfile", "zlib", "tokenize"):
+            raise _unreadable(path, error) from error
+        raise
+
+
+def _wanted(file: np.lib.npyio.NpzFile, name: str) -> bool:
+    key = name.lower()
+    return key in (*_IMAGES, *_LABELS, *_BANDS, "mask", "ivar", "variance", "var")
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    text = " ".join(str(error).split())
+    if "allow_pickle" in text or "Object arrays" in text or "pickle" in text.lower():
+        what = "it holds Python objects, which galshift never loads"
+        return DataError(what, where=path, hint="save plain arrays of numbers with numpy.save")
+    return DataError(
+        f"the array cannot be read: {text or type(error).__name__}", where=path, hint="is it whole?"
+    )

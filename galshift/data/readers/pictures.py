@@ -1,0 +1,200 @@
+"""A folder of PNG or JPEG pictures, flat or one sub-folder per class, or one picture."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from galshift.console import warn
+from galshift.data.cutouts import Cutouts, DataInfo
+from galshift.data.open import PICTURE_SUFFIXES
+from galshift.data.options import ReadOptions
+from galshift.data.readers import READERS
+from galshift.data.readers._base import Opened, stem
+from galshift.data.resample import resample
+from galshift.data.units import DIMENSIONLESS
+from galshift.errors import DataError
+
+_COLORS = {1: ("grey",), 3: ("red", "green", "blue")}
+
+
+@READERS.register("pictures")
+def open_pictures(path: str | Path, options: ReadOptions) -> Opened:
+    """Open a folder of pictures; 8-bit values become 0 to 1, and files of equal content share a group.
+
+    Raises
+    ------
+    DataError
+        When there is none, or one cannot be read and ``on_error`` is ``raise``.
+    """
+    root = Path(path)
+    files = [root] if root.is_file() else picture_files(root)
+    if not files:
+        raise DataError("the folder holds no PNG or JPEG files", where=root)
+    sizes, notes, kept = [], [], []
+    for file in files:
+        try:
+            sizes.append(_size(file))
+            kept.append(file)
+        except DataError as error:
+            if options.on_error == "raise":
+                raise
+            notes.append(f"{file.name}: {error.what}")
+    if not kept:
+        raise DataError("none of its pictures can be read", where=root, hint=notes[0])
+    if notes:
+        notes = [f"skipped {len(notes)} of {len(files)} files ({'; '.join(notes[:3])})"]
+        warn(f"{root}: {notes[0]}")
+    return PictureData(root, _info(root, kept, sizes, notes, options), kept)
+
+
+class PictureData(Opened):
+    """Pictures in files, decoded when they are read."""
+
+    def __init__(self, path: Path, info: DataInfo, files: list[Path]) -> None:
+        super().__init__(path, info)
+        self.files = files
+        self.same_image = info.groups
+
+    def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
+        """Return the pictures at `indices`, in that order, all at the commonest size."""
+        rows, info = self.indices(indices), self.info
+        return Cutouts(
+            images=np.stack([decode(self.files[row], info.shape) for row in rows]),
+            unit=info.unit or DIMENSIONLESS,
+            pixel_scale=info.pixel_scale,
+            bands=info.bands,
+            ids=info.ids[rows],
+            groups=info.groups[rows],
+            labels=None if info.labels is None else info.labels[rows],
+            classes=info.classes,
+        )
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Return the pictures below `folder`, sorted; hidden files and folders are passed over."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            Path(place, name)
+            for name in names
+            if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def decode(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return one picture as (C, H, W) float32 in [0, 1], resized where its size is another.
+
+    Raises
+    ------
+    DataError
+        When it is damaged.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings(), Image.open(file) as picture:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            deep = picture.mode.startswith("I") or picture.mode == "F"
+            if not deep:
+                picture = picture.convert("L" if shape[0] == 1 else "RGB")
+            values = np.asarray(picture)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise _unreadable(file, error) from error
+    except Image.DecompressionBombWarning as error:
+        raise DataError("the picture is too large", where=file) from error
+    values = values[..., None] if values.ndim == 2 else values
+    image = np.moveaxis(values.astype(np.float32) / (65535 if deep else 255), -1, 0)
+    if image.shape[0] != shape[0]:
+        image = np.broadcast_to(image[:1], (shape[0], *image.shape[1:]))
+    if image.shape[1:] == shape[1:]:
+        return np.ascontiguousarray(image)
+    side = min(image.shape[1:])
+    square = resample(image, side / shape[1], shape[1], average=True)
+    return np.clip(square[:, :, : shape[2]], 0, 1)
+
+
+def same_content(files: Sequence[Path]) -> list[str]:
+    """Return for each file the name of the first one with the same bytes."""
+    by_size = defaultdict(list)
+    for i, file in enumerate(files):
+        by_size[file.stat().st_size].append(i)
+    first: dict[str, int] = {}
+    home = list(range(len(files)))
+    for members in by_size.values():
+        for i in members if len(members) > 1 else ():
+            digest = hashlib.blake2b(files[i].read_bytes(), digest_size=16).hexdigest()
+            home[i] = first.setdefault(digest, i)
+    return [str(i) for i in home]
+
+
+def _info(
+    root: Path, files: list[Path], sizes: list[tuple[int, int, int]], notes: list[str], options: ReadOptions
+) -> DataInfo:
+    n_bands = max(size[0] for size in sizes)
+    height, width = Counter(size[1:] for size in sizes).most_common(1)[0][0]
+    others = sum(size[1:] != (height, width) for size in sizes)
+    if others:
+        height = width = min(height, width)
+        notes = [*notes, f"{others} pictures of other sizes are resized to {height} x {width}"]
+    stems = [stem(file) for file in files]
+    if len(set(stems)) < len(stems):
+        stems = [str(file.relative_to(root).with_suffix("")) for file in files]
+    ids = np.asarray(stems)
+    home = [int(i) for i in same_content(files)]
+    copies = sum(i != j for i, j in enumerate(home))
+    if copies:
+        notes = [*notes, f"{copies} files are copies of others and share their group"]
+    labels, classes = _folder_labels(root, files)
+    bands = _COLORS[n_bands] if len(options.bands) != n_bands else options.bands
+    return DataInfo(
+        n=len(files),
+        shape=(n_bands, height, width),
+        reader="pictures",
+        unit=options.unit or DIMENSIONLESS,
+        pixel_scale=options.pixel_scale_arcsec,
+        bands=tuple(bands),
+        ids=ids,
+        groups=ids[home],
+        labels=labels,
+        classes=classes,
+        notes=tuple(notes),
+    )
+
+
+def _folder_labels(root: Path, files: Sequence[Path]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    if root.is_file():
+        return None, ()
+    parts = [file.relative_to(root).parts for file in files]
+    classes = sorted({part[0] for part in parts if len(part) > 1})
+    if len(classes) < 2 or any(len(part) < 2 for part in parts):
+        return None, ()
+    return np.asarray([classes.index(part[0]) for part in parts], dtype=np.int64), tuple(classes)
+
+
+def _size(file: Path) -> tuple[int, int, int]:
+    from PIL import Image
+
+    if file.stat().st_size == 0:
+        raise DataError("the file is empty", where=file)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file) as picture:
+                grey = picture.mode in ("1", "L", "LA", "I", "I;16", "F")
+                return (1 if grey else 3, picture.height, picture.width)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> DataError:
+    text = " ".join(str(error).replace(str(file), "").split())
+    return DataError(f"the picture cannot be read: {text or type(error).__name__}", where=file)
