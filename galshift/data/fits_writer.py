@@ -1,9 +1,9 @@
 """Write one FITS file per image, with unit, bands, pixel scale and provenance in its header.
 
 Each file holds the image (C, H, W) in its primary HDU, and where they exist the extensions MASK and IVAR.  A
-table ``catalog.ecsv`` beside them has id, file, group, label and the catalogue's columns.
-:func:`open_dataset`
-reads the folder back to the same float32 pixels.
+table ``catalog.ecsv`` beside them has id, file, group, label and the catalogue's columns.  Opening the
+folder gives
+back the same float32 pixels.
 """
 
 from __future__ import annotations

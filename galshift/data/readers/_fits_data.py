@@ -236,11 +236,7 @@ def agree_on_unit(
 ) -> tuple[str | None, np.ndarray, list[str]]:
     """Return the common unit, the factors (N, C) that bring each plane to it, and notes."""
     factors = np.ones((len(galaxies), len(bands)))
-    declared = unit_name(options.unit) if options.unit else None
-    if options.unit and declared is None:
-        raise DataError(
-            f"'{options.unit}' is not a unit", where="--unit", hint="such as nJy, nanomaggy, MJy/sr"
-        )
+    declared = declared_unit(options)
     units, notes = Counter(), set()
     for n, galaxy in enumerate(galaxies):
         for c, band in enumerate(bands):
