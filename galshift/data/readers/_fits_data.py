@@ -13,6 +13,7 @@ from galshift.data.cutouts import Cutouts, DataInfo
 from galshift.data.fits_file import load
 from galshift.data.fits_layout import AUXILIARY, Galaxy, Place, by_wavelength
 from galshift.data.options import ReadOptions
+from galshift.data.readers._arrays import declared_unit
 from galshift.data.readers._base import Opened, finite, pad_stack
 from galshift.data.units import conversion, is_magnitude, njy_per_count
 from galshift.errors import DataError
