@@ -107,7 +107,9 @@ def run(data: Digits, name: str, seed: int, config: Strict | None = None, steps:
     with torch.no_grad():
         method.finish(model, data.target.split(250))
         model.eval()
-        scores = [(model(x).logits.argmax(1) == y).float().mean().item() for x, y in (data.test, data.validation)]
+        scores = [
+            (model(x).logits.argmax(1) == y).float().mean().item() for x, y in (data.test, data.validation)
+        ]
     return Score(scores[0], scores[1], time.process_time() - start)
 
 
