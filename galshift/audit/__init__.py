@@ -1,1 +1,1 @@
-"""TBD."""
+"""How easily a classifier is fooled: detector faults, complete searches, certificates, corruptions."""

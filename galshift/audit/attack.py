@@ -1,0 +1,221 @@
+"""Attack the images that a model classifies right, one row an image, and say what could not be broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from galshift.audit import evolution, exhaustive, gradient
+from galshift.audit._problem import Found, Goal, Hit, Problem
+from galshift.audit.evolution import EvolutionConfig
+from galshift.audit.faults._base import Fault, Scene, Variant
+from galshift.audit.gradient import GradientConfig
+from galshift.audit.injector import Injector
+from galshift.audit.prober import Prober
+from galshift.types import Strict
+
+
+class AttackConfig(Strict):
+    """How to search.
+
+    Attributes
+    ----------
+    search : str
+        ``exhaustive`` (complete, with a certificate), ``de`` (differential evolution, the published attack)
+        or ``gradient`` (the candidates that the gradient ranks first: a quick look).
+    pixels : int
+        How many pixels may change.
+    seed : int
+    de, gradient
+        Settings of those searches.
+    """
+
+    search: Literal["exhaustive", "de", "gradient"] = "exhaustive"
+    pixels: int = Field(1, ge=1, le=64)
+    seed: int = 42
+    de: EvolutionConfig = EvolutionConfig()
+    gradient: GradientConfig = GradientConfig()
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images to attack.
+
+    Attributes
+    ----------
+    linear : Tensor
+        (N, C, S, S) in physical units.
+    labels : ndarray
+        (N,) class indices.
+    ids : sequence of str
+    classes, bands : sequence of str
+    """
+
+    linear: Tensor
+    labels: np.ndarray
+    ids: Sequence[str]
+    classes: Sequence[str]
+    bands: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image's outcome: JSON-able ``values``, the map (S, S), the stretched image before and after."""
+
+    values: dict[str, Any]
+    vulnerability: np.ndarray | None = None
+    before: np.ndarray | None = None
+    after: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The model, its stretch and the fault: what stays the same for all images."""
+
+    model: nn.Module
+    stretch: Callable[[Tensor], Tensor]
+    fault: Fault
+    scene: Scene
+    image_dependent: bool = False
+    target: int | None = None
+
+
+def attack(
+    setting: Setting, images: Images, config: AttackConfig, *, done: Set[str] = frozenset()
+) -> Iterator[Row]:
+    """Yield a row for every image, in order, leaving out the ids in `done`.
+
+    Images that the model gets wrong, that already are of the target class, or that hold values which are not
+    finite are not attacked; their row says so in ``status``.  Every counter-example is confirmed by the whole
+    network before it counts.
+    """
+    device = next(setting.model.parameters()).device
+    injector = Injector(
+        setting.fault, setting.scene, setting.stretch, image_dependent=setting.image_dependent
+    )
+    prober = Prober(
+        setting.model,
+        tuple(images.linear.shape[1:]),
+        injector.patch,
+        incremental=not injector.rescales and config.search != "gradient",
+    )
+    todo = [i for i in range(len(images.ids)) if images.ids[i] not in done]
+    group = config.de.together if config.search == "de" else 1
+    for start in range(0, len(todo), group):
+        part = todo[start : start + group]
+        clean = [_clean(prober, injector, images, i, setting.target) for i in part]
+        problems = {
+            i: Problem(
+                prober,
+                injector,
+                Goal(int(images.labels[i]), setting.target),
+                images.linear[i].to(device),
+                config.pixels,
+            )
+            for i, before in zip(part, clean)
+            if before["status"] == "attacked"
+        }
+        found = _search(problems, images, config)
+        for i, before in zip(part, clean):
+            yield _row(problems.get(i), found.get(i), before, images, setting, config)
+
+
+def _search(problems: dict[int, Problem], images: Images, config: AttackConfig) -> dict[int, Found]:
+    if config.search == "de":
+        return evolution.search(problems, [images.ids[i] for i in problems], config.de, config.seed)
+    if config.search == "gradient":
+        return {i: gradient.search(problem, config.gradient) for i, problem in problems.items()}
+    return {i: exhaustive.search(problem) for i, problem in problems.items()}
+
+
+@torch.inference_mode()
+def _clean(prober: Prober, injector: Injector, images: Images, i: int, target: int | None) -> dict[str, Any]:
+    """Return what the model says of image `i` as it is, and whether it is attacked."""
+    label = int(images.labels[i])
+    values = {
+        "id": str(images.ids[i]),
+        "label": images.classes[label] if 0 <= label < len(images.classes) else None,
+        "status": "attacked",
+    }
+    linear = images.linear[i].to(prober.device)
+    if values["label"] is None:
+        return {**values, "status": "no label"}
+    if not bool(torch.isfinite(linear).all()):
+        return {**values, "status": "not finite"}
+    output = prober.output(injector.load(linear)[None])
+    p = output.logits.softmax(dim=1)[0]
+    predicted = int(p.argmax())
+    values |= {"prediction": images.classes[predicted], "p_before": float(p[label])}
+    if not bool(torch.isfinite(p).all()):
+        return {**values, "status": "not finite"}
+    if predicted != label:
+        return {**values, "status": "already wrong"}
+    if target is not None and label == target:
+        return {**values, "status": "is the target"}
+    return {**values, "features": output.features[0]}
+
+
+def _row(
+    problem: Problem | None,
+    found: Found | None,
+    clean: dict[str, Any],
+    images: Images,
+    setting: Setting,
+    config: AttackConfig,
+) -> Row:
+    """Return the row of one image; `clean` is what :func:`_clean` said."""
+    features = clean.pop("features", None)
+    if problem is None or found is None:
+        return Row(clean)
+    output = problem.prober.output(found.stretched[None])
+    p = output.logits.softmax(dim=1)[0]
+    flipped = found.first is not None and bool(problem.goal.reached(output.logits)[0])
+    variants = problem.injector.variants
+    strongest = found.hits[0]
+    values = {
+        **clean,
+        "flipped": flipped,
+        "prediction_after": images.classes[int(p.argmax())],
+        "p_after": float(p[problem.goal.label]),
+        "rows": [hit.row for hit in found.hits],
+        "columns": [hit.column for hit in found.hits],
+        "bands": [_bands(hit, variants, images.bands) for hit in found.hits],
+        "amplitudes": [list(hit.value or variants[hit.variant].values) for hit in found.hits],
+        "variant": strongest.variant,
+        "variant_name": "free values" if strongest.value else variants[strongest.variant].name,
+        "first": None if found.first is None else [found.first.row, found.first.column, found.first.variant],
+        "queries": found.queries,
+        "queries_to_flip": found.queries_to_flip if flipped else None,
+        "certified": found.complete and found.first is None,
+        "flip_share": found.flip_share,
+        "flipped_locally": found.flips_local,
+        "latent_distance": float((output.features[0] - features).norm()),
+        "seed": config.seed,
+    }
+    vulnerability = None if found.vulnerability is None else found.vulnerability.numpy()
+    before = problem.injector.load(problem.linear)
+    return Row(values, vulnerability, before.cpu().numpy(), found.stretched.cpu().numpy())
+
+
+def _bands(hit: Hit, variants: Sequence[Variant], names: Sequence[str]) -> str:
+    return "+".join(names if hit.value else [names[i] for i in variants[hit.variant].bands])
+
+
+def value_range(stretch: Callable[[Tensor], Tensor], linear: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the lowest and highest stretched value of each band (C,) over finite images (N, C, S, S)."""
+    keep = torch.isfinite(linear).all(dim=(1, 2, 3)) if len(linear) else torch.zeros(0, dtype=torch.bool)
+    if not bool(keep.any()):
+        zero = torch.zeros(linear.shape[1])
+        return zero, zero + 1
+    low, high = [], []
+    for part in linear[keep].split(256):
+        stretched = stretch(part)
+        low.append(stretched.amin(dim=(0, 2, 3)))
+        high.append(stretched.amax(dim=(0, 2, 3)))
+    return torch.stack(low).amin(0), torch.stack(high).amax(0)
