@@ -1,7 +1,7 @@
 """Lines, rectangles and circles: a task of the kind SIDDA is shown on (Pandya et al. 2025, arXiv:2501.14048).
 
-For benchmarks of adaptation methods, made from nothing: clean drawings are the source, the same kind of drawings
-under Poisson noise at a signal-to-noise ratio of 0.05 the target.
+For benchmarks of adaptation methods, made from nothing: clean drawings are the source, the same kind of
+drawings under Poisson noise at a signal-to-noise ratio of 0.05 the target.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def shapes(n: int, size: int = 100, seed: int = 42, *, peak: float = 1.0) -> Cut
 def poisson_snr(images: np.ndarray, snr: float, seed: int, *, highest: float = 255.0) -> np.ndarray:
     """Add to every image Poisson noise of mean ``signal / snr - signal``, clipped to [0, `highest`].
 
-    `signal` is the mean of the image over its pixels, so that `snr` is the mean of the drawing over the mean of
-    drawing and noise.  Noise comes in whole numbers: an image of peak 1 is buried in steps of its own size.
+    `signal` is the mean of the image over its pixels, so that `snr` is the mean of the drawing over the mean
+    of drawing and noise.  Noise is whole numbers: an image of peak 1 is buried in steps of its own size.
 
     Parameters
     ----------
