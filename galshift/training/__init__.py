@@ -1,1 +1,1 @@
-"""TBD."""
+"""The only training loop, with its checkpoints, devices and trackers."""

@@ -16,7 +16,7 @@ class TrainConfig(Strict):
     warmup_epochs: int | None = Field(
         None,
         ge=0,
-        description="First epochs on the source alone, for methods that use the target; default: a fifth, up to 10.",
+        description="First epochs, on the source alone, of methods that use the target; default: a fifth.",
     )
     batch_size: int = Field(
         64, ge=2, description="Images per step and domain, over all devices and micro-batches."

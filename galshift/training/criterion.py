@@ -56,7 +56,8 @@ def source_loss(
     true = log_p.gather(1, labels[:, None]).squeeze(1)
     loss = -(1 - smoothing) * true - smoothing * log_p.mean(dim=1) if smoothing else -true
     if focal:
-        loss = loss * (1 - true.exp()).clamp(min=0) ** focal
+        # Above 0, where a power below 1 has no finite slope.
+        loss = loss * (-torch.expm1(true)).clamp(min=1e-7) ** focal
     if weights is None:
         return loss.mean()
     each = weights[labels]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 
 from galshift.errors import ResourceError, UsageError
+from galshift.training.parallel import world_from
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def choose_device(name: str = "auto", precision: str = "auto") -> DeviceChoice:
 def _device(name: str) -> tuple[torch.device, str]:
     if name == "auto":
         if torch.cuda.is_available():
-            device = torch.device("cuda", torch.cuda.current_device())
+            device = torch.device("cuda", _own_gpu())
             return device, f"a GPU is there: {torch.cuda.get_device_name(device)}"
         built = "no GPU is visible" if torch.version.cuda else "this PyTorch was built without CUDA"
         return torch.device("cpu"), built
@@ -73,7 +75,7 @@ def _device(name: str) -> tuple[torch.device, str]:
         raise ResourceError(
             f"device '{name}' is not available: {reason}", where="--device", hint="try --device auto"
         )
-    index = int(number) if number else torch.cuda.current_device()
+    index = int(number) if number else _own_gpu()
     if index >= torch.cuda.device_count():
         raise ResourceError(
             f"there is no GPU {index}",
@@ -81,6 +83,12 @@ def _device(name: str) -> tuple[torch.device, str]:
             hint=f"there are {torch.cuda.device_count()}, from 0",
         )
     return torch.device("cuda", index), f"asked for: {torch.cuda.get_device_name(index)}"
+
+
+def _own_gpu() -> int:
+    """The GPU of this process: one each under torchrun or srun, else the current one."""
+    local, count = world_from(os.environ), torch.cuda.device_count()
+    return local.local_rank % count if local.size > 1 else torch.cuda.current_device()
 
 
 def _precision(device: torch.device, name: str) -> tuple[str, str]:

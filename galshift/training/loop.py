@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from galshift.console import progress as show_progress
 from galshift.console import say
 from galshift.methods._base import Method
+from galshift.training import parallel
+from galshift.training._check import check_sets
 from galshift.training._trainer import Trainer
 from galshift.training.config import TrainConfig
 from galshift.training.device import DeviceChoice, choose_device
@@ -124,9 +126,14 @@ def fit(
     DataError
         When a set does not fit the network, or `directory` holds the state of another training.
     """
+    check_sets(
+        model, method, source_train, source_valid, target_train, config, has_selector=selector is not None
+    )
     choice = device if isinstance(device, DeviceChoice) else choose_device(device, config.precision)
+    world = parallel.connect(choice.device.type)
     directory.mkdir(parents=True, exist_ok=True)
-    everyone: list[Tracker] = [JsonLines(directory / "metrics.jsonl"), *trackers]
+    first = world.rank == 0
+    everyone: list[Tracker] = [JsonLines(directory / "metrics.jsonl"), *trackers] if first else []
     trainer = Trainer(
         model=model,
         method=method,
@@ -137,6 +144,7 @@ def fit(
         directory=directory,
         seed=seed,
         choice=choice,
+        world=world,
         augment=augment,
         strong_augment=strong_augment or augment,
         stretch=stretch,
@@ -147,10 +155,10 @@ def fit(
     for tracker in everyone:
         tracker.resume(trainer.history)
     try:
-        if progress is None:
-            trainer.run(everyone, on_epoch, lambda steps, note: None)
+        if progress is None or not first:
+            trainer.run(everyone, on_epoch if first else (), lambda steps, note: None)
         else:
-            with show_progress(progress, trainer.total_steps) as bar:
+            with show_progress(progress, trainer.plan.total_steps) as bar:
                 bar.advance(trainer.step)
                 trainer.run(everyone, on_epoch, bar.advance)
     finally:

@@ -31,7 +31,7 @@ def build_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> 
     """Return the optimiser of `config` over `parameters`."""
     groups = parameter_groups(parameters, config)
     if config.optimiser == "sgd":
-        return torch.optim.SGD(groups, momentum=config.momentum, nesterov=config.momentum > 0, fused=True)
+        return torch.optim.SGD(groups, momentum=config.momentum, nesterov=config.momentum > 0, foreach=True)
     return torch.optim.AdamW(groups, fused=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -65,6 +65,11 @@ class TrainingSet:
         if limit is not None and limit < len(self):
             everything = everything[torch.linspace(0, len(self) - 1, limit).round().long()]
         yield from everything.split(size)
+
+
+def stretched(images: TrainingSet, stretch: Stretch) -> TrainingSet:
+    """Return the set with its images in memory as model input."""
+    return replace(images, images=torch.cat([stretch(images.take(part)) for part in images.chunks(256)]))
 
 
 def batch_indices(n: int, seed: int, domain: str, start: int, count: int) -> Tensor:

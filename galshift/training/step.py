@@ -35,54 +35,71 @@ class DomainInput:
     views: tuple[Tensor, ...] = ()
 
 
-def forward_domains(
-    model: nn.Module,
-    method: Method,
-    source: DomainInput | None,
-    target: DomainInput | None,
-    choice: DeviceChoice,
-) -> tuple[Batch | None, Batch | None, list[Tensor]]:
-    """Return both domains' batches after the forward pass, and the feature tensors as the network gave them.
+class DomainForward(nn.Module):
+    """Both domains through the network: one module, so that data parallelism sees one forward pass a step.
 
     Unless the method keeps the domains apart, they pass as ONE batch.  Batch norm then standardises both with
     their common mean and variance, which is also what its running statistics become: training and prediction
     agree.  In two passes each domain is standardised by its own statistics while the running ones, all that
-    prediction has, average the two domains and fit neither.  `tests/benchmarks/engine.py` measures both.
+    prediction has, average the two domains and fit neither.  ``tests/benchmarks/engine.py`` measures both.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Possibly compiled.
+    method : Method
+    choice : DeviceChoice
+        The precision of the network; what comes out is float32, for losses are never computed in less.
     """
-    domains = [(name, part) for name, part in (("source", source), ("target", target)) if part is not None]
-    pieces = [piece for _, part in domains for piece in (part.images, *part.views)]
-    if len(domains) == 1 or not method.own_forward:
-        method.select_domain(model, domains[0][0])
-        roots = [_forward(model, pieces, choice)]
-        outputs = _split(roots[0], pieces)
-    else:
-        roots, outputs = [], []
-        for name, part in domains:
-            method.select_domain(model, name)
-            own = [part.images, *part.views]
-            roots.append(_forward(model, own, choice))
-            outputs += _split(roots[-1], own)
-    batches: dict[str, Batch] = {}
-    for name, part in domains:
-        first, *views = [outputs.pop(0) for _ in range(1 + len(part.views))]
-        batches[name] = Batch(part.images, first, part.labels, part.index, tuple(views))
-    return batches.get("source"), batches.get("target"), [root.features for root in roots]
+
+    def __init__(self, model: nn.Module, method: Method, choice: DeviceChoice) -> None:
+        super().__init__()
+        self.model = model
+        self._method, self._choice = method, choice
+
+    def forward(self, domains: dict[str, tuple[Tensor, ...]]) -> tuple[dict[str, list[Output]], list[Tensor]]:
+        """Return each domain's outputs, piece by piece, and the feature tensors as the network gave them.
+
+        Parameters
+        ----------
+        domains : dict of str to tuple of Tensor
+            Images and further views, (B, C, S, S) each, of ``source`` and ``target`` or one of them.
+        """
+        together = len(domains) > 1 and not self._method.own_forward
+        groups = [tuple(domains)] if together else [(name,) for name in domains]
+        results, features = {}, []
+        for group in groups:
+            self._method.select_domain(self.model, group[0])
+            pieces = [piece for name in group for piece in domains[name]]
+            with self._choice.autocast():
+                output = self.model(torch.cat(pieces) if len(pieces) > 1 else pieces[0])
+            features.append(output.features)
+            outputs = _split(output, [len(piece) for piece in pieces])
+            for name in group:
+                results[name] = [outputs.pop(0) for _ in domains[name]]
+        return results, features
 
 
-def _forward(model: nn.Module, pieces: Sequence[Tensor], choice: DeviceChoice) -> Output:
-    """The network on the pieces as one batch, in the chosen precision."""
-    with choice.autocast():
-        return model(torch.cat(list(pieces)) if len(pieces) > 1 else pieces[0])
+def _split(output: Output, sizes: list[int]) -> list[Output]:
+    """Undo the concatenation, in float32."""
+    features, logits = (part.float().split(sizes) for part in output)
+    return [Output(*parts) for parts in zip(features, logits, strict=True)]
 
 
-def _split(output: Output, pieces: Sequence[Tensor]) -> list[Output]:
-    """Undo the concatenation."""
-    if len(pieces) == 1:
-        return [output]
-    sizes = [len(piece) for piece in pieces]
-    return [
-        Output(*parts) for parts in zip(output.features.split(sizes), output.logits.split(sizes), strict=True)
-    ]
+def forward_domains(
+    network: nn.Module, source: DomainInput | None, target: DomainInput | None
+) -> tuple[Batch | None, Batch | None, list[Tensor]]:
+    """Return both domains' batches after the forward pass of `network`, a (wrapped) :class:`DomainForward`.
+
+    The third item is the feature tensors as the network gave them, for :func:`feature_gradients`.
+    """
+    domains = {name: part for name, part in (("source", source), ("target", target)) if part is not None}
+    results, features = network({name: (part.images, *part.views) for name, part in domains.items()})
+    batches = {
+        name: Batch(part.images, results[name][0], part.labels, part.index, tuple(results[name][1:]))
+        for name, part in domains.items()
+    }
+    return batches.get("source"), batches.get("target"), features
 
 
 def step_losses(
@@ -118,9 +135,9 @@ def feature_gradients(terms: dict[str, Tensor], features: Sequence[Tensor]) -> d
 
     Costs no pass through the encoder.  0 for a term that the features do not enter.
     """
-    norms = {}
+    norms, features = {}, [tensor for tensor in features if tensor.requires_grad]
     for name, term in terms.items():
-        if not term.requires_grad:
+        if not term.requires_grad or not features:
             norms[name] = 0.0
             continue
         gradients = torch.autograd.grad(term, features, retain_graph=True, allow_unused=True)

@@ -13,18 +13,27 @@ from galshift.types import Output
 
 
 def model_inputs(
-    images: TrainingSet, stretch: Stretch, device: torch.device, *, size: int = 256, limit: int | None = None
+    images: TrainingSet,
+    stretch: Stretch | None,
+    device: torch.device,
+    *,
+    size: int = 256,
+    limit: int | None = None,
 ) -> Iterator[Tensor]:
-    """Yield the set's stretched, unaugmented images in order, in batches on `device`."""
+    """Yield the set's stretched, unaugmented images in order, in batches on `device`.
+
+    Without a `stretch` they are model input already.
+    """
     for indices in images.chunks(size, limit):
-        yield stretch(images.take(indices).to(device))
+        batch = images.take(indices).to(device)
+        yield batch if stretch is None else stretch(batch)
 
 
 @torch.no_grad()
 def outputs(
     model: nn.Module,
     images: TrainingSet,
-    stretch: Stretch,
+    stretch: Stretch | None,
     choice: DeviceChoice,
     *,
     size: int = 256,

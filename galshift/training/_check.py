@@ -1,0 +1,58 @@
+"""Refuse sets that cannot be trained on, before anything is computed."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from galshift.errors import ConfigError, DataError
+from galshift.methods._base import Method
+from galshift.training.config import TrainConfig
+from galshift.training.criterion import check_labels
+from galshift.training.sets import TrainingSet
+
+
+def check_sets(
+    model: nn.Module,
+    method: Method,
+    source: TrainingSet | None,
+    valid: TrainingSet | None,
+    target: TrainingSet | None,
+    config: TrainConfig,
+    *,
+    has_selector: bool,
+) -> None:
+    """Raise the error that says what is missing or does not fit; parameters as for ``fit``."""
+    n_classes = model.spec["n_classes"]
+    if source is None and method.needs_source:
+        raise DataError("this method needs labelled source images")
+    for name, images in (("source training set", source), ("source validation set", valid)):
+        if images is not None:
+            check_labels(images.labels, n_classes, name)
+    if method.uses_target and (target is None or len(target) == 0):
+        raise DataError("this method needs target images")
+    if source is None and target is None:
+        raise DataError("there is nothing to train on")
+    if target is not None and target.labels is not None:
+        raise DataError("the target's labels must not reach the training loop")
+    for name, images in (("source", source), ("validation", valid), ("target", target)):
+        if images is not None and len(images):
+            _check_shape(model, name, images)
+    if has_selector and target is None:
+        raise ConfigError("a label-free selector scores target images, and there are none", where="select")
+    if not has_selector and config.select != "last" and valid is None:
+        raise ConfigError(
+            "choosing the best epoch needs a validation set or a selector",
+            where="select",
+            hint="or select: last",
+        )
+
+
+def _check_shape(model: nn.Module, name: str, images: TrainingSet) -> None:
+    """The first image must be what the network takes."""
+    wanted = (model.spec["in_channels"], model.spec["size"], model.spec["size"])
+    found = tuple(images.take(torch.arange(1)).shape[1:])
+    if found != wanted:
+        raise DataError(
+            f"the {name} images are {found} and the network takes {wanted} (bands, pixels, pixels)"
+        )

@@ -1,0 +1,149 @@
+"""Turn the images of a step into network input: take, move, augment, stretch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from galshift.streams import torch_stream
+from galshift.training.plan import Plan
+from galshift.training.sets import Stretch, TrainingSet
+from galshift.training.step import DomainInput
+
+DOMAINS = ("source", "target")
+_PLACE_FRACTION = 0.25  # of a GPU's free memory that a training set may take up
+
+
+class Feed:
+    """Both domains' network inputs, step by step.
+
+    Parameters
+    ----------
+    source, target : TrainingSet or None
+    plan : Plan
+    augment, strong_augment : callable or None
+        Of linear images, before the stretch.
+    stretch : callable
+    views : int
+        Further strongly augmented views of each target image.
+    device : torch.device
+    channels_last : bool
+    rank, world : int
+        This process takes part `rank` of `world` of every batch.
+    """
+
+    def __init__(
+        self,
+        source: TrainingSet | None,
+        target: TrainingSet | None,
+        plan: Plan,
+        *,
+        augment: Callable | None,
+        strong_augment: Callable | None,
+        stretch: Stretch,
+        views: int,
+        device: torch.device,
+        channels_last: bool,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.plan, self.views, self.device = plan, views, device
+        self.augment, self.strong_augment, self.stretch = augment, strong_augment, stretch
+        self.format = torch.channels_last if channels_last else torch.contiguous_format
+        self.rank, self.world = rank, world
+        # Without augmentation the network sees the same input every epoch: stretch once.
+        self.ready = {"source": augment is None, "target": augment is None and strong_augment is None}
+        self.sets = {name: self._placed(name, images) for name, images in zip(DOMAINS, (source, target))}
+        # Images that must be fetched (from disk) are fetched one step ahead, while this one computes.
+        slow = [images for images in self.sets.values() if images is not None and not _in_memory(images)]
+        self._reader = ThreadPoolExecutor(1, "galshift-fetch") if slow else None
+        self._ahead: dict[tuple, Future] = {}
+
+    def inputs(self, step: int, number: int, accumulate: int) -> list[DomainInput | None]:
+        """Return the source's and the target's micro-batch `number` of `accumulate` of `step`."""
+        linear = [self._take(name, step, number, accumulate) for name in DOMAINS]
+        if self._reader is not None:
+            self._fetch_ahead(step, number, accumulate)
+        return [
+            None if item is None else self._input(name, step, number, *item)
+            for name, item in zip(DOMAINS, linear, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Stop fetching."""
+        if self._reader is not None:
+            self._reader.shutdown(wait=True, cancel_futures=True)
+
+    def _share(self, name: str, step: int, number: int, accumulate: int) -> Tensor | None:
+        """Which images of a domain this process takes."""
+        indices = self.plan.indices(name, step)
+        if indices is None or self.sets[name] is None:
+            return None
+        return indices.tensor_split(accumulate)[number].tensor_split(self.world)[self.rank]
+
+    def _take(self, name: str, step: int, number: int, accumulate: int) -> tuple[Tensor, Tensor] | None:
+        """Indices and linear images of one micro-batch."""
+        indices = self._share(name, step, number, accumulate)
+        if indices is None:
+            return None
+        ahead = self._ahead.pop((name, step, number, accumulate), None)
+        return indices, self.sets[name].take(indices) if ahead is None else ahead.result()
+
+    def _fetch_ahead(self, step: int, number: int, accumulate: int) -> None:
+        """Begin to fetch what comes after this micro-batch."""
+        step, number = (step, number + 1) if number + 1 < accumulate else (step + 1, 0)
+        if step >= self.plan.total_steps:
+            return
+        for name in DOMAINS:
+            indices = self._share(name, step, number, accumulate)
+            if indices is not None and not _in_memory(self.sets[name]):
+                key = (name, step, number, accumulate)
+                self._ahead[key] = self._reader.submit(self.sets[name].take, indices)
+
+    def _input(self, name: str, step: int, number: int, indices: Tensor, linear: Tensor) -> DomainInput:
+        """Move, augment and stretch one micro-batch."""
+        linear = linear.to(self.device, non_blocking=True)
+        labels = self.sets[name].labels
+        names = (name, number, self.rank)
+        views = range(1, 1 + self.views) if name == "target" else ()
+        return DomainInput(
+            images=self._view(linear, self.augment, name, step, *names, 0),
+            index=indices.to(self.device, non_blocking=True),
+            labels=None if labels is None else labels[indices].to(self.device, non_blocking=True),
+            views=tuple(self._view(linear, self.strong_augment, name, step, *names, view) for view in views),
+        )
+
+    def _view(
+        self, linear: Tensor, augment: Callable | None, domain: str, step: int, *names: object
+    ) -> Tensor:
+        """Augment with a random stream of this step and place, and stretch."""
+        if self.ready[domain] and augment is None:
+            return linear.contiguous(memory_format=self.format)
+        if augment is not None:
+            linear = augment(
+                linear, torch_stream(self.plan.seed, "augment", step, *names, device=str(self.device))
+            )
+        return self.stretch(linear).contiguous(memory_format=self.format)
+
+    def _placed(self, name: str, images: TrainingSet | None) -> TrainingSet | None:
+        """Stretch a set once where nothing random comes first, and keep it on the GPU where it is small."""
+        if images is None or not _in_memory(images):
+            if images is not None:
+                self.ready[name] = False
+            return images
+        held = images.images
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            if held.numel() * held.element_size() < _PLACE_FRACTION * free:
+                held = held.to(self.device)
+        if self.ready[name]:
+            held = torch.cat([self.stretch(chunk.to(held.device)) for chunk in held.split(256)])
+        return replace(images, images=held)
+
+
+def _in_memory(images: TrainingSet) -> bool:
+    return isinstance(images.images, Tensor)

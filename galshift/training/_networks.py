@@ -1,0 +1,199 @@
+"""Everything that is optimised in a run, and one optimiser step of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from galshift.errors import ConfigError
+from galshift.methods._base import Method
+from galshift.streams import stream_seed
+from galshift.training import _sharding, parallel
+from galshift.training.config import TrainConfig
+from galshift.training.device import DeviceChoice
+from galshift.training.ema import ema_copy, ema_decay, ema_update
+from galshift.training.optim import build_optimizer, set_lr
+from galshift.training.parallel import World
+from galshift.training.plan import Plan
+from galshift.training.step import DomainForward, DomainInput, feature_gradients, forward_domains, step_losses
+
+Inputs = Callable[[int, int], list[DomainInput | None]]
+
+
+class Networks:
+    """The model, the method's own networks, their optimiser and the running mean.
+
+    Parameters
+    ----------
+    model : nn.Module
+    method : Method
+    plan : Plan
+    choice : DeviceChoice
+    world : World
+    criterion : callable
+        (logits, labels) to the supervised loss.
+    channels_last : bool
+    n_target : int
+        For memory banks.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        method: Method,
+        plan: Plan,
+        choice: DeviceChoice,
+        world: World,
+        criterion: Callable[[Tensor, Tensor], Tensor],
+        *,
+        channels_last: bool,
+        n_target: int,
+    ) -> None:
+        self.method, self.plan, self.choice, self.world = method, plan, choice, world
+        self.criterion, self.config, spec = criterion, plan.config, model.spec
+        device = choice.device
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(stream_seed(plan.seed, "method"))
+            self.nets = method.build(model.feature_dim, spec["n_classes"], n_target).to(device)
+            model = method.prepare(model).to(device)
+        if channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        self.plain = None
+        if world.size > 1:
+            self.plain = copy.deepcopy(model).cpu()
+            model = parallel.synchronise_batchnorm(model, device)
+        chosen = {id(parameter) for parameter in method.trainable(model)}
+        for parameter in model.parameters():
+            parameter.requires_grad_(id(parameter) in chosen)
+        self.model = model
+        self.network = self._wrapped(model)
+        own = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.own, self.extra = own, [p for p in self.nets.parameters() if p.requires_grad]
+        self.optimizer = build_optimizer([*self.own, *self.extra], self.config)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=choice.precision == "float16")
+        self.mean = ema_copy(model) if self.config.ema else None
+        self.pulls: dict[str, float] = {}
+
+    def _wrapped(self, model: nn.Module) -> nn.Module:
+        """Compile and parallelise as configured."""
+        config: TrainConfig = self.config
+        if config.shard and self.world.size > 1:
+            if config.ema:
+                raise ConfigError(
+                    "a sharded network has no running mean of weights", where="ema", hint="ema: null"
+                )
+            _sharding.shard(model, self.choice.device)
+        forward = torch.compile(model) if config.compile else model
+        network = DomainForward(forward, self.method, self.choice)
+        if self.world.size == 1 or config.shard:
+            return network
+        return nn.parallel.DistributedDataParallel(
+            network,
+            device_ids=[self.choice.device] if self.choice.device.type == "cuda" else None,
+            broadcast_buffers=False,  # the global batch norm keeps them equal
+            gradient_as_bucket_view=True,
+            # Domain batch norm leaves the target's parameters out of the warm-up.
+            find_unused_parameters=self.method.own_forward,
+        )
+
+    @property
+    def best(self) -> nn.Module:
+        """The model that is evaluated: the running mean where there is one."""
+        return self.mean if self.mean is not None else self.model
+
+    def step(self, step: int, inputs: Inputs, accumulate: int, *, probe: bool) -> dict[str, Tensor]:
+        """Do one optimiser step and return its detached values, means over the micro-batches.
+
+        Parameters
+        ----------
+        step : int
+            Number of the step; with the seed it fixes everything random.
+        inputs : callable
+            (number, accumulate) to the micro-batch of both domains.
+        accumulate : int
+            Number of micro-batches.
+        probe : bool
+            Whether to measure how hard each term pulls at the features.
+        """
+        set_lr(self.optimizer, self.plan.lr(step))
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        values: dict[str, Tensor] = {}
+        for number in range(accumulate):
+            total, terms = self._micro_step(step, number, accumulate, inputs, probe=probe and number == 0)
+            for name, value in ({"loss": total} | terms).items():
+                share = value.detach().double() / accumulate
+                values[name] = values[name] + share if name in values else share
+        values["gradient_norm"] = self._update(step)
+        return values
+
+    def _micro_step(
+        self, step: int, number: int, accumulate: int, inputs: Inputs, *, probe: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Forward, losses and backward of one micro-batch."""
+        self._seed("forward", step, number, self.world.rank)
+        *batches, features = forward_domains(self.network, *inputs(number, accumulate))
+        batches = [parallel.gather_batch(batch, self.world) for batch in batches]
+        # Draws inside a loss must be the same on every device, for the loss is.
+        self._seed("losses", step, number)
+        progress, adapting = self.plan.progress(step), self.plan.adapting(step)
+        total, terms = step_losses(self.method, *batches, self.criterion, progress, adapting=adapting)
+        if probe:
+            self.pulls = feature_gradients(terms, features)
+        self.scaler.scale(total / accumulate).backward()
+        return total, terms
+
+    def _seed(self, *names: object) -> None:
+        """Seed torch for what follows (``torch.manual_seed`` would also queue work for absent devices)."""
+        number = stream_seed(self.plan.seed, *names)
+        torch.default_generator.manual_seed(number)
+        if self.choice.device.type == "cuda":
+            torch.cuda.manual_seed(number)
+
+    def _update(self, step: int) -> Tensor:
+        """Clip, step the optimiser and the running mean; return the gradient norm before clipping."""
+        self.scaler.unscale_(self.optimizer)
+        parallel.average_gradients(self.extra, self.world)
+        norm = _sharding.clip_gradients(self.own, self.extra, self.config.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.mean is not None:
+            ema_update(self.mean, self.model, ema_decay(step, self.config.ema))
+        return norm.detach().double()
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that the next step depends on."""
+        model, optimizer = _sharding.full_state(
+            self.model, self.optimizer, self.config.shard and self.world.size > 1
+        )
+        return {
+            "model": model,
+            "optimizer": optimizer,
+            "nets": self.nets.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "mean": None if self.mean is None else self.mean.state_dict(),
+        }
+
+    def best_state(self) -> dict[str, Any]:
+        """Return the whole state of the model that is evaluated; every process must call this."""
+        sharded = self.config.shard and self.world.size > 1
+        return _sharding.full_state(self.best, self.optimizer, sharded)[0]
+
+    def released(self, state: dict[str, Tensor]) -> nn.Module:
+        """Return the model with the weights `state`, free of all parallelism, in evaluation mode."""
+        model = self.model if self.plain is None else self.plain.to(self.choice.device)
+        model.load_state_dict(state)
+        return model.eval()
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take up a saved state."""
+        sharded = self.config.shard and self.world.size > 1
+        _sharding.load_full_state(self.model, self.optimizer, state["model"], state["optimizer"], sharded)
+        self.nets.load_state_dict(state["nets"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.mean is not None:
+            self.mean.load_state_dict(state["mean"])

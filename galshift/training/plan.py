@@ -1,0 +1,85 @@
+"""The arithmetic of a run: which step is what, and which images it takes, all as functions of the step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from galshift.training.config import TrainConfig
+from galshift.training.schedule import adaptation_progress, lr_factor
+from galshift.training.sets import batch_indices
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of one run.
+
+    Attributes
+    ----------
+    config : TrainConfig
+    seed : int
+    n_source, n_target : int
+        Training images of each domain; 0 for a domain that takes no part in the steps.
+    parts : int
+        Into how many equal parts a batch must divide (devices).
+    """
+
+    config: TrainConfig
+    seed: int
+    n_source: int
+    n_target: int
+    parts: int = 1
+
+    @property
+    def batch_size(self) -> int:
+        """Images per domain and step: as configured, but no more than the smaller domain has."""
+        available = [n for n in (self.n_source, self.n_target) if n > 0]
+        size = min(self.config.batch_size, *available)
+        return max(size - size % self.parts, self.parts)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """As many steps as show every source image once (every target image, without a source)."""
+        return self.config.steps_per_epoch or -(-(self.n_source or self.n_target) // self.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """All steps, the warm-up included."""
+        return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps on the source alone."""
+        return self.config.warmup * self.steps_per_epoch if self.n_source and self.n_target else 0
+
+    def adapting(self, step: int) -> bool:
+        """Whether `step` sees the target."""
+        return self.n_target > 0 and step >= self.warmup_steps
+
+    def phase(self, step: int) -> str:
+        """Return ``train``, ``warm-up`` or ``adapt``."""
+        if self.n_target == 0:
+            return "train"
+        return "adapt" if self.adapting(step) else "warm-up"
+
+    def progress(self, step: int) -> float:
+        """Fraction of the adaptation steps done, in [0, 1]."""
+        return adaptation_progress(step, self.warmup_steps, self.total_steps)
+
+    def lr(self, step: int) -> float:
+        """Learning rate of `step`."""
+        config = self.config
+        shape, ramp, final = config.schedule, config.lr_ramp, config.lr_final
+        return config.lr * lr_factor(step, self.total_steps, ramp=ramp, final=final, shape=shape)
+
+    def indices(self, domain: str, step: int) -> Tensor | None:
+        """Return the (B,) images of ``source`` or ``target`` that `step` takes, or None when it takes none.
+
+        The target's stream begins with the adaptation.
+        """
+        n = self.n_source if domain == "source" else self.n_target
+        if n == 0 or (domain == "target" and not self.adapting(step)):
+            return None
+        number = step - (self.warmup_steps if domain == "target" else 0)
+        return batch_indices(n, self.seed, domain, number * self.batch_size, self.batch_size)

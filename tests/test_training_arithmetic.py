@@ -1,0 +1,233 @@
+"""Schedule, sampler, losses, clipping, accumulation and the running mean against independent arithmetic."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch import nn
+from torch.nn import functional
+
+from galshift.errors import ConfigError, DataError
+from galshift.training._sharding import clip_gradients
+from galshift.training.config import TrainConfig
+from galshift.training.criterion import class_weights, source_loss
+from galshift.training.ema import ema_copy, ema_decay, ema_update
+from galshift.training.optim import build_optimizer, parameter_groups
+from galshift.training.plan import Plan
+from galshift.training.schedule import adaptation_progress, lr_factor
+from galshift.training.sets import TrainingSet, batch_indices
+
+
+def test_schedule_equals_torch() -> None:
+    total, ramp, final = 50, 0.1, 0.02
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    rising = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (step + 1) / 5)
+    expected = []
+    for _ in range(5):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        rising.step()
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=44, eta_min=final)
+    for _ in range(45):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        falling.step()
+    got = [lr_factor(step, total, ramp=ramp, final=final) for step in range(total)]
+    np.testing.assert_allclose(got, expected, rtol=1e-9)
+    assert lr_factor(30, 50, ramp=0.1, final=0.0, shape="constant") == 1.0
+
+
+def test_adaptation_progress_runs_from_0_to_1() -> None:
+    assert [adaptation_progress(step, 10, 20) for step in (0, 10, 15, 20)] == [0.0, 0.0, 0.5, 1.0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(1, 40), seed=st.integers(0, 9), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=5)
+)
+def test_sampler_is_one_stream_however_it_is_cut(n: int, seed: int, sizes: list[int]) -> None:
+    whole = batch_indices(n, seed, "source", 0, sum(sizes))
+    starts = np.cumsum([0, *sizes[:-1]])
+    pieces = [batch_indices(n, seed, "source", int(a), b) for a, b in zip(starts, sizes, strict=True)]
+    assert torch.equal(whole, torch.cat(pieces))
+    for first in range(0, len(whole) - n + 1, n):
+        assert sorted(whole[first : first + n].tolist()) == list(range(n))
+
+
+def test_sampler_streams_differ_by_seed_domain_and_pass() -> None:
+    one = batch_indices(50, 0, "source", 0, 50)
+    assert not torch.equal(one, batch_indices(50, 1, "source", 0, 50))
+    assert not torch.equal(one, batch_indices(50, 0, "target", 0, 50))
+    assert not torch.equal(one, batch_indices(50, 0, "source", 50, 50))
+
+
+def test_plan_pairs_domains_of_different_sizes() -> None:
+    plan = Plan(TrainConfig(epochs=10, warmup_epochs=2, batch_size=8), seed=0, n_source=40, n_target=9)
+    assert (plan.batch_size, plan.steps_per_epoch, plan.total_steps, plan.warmup_steps) == (8, 5, 50, 10)
+    assert plan.indices("target", 9) is None
+    target = torch.cat([plan.indices("target", step) for step in range(10, 19)])
+    assert torch.equal(torch.bincount(target), torch.full((9,), 8))  # 72 places, 9 images
+    assert Plan(TrainConfig(batch_size=64), seed=0, n_source=40, n_target=9).batch_size == 9
+    assert Plan(TrainConfig(batch_size=64), seed=0, n_source=40, n_target=9, parts=4).batch_size == 8
+
+
+def test_warmup_defaults_to_a_fifth_and_must_leave_something() -> None:
+    assert [TrainConfig(epochs=n).warmup for n in (1, 5, 30, 200)] == [0, 1, 6, 10]
+    with pytest.raises(ValidationError, match="must be less than epochs"):
+        TrainConfig(epochs=3, warmup_epochs=3)
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 2.0, 1.0])])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_source_loss_is_torchs_cross_entropy(weights: torch.Tensor | None, smoothing: float) -> None:
+    logits, labels = torch.randn(20, 3, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 3
+    ours = source_loss(logits, labels, weights=weights, smoothing=smoothing)
+    if weights is None:
+        expected = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+    else:  # torch weighs the smoothed part by its own class; ours by the image's
+        each = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+        expected = (weights[labels] * each).sum() / weights[labels].sum()
+    torch.testing.assert_close(ours, expected)
+
+
+def test_focal_loss_in_numpy() -> None:
+    logits, labels = np.random.default_rng(0).normal(size=(12, 4)), np.arange(12) % 4
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    true = p[np.arange(12), labels]
+    expected = np.mean(-((1 - true) ** 2) * np.log(true))
+    got = source_loss(torch.tensor(logits), torch.tensor(labels), focal=2.0)
+    assert float(got) == pytest.approx(expected, rel=1e-5)
+
+
+def test_focal_loss_has_a_finite_gradient_where_p_is_one() -> None:
+    logits = torch.tensor([[200.0, 0.0]], requires_grad=True)
+    source_loss(logits, torch.tensor([0]), focal=0.5).backward()
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_balanced_class_weights() -> None:
+    labels = torch.tensor([0, 0, 0, 1])
+    torch.testing.assert_close(class_weights(labels, 3, "balanced"), torch.tensor([4 / 9, 4 / 3, 0.0]))
+    assert class_weights(labels, 2, "none") is None
+    with pytest.raises(ConfigError, match="2 class weights for 3 classes"):
+        class_weights(labels, 3, (1.0, 2.0))
+
+
+def test_clipping_is_one_norm_over_network_and_method() -> None:
+    own, extra = nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(2))
+    own.grad, extra.grad = torch.tensor([3.0, 0.0, 0.0]), torch.tensor([0.0, 4.0])
+    assert float(clip_gradients([own], [extra], 1.0)) == pytest.approx(5.0)
+    np.testing.assert_allclose(own.grad, [0.6, 0, 0], rtol=1e-5)
+    np.testing.assert_allclose(extra.grad, [0, 0.8], rtol=1e-5)
+    assert float(clip_gradients([own], [], None)) == pytest.approx(0.6, rel=1e-5)
+    np.testing.assert_allclose(own.grad, [0.6, 0, 0], rtol=1e-5)
+
+
+def test_running_mean_by_hand() -> None:
+    model = nn.BatchNorm1d(1)
+    mean = ema_copy(model)
+    expected = 1.0
+    for step in range(30):
+        with torch.no_grad():
+            model.weight.fill_(step)
+            model.running_mean.fill_(step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+        ema_update(mean, model, ema_decay(step, 0.9))
+        assert float(mean.weight.detach()) == pytest.approx(expected, rel=1e-5)
+    assert float(mean.running_mean) == 29
+
+
+def test_only_matrices_decay() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
+    matrices, rest = parameter_groups(model.parameters(), TrainConfig(weight_decay=0.3))
+    assert [p.shape for p in matrices["params"]] == [(2, 3)]
+    assert matrices["weight_decay"] == 0.3
+    assert len(rest["params"]) == 3
+    assert rest["weight_decay"] == 0.0
+
+
+def test_adamw_step_by_hand() -> None:
+    weight = nn.Parameter(torch.tensor([[1.0, -2.0]]))
+    optimizer = build_optimizer([weight], TrainConfig(lr=0.1, weight_decay=0.5))
+    weight.grad = torch.tensor([[0.5, 3.0]])
+    optimizer.step()
+    # The first Adam step is lr * sign(gradient); AdamW first shrinks the weight by lr * decay.
+    np.testing.assert_allclose(weight.detach(), [[0.95 - 0.1, -1.9 - 0.1]], rtol=1e-6)
+
+
+def test_sgd_momentum_by_hand() -> None:
+    weight = nn.Parameter(torch.tensor([1.0]))
+    optimizer = build_optimizer([weight], TrainConfig(optimiser="sgd", lr=0.1, momentum=0.5))
+    expected, velocity = 1.0, 0.0
+    for gradient in (1.0, -2.0, 0.5):
+        weight.grad = torch.tensor([gradient])
+        optimizer.step()
+        velocity = 0.5 * velocity + gradient
+        expected -= 0.1 * (gradient + 0.5 * velocity)  # Nesterov
+        assert float(weight.detach()) == pytest.approx(expected, rel=1e-6)
+
+
+def test_accumulated_gradient_is_the_gradient_of_the_whole_batch() -> None:
+    from galshift.training._networks import Networks
+    from galshift.training.device import choose_device
+    from galshift.training.parallel import World
+    from galshift.training.step import DomainInput
+    from tests.training_helpers import SourceOnly, images
+
+    class Plain(nn.Module):
+        """A network without batch norm."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.feature_dim = nn.Linear(512, 3), 512
+            self.spec = {"n_classes": 3}
+
+        def forward(self, x: torch.Tensor):
+            from galshift.types import Output
+
+            return Output(x.flatten(1), self.head(x.flatten(1)))
+
+    torch.manual_seed(0)
+    start, (pixels, labels) = Plain(), images(8, 0)
+    plan = Plan(
+        TrainConfig(batch_size=8, clip=None, optimiser="sgd", momentum=0.0), seed=0, n_source=8, n_target=0
+    )
+
+    def inputs(number: int, accumulate: int) -> list:
+        parts = zip(pixels.chunk(accumulate), labels.chunk(accumulate), strict=True)
+        x, y = list(parts)[number]
+        return [DomainInput(x, torch.arange(len(x)), y), None]
+
+    steps, choice, plain = [], choose_device("cpu"), {"channels_last": False, "n_target": 0}
+    for accumulate in (1, 4):
+        model = copy.deepcopy(start)
+        networks = Networks(model, SourceOnly(), plan, choice, World(), functional.cross_entropy, **plain)
+        values = networks.step(30, inputs, accumulate, probe=False)
+        steps.append((networks.model.head.weight.detach().clone(), values))
+    model = copy.deepcopy(start)
+    loss = functional.cross_entropy(model(pixels).logits, labels)
+    loss.backward()
+    expected = model.head.weight - plan.lr(30) * (
+        model.head.weight.grad + plan.config.weight_decay * model.head.weight
+    )
+    for weight, values in steps:
+        torch.testing.assert_close(weight, expected, rtol=1e-5, atol=1e-7)
+        assert float(values["loss"]) == pytest.approx(float(loss.detach()), rel=1e-6)
+        squares = [p.grad.square().sum() for p in model.parameters()]
+        assert float(values["gradient_norm"]) == pytest.approx(math.sqrt(float(sum(squares))), rel=1e-5)
+
+
+def test_training_set_refuses_what_does_not_fit() -> None:
+    with pytest.raises(DataError, match="3 labels for 4 training images"):
+        TrainingSet(torch.zeros(4, 1, 8, 8), torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(DataError, match="int64"):
+        TrainingSet(torch.zeros(4, 1, 8, 8), torch.zeros(4))

@@ -1,0 +1,112 @@
+"""A small, quick training problem, also runnable as a program that tests may kill.
+
+``python -m tests.training_helpers DIRECTORY KIND EPOCHS`` trains or adapts in DIRECTORY and prints a hash of
+the weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from galshift.errors import GalshiftError
+from galshift.methods._base import Method
+from galshift.models.build import build_model
+from galshift.training.config import TrainConfig
+from galshift.training.loop import FitResult, TrainingSet, fit
+from galshift.types import Batch
+
+SIZE, BANDS, CLASSES = 16, 2, 3
+
+
+class MeanMatching(Method):
+    """Distance between mean features, with a learned scale: a stand-in with a network of its own."""
+
+    def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
+        """One learned scale."""
+        return nn.ModuleDict({"scale": nn.Linear(1, 1, bias=False)})
+
+    def losses(self, source: Batch, target: Batch, progress: float) -> dict[str, Tensor]:
+        """Return the squared distance between means, times progress."""
+        gap = (source.features.mean(0) - target.features.mean(0)).square().mean()
+        scale = self.nets["scale"].weight.square().sum()
+        return {"gap": progress * gap, "scale": 0.01 * (scale - 1).square()}
+
+
+class SourceOnly(Method):
+    """No adaptation."""
+
+    uses_target = False
+
+
+def images(n: int, seed: int, shift: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Return N noisy images with a bright row that tells the class, and labels."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % CLASSES
+    pixels = torch.randn(n, BANDS, SIZE, SIZE, generator=generator) + shift
+    pixels[torch.arange(n), 0, 3 + labels * 4, :] += 3
+    return pixels, labels
+
+
+def sets(n_source: int = 48, n_target: int = 40) -> dict[str, TrainingSet]:
+    """Return the three sets of an adaptation."""
+    return {
+        "source_train": TrainingSet(*images(n_source, 0)),
+        "source_valid": TrainingSet(*images(24, 1)),
+        "target_train": TrainingSet(images(n_target, 2, shift=0.5)[0]),
+    }
+
+
+def noisy(linear: Tensor, generator: torch.Generator) -> Tensor:
+    """Augment by noise."""
+    return linear + 0.1 * torch.randn(linear.shape, generator=generator)
+
+
+def train(
+    directory: Path, kind: str = "adapt", *, method: Method | None = None, data: dict | None = None, **options
+) -> FitResult:
+    """Train a small network; `options` are those of TrainConfig and some of fit."""
+    extra = {name: options.pop(name) for name in ("augment", "selector", "on_epoch") if name in options}
+    seed, name = options.pop("seed", 3), options.pop("model", "deepmerge")
+    config = TrainConfig(**({"epochs": 4, "warmup_epochs": 1, "batch_size": 16, "ema": 0.9} | options))
+    data = sets() if data is None else data
+    if kind == "train":
+        data = data | {"target_train": None}
+        method = method or SourceOnly()
+    return fit(
+        build_model(name, in_channels=BANDS, size=SIZE, n_classes=CLASSES),
+        method or MeanMatching(),
+        data["source_train"],
+        data["source_valid"],
+        data["target_train"],
+        config,
+        directory=directory,
+        seed=seed,
+        device="cpu",
+        progress=None,
+        **({"augment": noisy} | extra),
+    )
+
+
+def weights_hash(result: FitResult) -> str:
+    """Return a hash of every bit of the final weights."""
+    digest = hashlib.sha256()
+    for name in sorted(result.state):
+        digest.update(name.encode() + result.state[name].numpy().tobytes())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    try:
+        final = train(
+            Path(sys.argv[1]), sys.argv[2], epochs=int(sys.argv[3]), checkpoint_every_s=0.05, warmup_epochs=2
+        )
+    except GalshiftError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    print(weights_hash(final))
