@@ -30,12 +30,12 @@ def main() -> None:
 
 
 def _tell(error: GalshiftError) -> None:
-    """Print an error of the user's as one sentence, and every problem of a config on its own line."""
+    """Print an error of the user's as one sentence, after every problem of a config on its own line."""
     problems = error.problems if isinstance(error, ConfigError) else ()
     for problem in problems:
         print(problem, file=sys.stderr)
     count = f" ({len(problems)} problem{'s' if len(problems) != 1 else ''})" if problems else ""
-    print(f"galshift: {error}{count}", file=sys.stderr)
+    print(f"galshift: {GalshiftError.__str__(error)}{count}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -70,6 +70,9 @@ class ConfigError(GalshiftError):
         super().__init__(what, where=where, hint=hint)
         self.problems = tuple(problems)
 
+    def __str__(self) -> str:
+        return "\n  ".join([super().__str__(), *self.problems])
+
 
 class DataError(GalshiftError):
     """Input data or a checkpoint is missing, unreadable or does not fit."""

@@ -164,7 +164,7 @@ def prepare(
     `known` says what paths contribute that may not exist yet: the results of a recipe's earlier steps.
     """
     step = STEPS.get(kind)()
-    config = check_config(step, merged(values, overrides))
+    config = check_config(step, merged(values, overrides, defaults=step.Config))
     dumped = config.model_dump(mode="json")
     inputs = identify(dumped, step.inputs, known)
     parameters = without(dumped, (*inputs.fields, *step.display))
@@ -187,8 +187,13 @@ def check_config(step: Step, values: Mapping[str, Any]) -> Strict:
         raise InvalidConfig(step.kind, explain(error, step.Config)) from None
 
 
-def merged(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Return `values` with each ``key.path=value`` of `overrides` put in; values are read as YAML scalars.
+def merged(
+    values: Mapping[str, Any], overrides: Sequence[str], *, defaults: type[Strict] | None = None
+) -> dict[str, Any]:
+    """Return `values` with each ``key.path=value`` of `overrides` put in; values are read as YAML.
+
+    A thing named by its kind alone (``method: mmd``, or the default of `defaults`) grows options when one of
+    them is set.
 
     Raises
     ------
@@ -205,17 +210,21 @@ def merged(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any
         *parents, last = path.strip().split(".")
         place = tree
         for part in parents:
-            inner = place.get(part)
+            inner = place.get(part, _default(defaults, part) if place is tree else None)
             if inner is None:
                 inner = place[part] = {}
             elif isinstance(inner, str):
-                # A thing named by its kind alone ("method: mmd") grows options when one of them is set.
                 inner = place[part] = {"kind": inner}
             elif not isinstance(inner, dict):
                 raise ConfigError(f"--set {text!r}: '{part}' holds {inner!r}, which has no keys")
             place = inner
         place[last] = _scalar(value)
     return tree
+
+
+def _default(config: type[Strict] | None, name: str) -> str | None:
+    field = config.model_fields.get(name) if config else None
+    return field.default if field and isinstance(field.default, str) else None
 
 
 def resolved(prepared: Prepared) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from galshift.errors import ConfigError
 
 KeyPath = tuple[str | int, ...]
 
+MAX_ITEMS = 100_000
+
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2 core schema on PyYAML's parser."""
@@ -86,16 +88,8 @@ def load_text(text: str, name: str = "<text>") -> Document:
     ConfigError
         For bad syntax, a key given twice (all of them), a tag, or an alias that contains itself.
     """
-    loader = _Loader(text)
     try:
-        node = loader.get_single_node()
-        lines: dict[KeyPath, int] = {}
-        problems: list[str] = []
-        if node is not None:
-            _walk(node, (), lines, problems, name, frozenset())
-        if problems:
-            raise ConfigError(f"{name} cannot be read", problems=problems)
-        data = loader.construct_document(node) if node is not None else None
+        return _load(text, name)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
@@ -103,9 +97,25 @@ def load_text(text: str, name: str = "<text>") -> Document:
         raise ConfigError(str(error.problem or error.context), where=where, hint=hint) from None
     except yaml.YAMLError as error:
         raise ConfigError(str(error).split("\n")[0], where=name, hint="this is not valid YAML") from None
+    except RecursionError:
+        raise ConfigError("this is nested too deeply", where=name) from None
+    except ValueError as error:
+        raise ConfigError(f"a value cannot be read: {error}", where=name) from None
+
+
+def _load(text: str, name: str) -> Document:
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return Document(None, {}, name)
+        walk = _Walk(name)
+        walk.visit(node, (), frozenset())
+        if walk.problems:
+            raise ConfigError(f"{name} cannot be read", problems=walk.problems)
+        return Document(loader.construct_document(node), walk.lines, name)
     finally:
         loader.dispose()
-    return Document(data, lines, name)
 
 
 def load_file(path: str | Path) -> Document:
@@ -134,31 +144,46 @@ def _syntax_hint(line: list[str]) -> str:
     return "this is not valid YAML"
 
 
-def _walk(
-    node: yaml.Node,
-    place: KeyPath,
-    lines: dict[KeyPath, int],
-    problems: list[str],
-    name: str,
-    above: frozenset[int],
-) -> None:
-    if id(node) in above:
-        raise ConfigError("an alias contains itself", where=f"{name}:{node.start_mark.line + 1}")
-    above = above | {id(node)}
-    lines.setdefault(place, node.start_mark.line + 1)
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            _walk(item, (*place, index), lines, problems, name, above)
-    elif isinstance(node, yaml.MappingNode):
+class _Walk:
+    """Notes the line of every key path, and what is wrong with the form of a document."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.lines: dict[KeyPath, int] = {}
+        self.problems: list[str] = []
+
+    def visit(self, node: yaml.Node, place: KeyPath, above: frozenset[int]) -> None:
+        """Note `node` at key path `place` and everything inside it; `above` are the nodes around it."""
+        line = node.start_mark.line + 1
+        if id(node) in above:
+            raise ConfigError("an alias contains itself", where=f"{self.name}:{line}")
+        if len(self.lines) > MAX_ITEMS:
+            # A few lines of aliases to aliases would otherwise stand for billions of values.
+            raise ConfigError(f"more than {MAX_ITEMS} values", where=f"{self.name}:{line}")
+        self.lines.setdefault(place, line)
+        above = above | {id(node)}
+        if isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self.visit(item, (*place, index), above)
+        elif isinstance(node, yaml.MappingNode):
+            self._visit_mapping(node, place, above)
+        elif any("\ud800" <= character <= "\udfff" for character in node.value):
+            self.problems.append(f"{self.name}:{line}  this text holds half a character (a lone surrogate)")
+
+    def _visit_mapping(self, node: yaml.MappingNode, place: KeyPath, above: frozenset[int]) -> None:
         seen: dict[str, int] = {}
         for key, value in node.value:
-            text, line = str(getattr(key, "value", "")), key.start_mark.line + 1
+            line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                problems.append(f"{name}:{line}  a key must be a plain word")
+                self.problems.append(f"{self.name}:{line}  a key must be a plain word")
                 continue
+            text = str(key.value)
             if text in seen:
                 here = ".".join(str(part) for part in (*place, text))
-                problems.append(f"{name}:{line}  {here}: this key was given already on line {seen[text]}")
-            seen.setdefault(text, line)
-            lines.setdefault((*place, text), line)
-            _walk(value, (*place, text), lines, problems, name, above)
+                self.problems.append(
+                    f"{self.name}:{line}  {here}: this key was given already on line {seen[text]}"
+                )
+                continue
+            seen[text] = line
+            self.lines[(*place, text)] = line
+            self.visit(value, (*place, text), above)
