@@ -53,13 +53,21 @@ def test_probabilities_features_and_order(trained: Trained, cutouts: Cutouts) ->
     np.testing.assert_allclose(pieces.logits, whole.logits[[7, 2, 2]], rtol=1e-5, atol=1e-6)
 
 
-def test_an_image_without_light_left_gets_a_flag_or_an_answer_never_nan_unflagged(trained, cutouts) -> None:
-    images = cutouts.images.copy()
-    images[3] = np.inf
-    result = forward(trained, InMemory(replace(cutouts, images=images)), device="cpu")
-    bad = ~np.isfinite(result.probabilities).all(1)
-    assert (bad == (result.flags != 0)).all()
-    assert not bad[[0, 1, 2, 4]].any()
+def test_masked_images_are_flagged(trained: Trained, cutouts: Cutouts) -> None:
+    mask = np.zeros(cutouts.images.shape, dtype=bool)
+    mask[3], mask[5, :, :10], mask[6, 0, 0, 0] = True, True, True
+    result = forward(trained, InMemory(replace(cutouts, mask=mask)), device="cpu", batch_size=4)
+    assert result.flags.tolist() == [0, 0, 0, 3, 0, 2, 0, 0, 0, 0, 0]
+    assert np.isnan(result.probabilities[3]).all()
+    assert np.isfinite(np.delete(result.probabilities, 3, axis=0)).all()
+
+
+def test_outputs_that_are_not_finite_are_flagged(trained: Trained, cutouts: Cutouts) -> None:
+    with torch.no_grad():
+        trained.model.head[-1].weight.fill_(float("nan"))
+    result = forward(trained, InMemory(cutouts), device="cpu")
+    assert (result.flags == 4).all()
+    assert np.isnan(result.features).all()
 
 
 def test_other_bands_are_refused(trained: Trained, cutouts: Cutouts) -> None:

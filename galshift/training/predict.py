@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from galshift.data.cutouts import Dataset
+from galshift.data.cutouts import Cutouts, Dataset
 from galshift.errors import DataError
 from galshift.training.checkpoint import Trained
 from galshift.training.device import DeviceChoice, choose_device
 
-BAD_IMAGE = 1
+NO_PIXELS, HALF_MASKED, NOT_FINITE = 1, 2, 4
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Forward:
     probabilities : ndarray
         (N, K) float64, rows sum to 1; NaN likewise.
     flags : ndarray
-        (N,) int16, 0 for good, else a sum of bits: 1, the image has no finite pixel or gave no finite output.
+        (N,) int16, 0 for good, else a sum of bits: 1, no good pixel; 2, over half of the pixels bad (with an
+        answer all the same); 4, no finite output.
     """
 
     logits: np.ndarray
@@ -73,25 +74,36 @@ def forward(
     if len(indices) == 0:
         raise DataError("there are no images to classify", where=getattr(dataset, "path", None))
     model = trained.model.to(choice.device).eval()
-    features, logits = [], []
+    features, logits, flags = [], [], []
     for start in range(0, len(indices), batch_size):
         chunk = indices[start : start + batch_size]
-        linear = torch.from_numpy(trained.preprocessing.linear(dataset.read(chunk))).to(choice.device)
+        cutouts = dataset.read(chunk)
+        flags.append(_mask_flags(cutouts))
+        linear = torch.from_numpy(trained.preprocessing.linear(cutouts)).to(choice.device)
         with torch.inference_mode():
             output = model(trained.preprocessing.stretch(linear))
         features.append(output.features.float().cpu().numpy())
         logits.append(output.logits.float().cpu().numpy())
         if progress is not None:
             progress(len(chunk))
-    return _collected(np.concatenate(logits), np.concatenate(features))
+    return _collected(np.concatenate(logits), np.concatenate(features), np.concatenate(flags))
 
 
-def _collected(logits: np.ndarray, features: np.ndarray) -> Forward:
-    """Probabilities by a stable softmax in float64, and NaN where an output is not finite."""
-    bad = ~(np.isfinite(logits).all(1) & np.isfinite(features).all(1))
-    logits[bad], features[bad] = np.nan, np.nan
+def _mask_flags(cutouts: Cutouts) -> np.ndarray:
+    """Flag images by their fraction of bad pixels."""
+    if cutouts.mask is None:
+        return np.zeros(len(cutouts), dtype=np.int16)
+    bad = cutouts.mask.reshape(len(cutouts), -1).mean(axis=1)
+    return (NO_PIXELS * (bad == 1) + HALF_MASKED * (bad > 0.5)).astype(np.int16)
+
+
+def _collected(logits: np.ndarray, features: np.ndarray, flags: np.ndarray) -> Forward:
+    """Probabilities by a stable softmax in float64, and NaN for images without an answer."""
+    finite = np.isfinite(logits).all(1) & np.isfinite(features).all(1)
+    flags = flags | np.where(finite, 0, NOT_FINITE).astype(np.int16)
+    without = (flags & (NO_PIXELS | NOT_FINITE)) != 0
+    logits[without], features[without] = np.nan, np.nan
     shifted = logits.astype(np.float64)
     shifted -= np.max(shifted, axis=1, keepdims=True)
     exponentials = np.exp(shifted)
-    probabilities = exponentials / exponentials.sum(1, keepdims=True)
-    return Forward(logits, features, probabilities, np.where(bad, BAD_IMAGE, 0).astype(np.int16))
+    return Forward(logits, features, exponentials / exponentials.sum(1, keepdims=True), flags)
