@@ -78,11 +78,12 @@ class Relabelled(Opened):
         self,
         base: Dataset,
         keep: np.ndarray,
-        labels: np.ndarray,
+        labels: np.ndarray | None,
         classes: tuple[str, ...],
         *,
         table: Any = None,
         groups: np.ndarray | None = None,
+        ids: np.ndarray | None = None,
         notes: Sequence[str] = (),
     ) -> None:
         info = base.info
@@ -92,7 +93,7 @@ class Relabelled(Opened):
             dataclasses.replace(
                 info,
                 n=len(keep),
-                ids=info.ids[keep],
+                ids=info.ids[keep] if ids is None else ids,
                 groups=info.groups[keep] if groups is None else groups,
                 labels=labels,
                 classes=classes,
@@ -109,7 +110,8 @@ class Relabelled(Opened):
         """Return the images at `indices`, in that order, with the new labels."""
         rows, info = self.indices(indices), self.info
         return self.base.read(self.keep[rows]).with_(
-            labels=info.labels[rows],
+            ids=info.ids[rows],
+            labels=None if info.labels is None else info.labels[rows],
             classes=info.classes,
             groups=info.groups[rows],
             table=None if info.table is None else info.table[rows],

@@ -27,7 +27,14 @@ def open_fits_file(path: str | Path, options: ReadOptions) -> Opened:
         from galshift.data.readers.frame import open_frame
 
         return open_frame(path, options)
-    planes = describe(path)
+    try:
+        planes = describe(path)
+    except DataError:
+        if not _names_files(path):
+            raise
+        from galshift.data.readers.catalog import open_catalog
+
+        return open_catalog(path, options)
     if options.hdu is not None:
         planes = [{**plane, "role": None} for plane in planes if _is(plane, options.hdu)]
         if not planes:
@@ -35,6 +42,17 @@ def open_fits_file(path: str | Path, options: ReadOptions) -> Opened:
             raise DataError(f"it has no image in HDU {options.hdu}", where=path, hint=f"images: {have}")
     galaxies, notes = galaxies_of_file(0, stem(path), planes, options.bands)
     return build(path, "fits", [path], [planes], galaxies, options, notes=notes)
+
+
+def _names_files(path: Path) -> bool:
+    """Return whether a file is a table with a column that names image files."""
+    from galshift.data.labels import read_table
+    from galshift.data.readers.catalog import FILES, find_column
+
+    try:
+        return find_column(read_table(path), FILES) is not None
+    except DataError:
+        return False
 
 
 def _is(plane: dict[str, object], hdu: int | str) -> bool:

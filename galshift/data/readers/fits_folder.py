@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from galshift.console import warn
+from galshift.data.beside import attach, catalog_beside, catalog_named
 from galshift.data.fits_index import fits_files, index_files
 from galshift.data.fits_layout import Galaxy, combine, galaxies_of_file
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._base import Opened, stem
 from galshift.data.readers._fits_data import build
+from galshift.data.readers.catalog import open_catalog
 from galshift.errors import DataError
 
 
@@ -33,6 +35,9 @@ def open_fits_folder(path: str | Path, options: ReadOptions) -> Opened:
     if not files:
         raise DataError("the folder holds no FITS files", where=folder)
     described = index_files(folder, files)
+    beside = None if catalog_named(options.labels) else catalog_beside(folder, files, described)
+    if beside is not None and beside.hdus:
+        return open_catalog(beside.path, options)
     keep, notes = _sound(folder, files, described, options)
     files, planes = [files[i] for i in keep], [described[i] for i in keep]
     if options.hdu is not None:
@@ -42,7 +47,7 @@ def open_fits_folder(path: str | Path, options: ReadOptions) -> Opened:
         raise DataError("no file of the folder holds a galaxy", where=folder)
     labels, classes = _folder_labels(folder, files, galaxies)
     ids = np.asarray([galaxy.name for galaxy in galaxies])
-    return build(
+    dataset = build(
         folder,
         "fits-folder",
         files,
@@ -55,6 +60,7 @@ def open_fits_folder(path: str | Path, options: ReadOptions) -> Opened:
         labels=labels,
         classes=classes,
     )
+    return dataset if beside is None else attach(dataset, beside)
 
 
 def _sound(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from galshift.console import warn
+from galshift.data.beside import attach, catalog_beside, catalog_named
 from galshift.data.cutouts import Cutouts, DataInfo
 from galshift.data.open import PICTURE_SUFFIXES
 from galshift.data.options import ReadOptions
@@ -51,7 +52,9 @@ def open_pictures(path: str | Path, options: ReadOptions) -> Opened:
     if notes:
         notes = [f"skipped {len(notes)} of {len(files)} files ({'; '.join(notes[:3])})"]
         warn(f"{root}: {notes[0]}")
-    return PictureData(root, _info(root, kept, sizes, notes, options), kept)
+    dataset = PictureData(root, _info(root, kept, sizes, notes, options), kept)
+    beside = catalog_beside(root, kept) if root.is_dir() and not catalog_named(options.labels) else None
+    return dataset if beside is None else attach(dataset, beside)
 
 
 class PictureData(Opened):

@@ -1,0 +1,131 @@
+"""Say what a file, folder or run holds: shapes, units, bands, classes, and what is missing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from galshift import console
+from galshift.cli._common import Json, Quiet, Verbose
+
+EXAMPLES = (
+    "galshift inspect sdss/ --labels votes.csv --label-column class",
+    "galshift inspect x.npy:y.npy --unit nJy --pixel-scale 0.2 --json",
+)
+
+_READING = "How to read"
+
+
+def command(
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="Data, or a run directory.", show_default=False)
+    ],
+    reader: Annotated[
+        str | None, typer.Option(metavar="NAME", rich_help_panel=_READING, help="Reader.")
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|COLUMN", rich_help_panel=_READING, help="Catalogue with the classes."),
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(metavar="NAME,...", rich_help_panel=_READING, help="Its class column.")
+    ] = None,
+    id_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", rich_help_panel=_READING, help="Its column with image names."),
+    ] = None,
+    classes_map: Annotated[
+        str | None,
+        typer.Option(metavar="OLD=NEW,...", rich_help_panel=_READING, help="Rename, merge or drop classes."),
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(metavar="UNIT", rich_help_panel=_READING, help="Unit of a pixel (nJy).")
+    ] = None,
+    pixel_scale: Annotated[
+        float | None, typer.Option(metavar="ARCSEC", rich_help_panel=_READING, help="arcsec per pixel.")
+    ] = None,
+    bands: Annotated[
+        str | None, typer.Option(metavar="BAND,...", rich_help_panel=_READING, help="Names of the bands.")
+    ] = None,
+    hdu: Annotated[
+        str | None, typer.Option(metavar="N|NAME", rich_help_panel=_READING, help="FITS extension.")
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(metavar="PATTERN", rich_help_panel=_READING, help="File names, as {id}_{band}.fits."),
+    ] = None,
+    catalog: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=_READING, help="Sky positions of cut-outs from a frame."
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="12arcsec|64pix", rich_help_panel=_READING, help="Side of those cut-outs."),
+    ] = None,
+    on_error: Annotated[
+        str, typer.Option(metavar="raise|skip", rich_help_panel=_READING, help="What a broken file does.")
+    ] = "raise",
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Say what a file, folder or run holds, and what must be declared before it can be used.
+
+    Nothing is written into the data but the header index of a FITS folder, which makes the next opening
+    quick.
+    """
+    from pathlib import Path
+
+    from galshift.data.open import ReadOptions, open_dataset, parse_classes_map
+    from galshift.data.summary import lines, summarize
+    from galshift.errors import UsageError
+
+    console.set_verbosity(quiet=quiet, verbose=verbose)
+    if Path(path, "run.json").is_file():
+        _show_run(path, as_json=json)
+        return
+    if on_error not in ("raise", "skip"):
+        raise UsageError(f"'{on_error}' is neither raise nor skip", where="--on-error")
+    options = ReadOptions(
+        reader=reader,
+        labels=labels,
+        label_column=label_column,
+        id_column=id_column,
+        classes_map=parse_classes_map(classes_map),
+        unit=unit,
+        pixel_scale_arcsec=pixel_scale,
+        bands=tuple(word.strip() for word in (bands or "").split(",") if word.strip()),
+        hdu=hdu,
+        pattern=pattern,
+        catalog=catalog,
+        cutout_size=size,
+        on_error=on_error,  # type: ignore[arg-type]
+    )
+    account = summarize(open_dataset(path, options))
+    if json:
+        console.json_document(account)
+        return
+    console.table(f"{path} ({account['reader']})", ("property", "value"), lines(account), to_stdout=True)
+    numbers = ("min", "median", "max", "noise")
+    rows = []
+    for band, values in account["pixels"]["bands"].items():
+        cells = (f"{values[key]:.4g}" if key in values else "" for key in numbers)
+        rows.append([band, *cells, f"{100 * values['bad']:.2g} %"])
+    title = f"pixels of {account['pixels']['sampled']} images"
+    console.table(title, ("band", *numbers, "bad"), rows, to_stdout=True)
+
+
+def _show_run(path: str, *, as_json: bool) -> None:
+    from galshift.rundirectory import RunDirectory
+
+    manifest = RunDirectory.load(path).manifest()
+    if as_json:
+        console.json_document(manifest)
+        return
+    rows = [("kind", manifest["kind"]), ("fingerprint", manifest["fingerprint"][:16])]
+    rows += [(f"input {name}", text[:16]) for name, text in manifest.get("inputs", {}).items()]
+    rows += [(name, entry["bytes"]) for name, entry in manifest.get("outputs", {}).items()]
+    console.table(path, ("property", "value"), rows, to_stdout=True)

@@ -1,0 +1,205 @@
+"""Public HDF5 layouts, read only: Galaxy10, ``images``/``labels`` (+ ``_test``), MultimodalUniverse."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galshift.data.options import ReadOptions
+from galshift.data.readers._arrays import ArrayData, array_info, describe_array, interpret_labels
+from galshift.data.readers._base import Opened
+from galshift.data.readers.hdf5 import open_file, read_rows, texts
+from galshift.errors import DataError
+
+_IMAGES = ("images", "image_array", "image/flux", "image/array", "image", "x", "data", "cutouts", "imgs")
+_LABELS = ("labels", "ans", "label", "y", "targets", "target")
+_IDS = ("ids", "id", "object_id", "objid", "name", "dr7objid", "iauname")
+
+GALAXY10 = {
+    69: (
+        "disk face-on no spiral",
+        "smooth completely round",
+        "smooth in-between round",
+        "smooth cigar shaped",
+        "disk edge-on rounded bulge",
+        "disk edge-on boxy bulge",
+        "disk edge-on no bulge",
+        "disk face-on tight spiral",
+        "disk face-on medium spiral",
+        "disk face-on loose spiral",
+    ),
+    256: (
+        "disturbed",
+        "merging",
+        "round smooth",
+        "in-between round smooth",
+        "cigar shaped smooth",
+        "barred spiral",
+        "unbarred tight spiral",
+        "unbarred loose spiral",
+        "edge-on without bulge",
+        "edge-on with bulge",
+    ),
+}
+
+
+def open_foreign(path: Path, file: Any, options: ReadOptions) -> Opened:
+    """Open a file that galshift did not write, by the names of its data sets.
+
+    Raises
+    ------
+    DataError
+        Naming what the file holds, when none of it is called like images.
+    """
+    found = {name.lower(): name for name in listing(file)}
+    key = next((found[name] for name in _IMAGES if name in found), None)
+    if key is None or file[key].ndim not in (3, 4):
+        shown = ", ".join(f"{name} {tuple(file[name].shape)}" for name in list(found.values())[:8])
+        raise DataError(
+            f"no data set in it is called like images; it holds {shown or 'none at all'}",
+            where=path,
+            hint=f"rename one to 'images' (also read: {', '.join(_IMAGES[1:4])})",
+        )
+    images = file[key]
+    bands = _bands(file, found, key)
+    n_bands = None if bands is None else len(bands)
+    layout, n, shape, unit, scale = describe_array(images.shape, images.dtype, options, path, n_bands)
+    if not layout.startswith("N"):
+        layout, n, shape = (
+            f"N{layout[1:]}" if layout[0] == "C" else "NHW",
+            images.shape[0],
+            (1, *images.shape[1:]),
+        )
+    keys, starts = [key], [n]
+    test = found.get(f"{key.lower()}_test")
+    if test is not None and file[test].shape[1:] == images.shape[1:]:
+        keys, starts = [key, test], [n, n + len(file[test])]
+    details = _details(file, found, keys, starts[-1], shape, path)
+    extras = {
+        role: _reader(path, [found[name]], [n])
+        for role, name in (("mask", _beside(found, key, "mask")), ("ivar", _beside(found, key, "ivar")))
+        if name is not None and file[found[name]].shape == images.shape and len(keys) == 1
+    }
+    info = array_info(
+        "hdf5",
+        starts[-1],
+        shape,
+        unit,
+        options,
+        path,
+        bands=bands or (("red", "green", "blue") if shape[0] == 3 and images.dtype == np.uint8 else None),
+        has_mask="mask" in extras,
+        has_ivar="ivar" in extras,
+        **details,
+    )
+    return ArrayData(path, info, _reader(path, keys, starts), layout, scale, extras)
+
+
+def listing(file: Any) -> list[str]:
+    """Return the names of every data set in a file, to a depth of three."""
+    import h5py
+
+    names: list[str] = []
+
+    def walk(group: Any, prefix: str, depth: int) -> None:
+        for name in group:
+            item = group.get(name)
+            if isinstance(item, h5py.Dataset):
+                names.append(f"{prefix}{name}")
+            elif isinstance(item, h5py.Group) and depth < 3:
+                walk(item, f"{prefix}{name}/", depth + 1)
+
+    walk(file, "", 0)
+    return names
+
+
+class _RowReader:
+    """Reads rows of data sets laid end to end; each process opens its own handle."""
+
+    def __init__(self, path: Path, keys: Sequence[str], ends: Sequence[int]) -> None:
+        self.path, self.keys, self.ends = path, list(keys), list(ends)
+        self._file: Any = None
+        self._pid = 0
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        if self._file is None or self._pid != os.getpid():
+            self._file, self._pid = open_file(self.path), os.getpid()
+        try:
+            if len(self.keys) == 1:
+                return read_rows(self._file[self.keys[0]], rows)
+            first = self._file[self.keys[0]]
+            out = np.empty((len(rows), *first.shape[1:]), dtype=first.dtype)
+            start = 0
+            for key, end in zip(self.keys, self.ends):
+                here = (rows >= start) & (rows < end)
+                out[here] = read_rows(self._file[key], rows[here] - start)
+                start = end
+            return out
+        except (OSError, RuntimeError) as error:
+            raise DataError(f"its images cannot be read: {error}", where=self.path) from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_file": None}
+
+
+def _reader(path: Path, keys: Sequence[str], ends: Sequence[int]) -> Callable[[np.ndarray], np.ndarray]:
+    return _RowReader(path, keys, ends)
+
+
+def _details(
+    file: Any, found: dict[str, str], keys: Sequence[str], n: int, shape: tuple[int, ...], path: Path
+) -> dict[str, Any]:
+    from astropy.table import Table
+
+    key = next((found[name] for name in _LABELS if name in found), None)
+    values = None if key is None else file[key][:]
+    columns: dict[str, np.ndarray] = {}
+    if len(keys) == 2:
+        test = found.get(f"{(key or '').lower()}_test")
+        values = None if values is None or test is None else np.concatenate([values, file[test][:]])
+        first = len(file[keys[0]])
+        columns["split"] = np.repeat(["train", "test"], [first, n - first])
+    labels, classes = interpret_labels(values, n, path)
+    if key is not None and key.lower() == "ans" and len(classes) == 10:
+        classes = GALAXY10.get(shape[1], classes)
+    for name in found.values():
+        data = file[name]
+        if "/" not in name and data.ndim == 1 and len(data) == n and name not in (*keys, key):
+            values = data[:]
+            columns[name] = texts(values) if values.dtype.kind in "OS" else values
+    ids = next((columns[found[name]] for name in _IDS if found.get(name) in columns), None)
+    ids = None if ids is None or len(set(map(str, ids))) < n else np.asarray([str(v).strip() for v in ids])
+    scale = _scale(file, found, n)
+    table = Table(columns) if columns else None
+    return {"labels": labels, "classes": tuple(classes), "ids": ids, "table": table, "pixel_scale": scale}
+
+
+def _scale(file: Any, found: dict[str, str], n: int) -> float | np.ndarray | None:
+    """Return arcsec / pixel where the file says it (Galaxy10 DECaLS: pxscale; MultimodalUniverse: scale)."""
+    for name in ("pxscale", "pixel_scale", "image_scale", "image/scale"):
+        if name in found and file[found[name]].dtype.kind == "f" and len(file[found[name]]) == n:
+            values = np.asarray(file[found[name]][:], dtype=float).reshape(n, -1)[:, 0]
+            if (values > 0).all():
+                return float(values[0]) if np.allclose(values, values[0]) else values
+    return None
+
+
+def _bands(file: Any, found: dict[str, str], key: str) -> tuple[str, ...] | None:
+    """Return band names of MultimodalUniverse records (one list an image, the same for all), else None."""
+    name = _beside(found, key, "band")
+    if name is None:
+        return None
+    values = file[found[name]]
+    first = values[0] if values.ndim == 2 and len(values) else values[:]
+    names = [str(v) for v in texts(first)]
+    # des-g, hsc-g, ... are the bands of one survey: the survey is not part of the name.
+    return tuple(word.split("-")[-1] if word.count("-") == 1 else word for word in names)
+
+
+def _beside(found: dict[str, str], key: str, part: str) -> str | None:
+    stem = key.lower().rsplit("/", 1)[0] if "/" in key else key.lower().removesuffix("_array")
+    return next((name for name in (f"{stem}/{part}", f"{stem}_{part}", part) if name in found), None)

@@ -1,0 +1,142 @@
+"""A catalogue whose rows name image files: FITS table, ECSV, CSV, VOTable or parquet.
+
+Columns are found by name: the file (``file``, ``filename``, ``path``, ``GAL_FILENAME``), its HDU (``hdu``,
+``GAL_HDU``), pixel scale, band, id, group and class.  GalSim's RealGalaxy catalogues are of this kind.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galshift.data.fits_index import index_files
+from galshift.data.fits_layout import Galaxy, Place
+from galshift.data.labels import column, read_table
+from galshift.data.options import ReadOptions
+from galshift.data.readers import READERS
+from galshift.data.readers._arrays import interpret_labels
+from galshift.data.readers._base import Opened
+from galshift.data.readers._fits_data import build
+from galshift.errors import DataError
+
+FILES = ("file", "filename", "path", "gal_filename", "filepath", "fits_file", "image")
+_HDUS = ("hdu", "gal_hdu", "ext", "extension")
+_IDS = ("id", "ident", "object_id", "objid", "name", "source_id")
+_GROUPS = ("group", "galaxy", "group_id", "galaxy_id")
+_CLASSES = ("label", "class", "morphology", "type")
+_SCALES = ("pixel_scale", "pixscale", "pxscale")
+
+
+@READERS.register("catalog")
+def open_catalog(path: str | Path, options: ReadOptions) -> Opened:
+    """Open the images that the rows of a catalogue name, relative to the catalogue's folder.
+
+    Raises
+    ------
+    DataError
+        When no column names files, or a file is missing and ``on_error`` is ``raise``.
+    """
+    path = Path(path)
+    table = read_table(path)
+    name = find_column(table, FILES)
+    if name is None:
+        raise DataError(
+            "no column of the catalogue names image files",
+            where=path,
+            hint=f"call it 'file' (columns: {', '.join(table.colnames[:10])})",
+        )
+    named = [str(value).strip() for value in table[name]]
+    files = sorted({path.parent / value for value in named})
+    missing = [file for file in files if not file.is_file()]
+    if missing and options.on_error == "raise":
+        raise DataError(
+            f"{len(missing)} of {len(files)} files that the catalogue names are missing",
+            where=missing[0],
+            hint="or leave them out with --on-error skip",
+        )
+    files = [file for file in files if file.is_file()]
+    if not files:
+        raise DataError("none of the files that the catalogue names is there", where=path)
+    planes = _planes(path, files, options)
+    number = {file: i for i, file in enumerate(files)}
+    galaxies, rows = _galaxies(path, table, named, number, planes)
+    table = table[rows]
+    return build(
+        path,
+        "catalog",
+        files,
+        planes,
+        galaxies,
+        options,
+        notes=[f"{len(missing)} files are missing"] if missing else [],
+        table=table,
+        **_details(table, galaxies, path),
+    )
+
+
+def find_column(table: Any, names: tuple[str, ...]) -> str | None:
+    """Return the first column with one of these names, whatever its capitals."""
+    folded = {name.casefold(): name for name in reversed(table.colnames)}
+    return next((folded[name] for name in names if name in folded), None)
+
+
+def _planes(path: Path, files: list[Path], options: ReadOptions) -> list[list[dict[str, Any]]]:
+    planes = []
+    for file, found in zip(files, index_files(path.parent, files)):
+        if isinstance(found, str):
+            if options.on_error == "raise":
+                raise DataError(found, where=file)
+            found = []
+        planes.append(found)
+    return planes
+
+
+def _galaxies(
+    path: Path, table: Any, named: list[str], number: dict[Path, int], planes: list[list[dict[str, Any]]]
+) -> tuple[list[Galaxy], list[int]]:
+    hdu, ident, band = (find_column(table, names) for names in (_HDUS, _IDS, ("band", "filter")))
+    galaxies, rows = [], []
+    for row, value in enumerate(named):
+        file = number.get(path.parent / value)
+        if file is None or not planes[file]:
+            continue
+        wanted = int(table[hdu][row]) if hdu else planes[file][0]["hdu"]
+        place = next((i for i, plane in enumerate(planes[file]) if plane["hdu"] == wanted), None)
+        if place is None:
+            raise DataError(f"row {row} names HDU {wanted}, which has no image", where=path.parent / value)
+        plane = planes[file][place]
+        name = str(table[ident][row]).strip() if ident else f"{Path(value).stem}[{wanted}]"
+        if len(plane["shape"]) > 2 and min(plane["shape"][0], plane["shape"][-1]) > 1:
+            from galshift.data.fits_layout import galaxies_of_file
+
+            found, _ = galaxies_of_file(file, name, [plane], ())
+            for galaxy in found[:1]:
+                galaxy.science = {b: p._replace(plane=place) for b, p in galaxy.science.items()}
+                galaxies.append(galaxy)
+        else:
+            word = str(table[band][row]).strip() if band else plane["band"] or "band0"
+            index = (0,) * (len(plane["shape"]) - 2) + (None, None) if len(plane["shape"]) > 2 else ()
+            galaxies.append(Galaxy(name, {word: Place(file, place, index)}, file=file))
+        rows.append(row)
+    return galaxies, rows
+
+
+def _details(table: Any, galaxies: list[Galaxy], path: Path) -> dict[str, Any]:
+    details: dict[str, Any] = {}
+    names = [galaxy.name for galaxy in galaxies]
+    if len(set(names)) < len(names):
+        names = [f"{name}#{i}" for i, name in enumerate(names)]
+    details["ids"] = np.asarray(names)
+    group, klass, scale = (find_column(table, words) for words in (_GROUPS, _CLASSES, _SCALES))
+    details["groups"] = (
+        np.asarray([str(value) for value in column(table, group, path)]) if group else details["ids"]
+    )
+    if klass:
+        labels, classes = interpret_labels(np.asarray(table[klass]), len(table), path)
+        details.update(labels=labels, classes=classes)
+    if scale:
+        values = np.asarray(table[scale], dtype=float)
+        details["pixel_scale"] = float(values[0]) if np.allclose(values, values[0]) else values
+    return details
