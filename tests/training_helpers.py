@@ -102,10 +102,11 @@ def weights_hash(result: FitResult) -> str:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    options = {"checkpoint_every_s": 0.05, "warmup_epochs": 2, "epochs": int(sys.argv[3])}
+    if sys.argv[2] == "plain":  # nothing random but the order of images: the same for any number of processes
+        options |= {"augment": None, "clip": 0.5}
     try:
-        final = train(
-            Path(sys.argv[1]), sys.argv[2], epochs=int(sys.argv[3]), checkpoint_every_s=0.05, warmup_epochs=2
-        )
+        final = train(Path(sys.argv[1]), sys.argv[2], **options)
     except GalshiftError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)

@@ -59,8 +59,8 @@ def world_from(environment: Mapping[str, str]) -> World:
 
 def first_host(nodes: str) -> str:
     """Return the first host of a Slurm node list such as ``gpu[003-005,9],login1``."""
-    match = re.match(r"([^,\[]+)(?:\[([0-9]+))?([^,\[\]]*)", nodes)
-    return f"{match[1]}{match[2] or ''}" if match else nodes
+    match = re.match(r"([^,\[]+)(?:\[([0-9]+)[^\]]*\]([^,]*))?", nodes)
+    return "".join(part or "" for part in match.groups()) if match else nodes
 
 
 def connect(device_type: str = "cpu") -> World:

@@ -1,0 +1,112 @@
+"""Two processes with half the batch each are one process with the whole batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from galshift.methods import METHODS
+from galshift.training.parallel import World, first_host, world_from
+from galshift.training.state import load_state
+from tests.training_helpers import train
+from tests.training_parallel import one_step
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run_together(size: int, *command: str) -> list[str]:
+    """Run `command` as `size` processes that know of each other, as torchrun would start them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = os.environ | {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    said = []
+    for process in processes:
+        out, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        said.append(out.strip())
+    return said
+
+
+@pytest.fixture(scope="module")
+def of_two(tmp_path_factory) -> dict:
+    folder = tmp_path_factory.mktemp("two")
+    run_together(2, "tests.training_parallel", str(folder))
+    return load_state(folder / "methods.safetensors")
+
+
+def compare(two: dict, one: dict) -> None:
+    """Compare to 1e-5 of the largest gradient (and of each value and buffer)."""
+    assert two.keys() == one.keys()
+    largest = max(float(value.abs().max()) for key, value in one.items() if key.startswith("gradient/"))
+    for key, value in one.items():
+        scale = largest if key.startswith("gradient/") else max(float(value.abs().max()), 1e-3)
+        assert float((two[key] - value).abs().max()) <= 1e-5 * scale, key
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_two_processes_are_one(of_two: dict, name: str) -> None:
+    if name not in of_two["methods"]:
+        pytest.skip(f"{name} cannot be built for this network")
+    torch.set_num_threads(1)
+    compare(of_two["methods"][name], one_step(name, World()))
+
+
+def test_a_split_network_is_a_whole_one(of_two: dict) -> None:
+    compare(of_two["split"], one_step("source-only", World(), model="resnet18"))
+
+
+def test_a_whole_run_on_two_processes(tmp_path: Path) -> None:
+    """Same rows as on one, written once, and both end with the same weights."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    torch.set_num_threads(1)
+    train(one, epochs=4, warmup_epochs=2, augment=None, clip=0.5)
+    hashes = run_together(2, "tests.training_helpers", str(two), "plain", "4")
+    assert hashes[0] == hashes[1]
+    rows = [[json.loads(line) for line in (path / "metrics.jsonl").open()] for path in (one, two)]
+    assert len(rows[0]) == len(rows[1]) == 4
+    for row, other in zip(*rows, strict=True):
+        assert row.keys() == other.keys()
+        for name in row.keys() & {"loss", "classification", "gap", "valid_loss", "gradient_norm"}:
+            assert other[name] == pytest.approx(row[name], rel=2e-3), name
+
+
+def test_worlds() -> None:
+    assert world_from({}) == World()
+    torchrun = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}
+    assert world_from(torchrun) == World(3, 8, 1, "torchrun")
+    srun = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1", "SLURM_NTASKS": "8"}
+    assert world_from(srun) == World(5, 8, 1, "slurm")
+    assert world_from({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}) == World()  # a batch script without srun
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("gpu[003-005,9],login1", "gpu003"),
+        ("n1", "n1"),
+        ("a-b,c", "a-b"),
+        ("r1n[07,09]", "r1n07"),
+        ("n[1-2]-ib", "n1-ib"),
+    ],
+)
+def test_first_host_of_a_node_list(nodes: str, first: str) -> None:
+    assert first_host(nodes) == first

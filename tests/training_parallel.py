@@ -1,0 +1,88 @@
+"""One optimiser step of each method, by one of several processes: `python -m tests.training_parallel FOLDER`.
+
+Started with RANK and WORLD_SIZE set; writes each method's losses and gradients to FOLDER.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from galshift.errors import ConfigError
+from galshift.methods import METHODS
+from galshift.models.build import build_model
+from galshift.training import parallel
+from galshift.training._networks import Networks
+from galshift.training.config import TrainConfig
+from galshift.training.criterion import source_loss
+from galshift.training.device import choose_device
+from galshift.training.parallel import World
+from galshift.training.plan import Plan
+from galshift.training.state import save_state
+from galshift.training.step import DomainInput
+from tests.training_helpers import images
+
+BATCH = 24
+
+
+def one_step(name: str, world: World, *, shard: bool = False, model: str = "deepmerge") -> dict[str, Tensor]:
+    """Return loss terms and gradients after one step of the method `name` on this process's share."""
+    method = METHODS.get(name)()
+    source, labels = images(BATCH, 0)
+    target = images(BATCH, 1, shift=0.5)[0]
+    config = TrainConfig(
+        epochs=10, warmup_epochs=0, batch_size=BATCH, clip=None, optimiser="sgd", shard=shard
+    )
+    plan = Plan(config, 0, BATCH if method.needs_source else 0, BATCH, parts=world.size)
+    networks = Networks(
+        build_model(model, in_channels=2, size=16, n_classes=3),
+        method,
+        plan,
+        choose_device("cpu"),
+        world,
+        source_loss,
+        channels_last=False,
+        n_target=BATCH,
+    )
+    part = torch.arange(BATCH).chunk(world.size)[world.rank]
+
+    def inputs(number: int, accumulate: int) -> list[DomainInput | None]:
+        views = tuple(target[part] + 0.1 * view for view in range(1, method.views + 1))
+        return [
+            DomainInput(source[part], part, labels[part]) if method.needs_source else None,
+            DomainInput(target[part], part, None, views) if method.uses_target else None,
+        ]
+
+    values = networks.step(5, inputs, 1, probe=True)
+    found = {f"value/{key}": value for key, value in values.items()}
+    named = [*networks.model.named_parameters(), *networks.nets.named_parameters(prefix="nets")]
+    found |= {f"gradient/{key}": _whole(p.grad) for key, p in named if p.grad is not None}
+    found |= {f"buffer/{key}": value for key, value in networks.model.named_buffers()}
+    return found
+
+
+def _whole(gradient: Tensor) -> Tensor:
+    return gradient.full_tensor() if hasattr(gradient, "full_tensor") else gradient
+
+
+def every_method(world: World) -> dict[str, dict[str, Tensor]]:
+    """Return `one_step` of every method that runs on this network."""
+    found = {}
+    for name in METHODS.names():
+        try:
+            found[name] = one_step(name, world)
+        except ConfigError:
+            continue
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    here = parallel.connect()
+    result = every_method(here)
+    split = one_step("source-only", here, shard=True, model="resnet18")
+    if here.rank == 0:
+        save_state(Path(sys.argv[1]) / "methods.safetensors", {"methods": result, "split": split})
