@@ -21,7 +21,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import PydanticCustomError, core_schema
 
 from galshift.errors import ConfigError
-from galshift.recipes.problems import explain, unknown_key
+from galshift.recipes.problems import explain, misspelt, unknown_key
 from galshift.registry import Registry
 from galshift.types import Strict
 
@@ -66,6 +66,9 @@ class ChoiceOf:
         if not isinstance(value, Mapping):
             raise _nested([((), f"must be a name, or keys with 'kind', not {value!r}")])
         if not isinstance(value.get("kind"), str):
+            wrong = misspelt("kind", (str(key) for key in value if key != "kind"))
+            if wrong is not None and "kind" not in value:
+                raise _nested([((wrong,), unknown_key(wrong, {"kind"}))])
             raise _nested([(("kind",), "this key is required: the name of what to use")])
         options = {key: item for key, item in value.items() if key != "kind"}
         return Chosen(value["kind"], self._config(value["kind"], options, ("kind",)))

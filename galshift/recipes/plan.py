@@ -12,7 +12,7 @@ from typing import Any
 
 from galshift.errors import ConfigError, DataError
 from galshift.recipes.execute import Prepared, prepare
-from galshift.recipes.inputs import map_paths
+from galshift.recipes.inputs import entries, lookup, map_paths, split_pair
 from galshift.recipes.read import with_seed
 from galshift.recipes.references import Reference, parse, substitute
 from galshift.recipes.schema import Expect, Recipe, RecipeStep
@@ -95,19 +95,13 @@ def make_plan(
         raise ConfigError(
             f"--force {unknown[0]}: there is no such step", hint=f"known: {', '.join(recipe.steps)}"
         )
+    _require_files(recipe)
     plan: dict[str, Planned] = {}
-    missing: list[str] = []
     for step in recipe.steps.values():
         for cell in _cells(recipe, step, plan):
-            try:
-                planned = plan_step(recipe, step, cell, plan, folder)
-            except DataError as error:
-                missing.append(recipe.problem(("steps", step.name), str(error)))
-                continue
+            planned = plan_step(recipe, step, cell, plan, folder)
             _decide(planned, plan, force, (lock or {}).get("steps", {}))
             plan[planned.name] = planned
-    if missing:
-        raise DataError("; ".join(dict.fromkeys(missing)))
     return plan
 
 
@@ -175,6 +169,24 @@ def located(planned: Planned, role: str | None) -> str:
 def instance_name(name: str, cell: Cell) -> str:
     """Return ``name``, or ``name[axis=value,...]`` for an instance of a matrix."""
     return f"{name}[{','.join(f'{axis}={value}' for axis, value in cell.items())}]" if cell else name
+
+
+def _require_files(recipe: Recipe) -> None:
+    """Raise DataError naming every file that the recipe reads and that is not there."""
+    missing = []
+    for step in recipe.steps.values():
+        values = _rebased(recipe, step)
+        for name in STEPS.get(step.uses).inputs:
+            for role, text in entries(name, lookup(values, name)) if not name.endswith("?") else ():
+                absent = [
+                    part for part in split_pair(text) if parse(part) is None and not Path(part).exists()
+                ]
+                place = ("steps", step.name, *name.split("."))
+                missing += [
+                    recipe.problem(place, f"there is no file or folder {part} ({role})") for part in absent
+                ]
+    if missing:
+        raise DataError("; ".join(missing), hint="paths start from the recipe's own folder")
 
 
 def _rebased(recipe: Recipe, step: RecipeStep) -> dict[str, Any]:

@@ -42,6 +42,12 @@ def unknown_key(key: str, allowed: Iterable[str]) -> str:
     return f"unknown key.{guess} Allowed: {', '.join(names) if names else 'no keys'}"
 
 
+def misspelt(wanted: str, given: Iterable[str]) -> str | None:
+    """Return the key among `given` that is most likely a misspelling of the missing key `wanted`."""
+    close = difflib.get_close_matches(wanted, list(given), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
 def dotted(place: Sequence[str | int]) -> str:
     """Return a key path as typed: ``steps.adapted.seeds[2]``."""
     text = ""

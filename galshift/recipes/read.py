@@ -11,11 +11,14 @@ from pydantic import ValidationError
 
 from galshift.errors import ConfigError, did_you_mean
 from galshift.recipes.execute import InvalidConfig, check_config, merged
-from galshift.recipes.loader import Document, load_file
-from galshift.recipes.problems import explain
+from galshift.recipes.loader import Document, KeyPath, load_file
+from galshift.recipes.problems import explain, misspelt, unknown_key
 from galshift.recipes.references import Reference, is_malformed, parse, substitute, walk
 from galshift.recipes.schema import Expect, Head, Recipe, RecipeStep, problem
 from galshift.recipes.steps import STEPS
+
+# Keys of a step that are the recipe's, not the verb's.
+_STEP_KEYS = frozenset({"uses", "expect"})
 
 
 def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequence[str] = ()) -> Recipe:
@@ -73,30 +76,36 @@ def _step(name: str, body: Mapping[str, Any], document: Document, problems: list
     if name == "matrix":
         problems.append(problem(document, place, "a step cannot be called 'matrix'"))
     uses = body.get("uses")
-    if not isinstance(uses, str):
-        problems.append(
-            problem(document, (*place, "uses"), f"this key is required: one of {', '.join(STEPS.names())}")
+    wrong = misspelt("uses", body) if uses is None else None
+    if wrong is not None:
+        problems.append(problem(document, (*place, wrong), unknown_key(wrong, {"uses"})))
+    elif not isinstance(uses, str):
+        text = f"this key is required: one of {', '.join(STEPS.names())}"
+        problems.append(problem(document, (*place, "uses"), text))
+    elif uses not in STEPS.names():
+        text = f"there is no verb '{uses}' ({did_you_mean(uses, STEPS.names())})"
+        problems.append(problem(document, (*place, "uses"), text))
+    else:
+        values = {key: value for key, value in body.items() if key not in _STEP_KEYS}
+        return RecipeStep(
+            name, uses, values, _expect(body.get("expect", {}), (*place, "expect"), document, problems)
         )
-        return None
-    if uses not in STEPS.names():
-        hint = did_you_mean(uses, STEPS.names())
-        problems.append(problem(document, (*place, "uses"), f"there is no verb '{uses}' ({hint})"))
-        return None
-    expect = {}
-    wanted = body.get("expect", {})
-    if not isinstance(wanted, dict):
-        problems.append(
-            problem(document, (*place, "expect"), "must be keys of results, each with value and within")
-        )
-        wanted = {}
-    for key, value in wanted.items():
+    return None
+
+
+def _expect(value: Any, place: KeyPath, document: Document, problems: list[str]) -> dict[str, Expect]:
+    if not isinstance(value, dict):
+        problems.append(problem(document, place, "must be keys of results, each with value and within"))
+        return {}
+    found = {}
+    for key, wanted in value.items():
         try:
-            expect[key] = Expect.model_validate(value)
+            found[key] = Expect.model_validate(wanted)
         except ValidationError as error:
-            where = (*place, "expect", key)
-            problems += [problem(document, (*where, *inner), text) for inner, text in explain(error, Expect)]
-    values = {key: value for key, value in body.items() if key not in {"uses", "expect"}}
-    return RecipeStep(name, uses, values, expect)
+            problems += [
+                problem(document, (*place, key, *inner), text) for inner, text in explain(error, Expect)
+            ]
+    return found
 
 
 def _reference_problems(step: RecipeStep, names: set[str], axes: set[str], document: Document) -> list[str]:
@@ -154,9 +163,10 @@ def _value_problems(
         try:
             check_config(kind, values)
         except InvalidConfig as error:
-            found |= {
-                problem(document, ("steps", step.name, *place), text): None for place, text in error.places
-            }
+            for place, text in error.places:
+                if len(place) == 1 and place[0] not in kind.Config.model_fields:
+                    text = unknown_key(str(place[0]), {*kind.Config.model_fields, *_STEP_KEYS})
+                found[problem(document, ("steps", step.name, *place), text)] = None
     return list(found)
 
 
