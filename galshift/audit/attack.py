@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -66,12 +67,10 @@ class Images:
 
 @dataclass(frozen=True)
 class Row:
-    """One image's outcome: JSON-able ``values``, the map (S, S), the stretched image before and after."""
+    """One image's outcome: JSON-able ``values`` and the vulnerability map (S, S), if any."""
 
     values: dict[str, Any]
     vulnerability: np.ndarray | None = None
-    before: np.ndarray | None = None
-    after: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def _row(
         "columns": [hit.column for hit in found.hits],
         "bands": [_bands(hit, variants, images.bands) for hit in found.hits],
         "amplitudes": [list(hit.value or variants[hit.variant].values) for hit in found.hits],
-        "variant": strongest.variant,
+        "variants": [hit.variant for hit in found.hits],
         "variant_name": "free values" if strongest.value else variants[strongest.variant].name,
         "first": None if found.first is None else [found.first.row, found.first.column, found.first.variant],
         "queries": found.queries,
@@ -198,13 +197,95 @@ def _row(
         "latent_distance": float((output.features[0] - features).norm()),
         "seed": config.seed,
     }
-    vulnerability = None if found.vulnerability is None else found.vulnerability.numpy()
-    before = problem.injector.load(problem.linear)
-    return Row(values, vulnerability, before.cpu().numpy(), found.stretched.cpu().numpy())
+    return Row(values, None if found.vulnerability is None else found.vulnerability.numpy())
 
 
 def _bands(hit: Hit, variants: Sequence[Variant], names: Sequence[str]) -> str:
     return "+".join(names if hit.value else [names[i] for i in variants[hit.variant].bands])
+
+
+@torch.inference_mode()
+def replay(setting: Setting, linear: Tensor, values: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """Return the stretched image (C, S, S) before and after the change that a row tells of."""
+    device = next(setting.model.parameters()).device
+    injector = Injector(
+        setting.fault, setting.scene, setting.stretch, image_dependent=setting.image_dependent
+    )
+    image = linear.to(device)
+    before = stretched = injector.load(image)
+    for row, column, variant, amplitudes in zip(
+        values["rows"], values["columns"], values["variants"], values["amplitudes"]
+    ):
+        if variant < 0:
+            stretched = stretched.clone()
+            stretched[:, row, column] = torch.tensor(amplitudes, device=device)
+        else:
+            image, stretched = injector.apply(variant, row, column)
+        injector.continue_from(image, stretched)
+    return before.cpu(), stretched.cpu()
+
+
+def n_queries(setting: Setting, config: AttackConfig, shape: Sequence[int]) -> int:
+    """Return the most questions that one image of `shape` (C, H, W) can need."""
+    n_variants = len(setting.fault.variants(setting.scene))
+    if config.search == "de":
+        return config.de.population * (config.de.generations + 1)
+    if config.search == "gradient":
+        return (min(config.gradient.candidates, n_variants * shape[1] * shape[2]) + 1) * config.pixels
+    return n_variants * shape[1] * shape[2] * config.pixels
+
+
+def seconds_per_query(setting: Setting, config: AttackConfig, linear: Tensor) -> float:
+    """Return the measured time of one question of this search about the image `linear` (C, H, W).
+
+    A few batches are asked after one that warms up; the wall time of a search is that times
+    :func:`n_queries`.
+    """
+    injector = Injector(
+        setting.fault, setting.scene, setting.stretch, image_dependent=setting.image_dependent
+    )
+    quick = config.search == "exhaustive" and not injector.rescales
+    prober = Prober(setting.model, tuple(linear.shape), injector.patch, incremental=quick)
+    prober.load(injector.load(linear.to(prober.device)))
+    height, width = linear.shape[1:]
+    pixels = torch.arange(min(prober.chunk, height * width), device=prober.device)
+    places = prober.places(pixels // width, pixels % width)
+    asked, started = 0, 0.0
+    for repeat in range(4):
+        if repeat == 1:
+            started = time.perf_counter()
+        values = injector.patches(repeat % len(injector.variants), places)
+        logits = prober.query(places, values).logits
+        asked += len(places) if repeat else 0
+        logits.sum().item()  # waits for a GPU
+    return (time.perf_counter() - started) / asked
+
+
+def is_incremental(setting: Setting, shape: Sequence[int]) -> bool:
+    """Return whether the complete search recomputes only what a struck pixel reaches."""
+    injector = Injector(
+        setting.fault, setting.scene, setting.stretch, image_dependent=setting.image_dependent
+    )
+    return not injector.rescales and Prober(setting.model, tuple(shape)).incremental
+
+
+def grid_of(setting: Setting, config: AttackConfig, shape: Sequence[int]) -> dict[str, Any] | None:
+    """Return what a complete search of one pixel covers, in words and numbers; None for other searches."""
+    if config.search != "exhaustive" or config.pixels != 1:
+        return None
+    variants = setting.fault.variants(setting.scene)
+    goal = "changes the class" if setting.target is None else "gives the target class"
+    return {
+        "statement": f"no single event of this grid, at any of the {shape[1]} x {shape[2]} pixels, {goal}",
+        "pixels": [shape[1], shape[2]],
+        "unit": "stretched value" if setting.fault.stretched else "electron",
+        "adds": setting.fault.adds,
+        "variants": [
+            {"name": v.name, "bands": [setting.scene.bands[b] for b in v.bands], "values": list(v.values)}
+            for v in variants
+        ],
+        "queries_per_image": n_queries(setting, config, shape),
+    }
 
 
 def value_range(stretch: Callable[[Tensor], Tensor], linear: Tensor) -> tuple[Tensor, Tensor]:

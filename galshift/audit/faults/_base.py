@@ -24,21 +24,21 @@ class Detector(Strict):
     electrons_per_unit : tuple of float
         Electrons that one image unit (such as nJy) stands for in the whole stack, one number per band, or one
         for all.  Empty where it is not known; faults in electrons are then refused.
-    n_exposures : int
-        Exposures in the stack.  An event strikes one of them and is averaged with the others.
+    exposures : tuple of float
+        Exposures in the stack, likewise.  An event strikes one of them.
+    sky_e : tuple of float
+        Sky electrons per pixel in the stack that were subtracted, likewise: a dead pixel ends below the sky
+        by this much.
     full_well_e : float
         Electrons at which a pixel saturates in one exposure; 77 400 is that of ACS/WFC (Instrument Handbook).
-    sky_e : float
-        Sky electrons per pixel in the stack that were subtracted: a dead pixel ends below the sky by this
-        much.
     source : str
         Where the numbers come from, shown in the report.
     """
 
     electrons_per_unit: tuple[float, ...] = ()
-    n_exposures: int = Field(1, ge=1)
+    exposures: tuple[float, ...] = (1.0,)
+    sky_e: tuple[float, ...] = (0.0,)
     full_well_e: float = Field(77_400.0, gt=0)
-    sky_e: float = Field(0.0, ge=0)
     source: str = "not stated"
 
     def scale(self, n_bands: int) -> Tensor:
@@ -49,19 +49,25 @@ class Detector(Strict):
         DataError
             When they are not known, not positive, or do not fit the bands.
         """
-        given = self.electrons_per_unit
-        if not given:
+        if not self.electrons_per_unit:
             raise DataError(
                 "faults in electrons need to know how many electrons one image unit is",
                 where="detector.electrons_per_unit",
-                hint="give --set detector.electrons_per_unit=[...] or --survey, or use --fault rgb",
+                hint="give --survey, or --set detector.electrons_per_unit=[...], or use --fault rgb",
             )
-        if len(given) not in (1, n_bands) or any(not value > 0 for value in given):
+        return torch.tensor(self.by_band("electrons_per_unit", n_bands, above_zero=True), dtype=torch.float32)
+
+    def by_band(self, name: str, n_bands: int, *, above_zero: bool = False) -> tuple[float, ...]:
+        """Return the attribute `name` with one number per band; refuses wrong counts and signs."""
+        given: tuple[float, ...] = getattr(self, name)
+        wrong_sign = any(not (value > 0 if above_zero else value >= 0) for value in given)
+        if len(given) not in (1, n_bands) or wrong_sign:
             raise DataError(
-                f"one positive number, or one for each of the {n_bands} bands, is needed, not {list(given)}",
-                where="detector.electrons_per_unit",
+                f"it takes one {'positive' if above_zero else 'non-negative'} number, or one for each of the "
+                f"{n_bands} bands, not {list(given)}",
+                where=f"detector.{name}",
             )
-        return torch.tensor(given if len(given) == n_bands else given * n_bands, dtype=torch.float32)
+        return given if len(given) == n_bands else given * n_bands
 
 
 @dataclass(frozen=True)
@@ -158,12 +164,18 @@ def strike(
     return image if fault.stretched else stretch(image)
 
 
-def each_band(bands: Sequence[str], amplitudes: Sequence[float], unit: str) -> list[Variant]:
-    """Return a variant for every band and amplitude, extremes first, all equally likely."""
-    ordered = sorted(amplitudes, key=abs, reverse=True)
+def each_band(bands: Sequence[str], amplitudes: Sequence[Sequence[float]]) -> list[Variant]:
+    """Return a variant for every amplitude [electron] and band, the strongest first, all equally likely.
+
+    Parameters
+    ----------
+    amplitudes : sequence
+        For each strength, one amplitude per band.
+    """
+    ordered = sorted(amplitudes, key=lambda values: -max(abs(value) for value in values))
     weight = 1 / (len(bands) * len(ordered))
     return [
-        Variant(f"{value:g} {unit} in {name}", (band,), (float(value),), weight=weight)
-        for value in ordered
+        Variant(f"{values[band]:g} e in {name}", (band,), (float(values[band]),), weight=weight)
+        for values in ordered
         for band, name in enumerate(bands)
     ]

@@ -17,4 +17,4 @@ class Dead(Fault):
 
     def variants(self, scene: Scene) -> list[Variant]:
         """Return the one amplitude, minus the sky, in every band."""
-        return each_band(scene.bands, (-scene.detector.sky_e,), "e")
+        return each_band(scene.bands, [[-sky for sky in scene.detector.by_band("sky_e", len(scene.bands))]])

@@ -30,4 +30,4 @@ class Hot(Fault):
 
     def variants(self, scene: Scene) -> list[Variant]:
         """Return every amplitude in every band, brightest first."""
-        return each_band(scene.bands, self.config.amplitudes_e, "e")
+        return each_band(scene.bands, [(value,) * len(scene.bands) for value in self.config.amplitudes_e])

@@ -17,5 +17,5 @@ class Saturated(Fault):
 
     def variants(self, scene: Scene) -> list[Variant]:
         """Return the full well of the whole stack in every band."""
-        detector = scene.detector
-        return each_band(scene.bands, (detector.full_well_e * detector.n_exposures,), "e")
+        exposures = scene.detector.by_band("exposures", len(scene.bands))
+        return each_band(scene.bands, [[scene.detector.full_well_e * count for count in exposures]])

@@ -1,0 +1,171 @@
+"""From one row an image to the numbers of ``attack.json``, and two runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from galshift.audit.statistics import flip_curve, mcnemar, query_quartiles, wilson_interval
+
+Values = Mapping[str, Any]
+
+
+def summarise(
+    rows: Sequence[Values], classes: Sequence[str], *, grid: Mapping[str, Any] | None, spread: float
+) -> dict[str, Any]:
+    """Return the summary of one run.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        ``Row.values`` of every image.
+    classes : sequence of str
+    grid : mapping or None
+        The grid that was searched in full (:func:`grid_of`), or None where the search was not complete.
+    spread : float
+        Within-class spread of the clean features (:func:`within_class_spread`); NaN where it is not known.
+
+    Returns
+    -------
+    dict
+        ``n_images``, ``n_attacked`` (correctly classified images only), ``clean_accuracy``,
+        ``success_rate`` and ``success_ci95`` (NaN and [0, 1] without an attacked image), ``per_class``,
+        ``queries``, ``certificate``, ``not_attacked`` (reason to count) and ``latent``.
+    """
+    judged = [row for row in rows if row["status"] in ("attacked", "already wrong", "is the target")]
+    attacked = [row for row in rows if row["status"] == "attacked"]
+    n_right = sum(row["status"] != "already wrong" for row in judged)
+    reasons = sorted({row["status"] for row in rows} - {"attacked"})
+    certified = [row["id"] for row in attacked if row["certified"]]
+    shares = [row["flip_share"] for row in attacked if np.isfinite(_number(row["flip_share"]))]
+    return {
+        "n_images": len(rows),
+        **_success(attacked),
+        "clean_accuracy": n_right / len(judged) if judged else None,
+        "clean_ci95": list(wilson_interval(n_right, len(judged))),
+        "not_attacked": {reason: sum(row["status"] == reason for row in rows) for reason in reasons},
+        "per_class": {
+            name: {
+                **_success([row for row in attacked if row["label"] == name]),
+                "n_images": sum(row["label"] == name for row in judged),
+                "clean_accuracy": _share(
+                    [row["status"] != "already wrong" for row in judged if row["label"] == name]
+                ),
+            }
+            for name in classes
+            if any(row["label"] == name for row in judged)
+        },
+        "queries": _queries(attacked),
+        "certificate": None if grid is None else {**grid, "n_certified": len(certified)},
+        "mean_flip_share": float(np.mean(shares)) if shares else None,
+        "latent": latent_distances(attacked, spread),
+    }
+
+
+def compare(
+    names: Sequence[str], runs: Sequence[Sequence[Values]], spreads: Sequence[float]
+) -> dict[str, Any]:
+    """Compare two runs on the images that both classify right.
+
+    Returns
+    -------
+    dict
+        ``n_common``; ``runs`` (name, success, interval, per-class success, queries, latent distances on those
+        images); ``mcnemar``; ``mcnemar_p``; and ``verdict``, one sentence.
+    """
+    tables = [{row["id"]: row for row in rows if row["status"] == "attacked"} for rows in runs]
+    common = [name for name in tables[0] if all(name in table for table in tables[1:])]
+    both = [[table[name] for name in common] for table in tables]
+    labels = list(dict.fromkeys(row["label"] for row in both[0]))
+    paired = mcnemar([row["flipped"] for row in both[0]], [row["flipped"] for row in both[1]])
+    sides = [
+        {
+            "name": name,
+            **_success(rows),
+            "per_class": {label: _success([r for r in rows if r["label"] == label]) for label in labels},
+            "queries": _queries(rows),
+            "latent": latent_distances(rows, spread),
+        }
+        for name, rows, spread in zip(names, both, spreads)
+    ]
+    return {
+        "n_common": len(common),
+        "runs": sides,
+        "mcnemar": paired,
+        "mcnemar_p": paired["p"],
+        "verdict": _verdict(sides, paired, len(common)),
+    }
+
+
+def within_class_spread(features: np.ndarray, labels: np.ndarray) -> float:
+    """Return the root mean square distance of features (N, D) from their class's mean.
+
+    NaN where no class has two images.  Dividing a latent distance by it removes the scale of the features,
+    which training with a regulariser changes without making a model more robust.
+    """
+    squares, freedom = 0.0, 0
+    for label in np.unique(labels):
+        own = np.asarray(features, dtype=np.float64)[labels == label]
+        squares += float(((own - own.mean(axis=0)) ** 2).sum())
+        freedom += len(own) - 1
+    return float(np.sqrt(squares / freedom)) if freedom > 0 else float("nan")
+
+
+def latent_distances(attacked: Sequence[Values], spread: float) -> dict[str, Any]:
+    """Return quartiles of the latent distance over the within-class spread, successes and failures apart."""
+    found: dict[str, Any] = {"within_class_spread": spread}
+    for name, wanted in (("successes", True), ("failures", False)):
+        distances = np.array([row["latent_distance"] for row in attacked if row["flipped"] is wanted], float)
+        usable = len(distances) > 0 and np.isfinite(spread) and spread > 0
+        quartiles = np.quantile(distances / spread, (0.25, 0.5, 0.75)) if usable else (None, None, None)
+        found[name] = {"n": len(distances), **dict(zip(("q25", "median", "q75"), map(_float, quartiles)))}
+    return found
+
+
+def _success(attacked: Sequence[Values]) -> dict[str, Any]:
+    flipped = sum(bool(row["flipped"]) for row in attacked)
+    return {
+        "n_attacked": len(attacked),
+        "n_flipped": flipped,
+        "success_rate": flipped / len(attacked) if attacked else None,
+        "success_ci95": list(wilson_interval(flipped, len(attacked))),
+    }
+
+
+def _queries(attacked: Sequence[Values]) -> dict[str, Any]:
+    """Return how many questions the search asked, and needed, failures censored."""
+    spent = [row["queries_to_flip"] or row["queries"] for row in attacked]
+    flipped = [row["queries_to_flip"] is not None for row in attacked]
+    return {
+        "total": sum(row["queries"] for row in attacked),
+        "per_image": max((row["queries"] for row in attacked), default=0),
+        "to_flip": query_quartiles(spent, flipped),
+        "curve": [list(point) for point in flip_curve(spent, flipped)],
+        "failures_censored": len(flipped) - sum(flipped),
+    }
+
+
+def _verdict(sides: Sequence[Values], paired: Values, n: int) -> str:
+    first, second = sides[0]["name"], sides[1]["name"]
+    if n == 0:
+        return f"{first} and {second} classify no image right in common: which is more robust cannot be told."
+    rates = [f"{side['success_rate']:.0%}" for side in sides]
+    flips = f"{rates[0]} of {n} common images flip for {first} and {rates[1]} for {second}"
+    if paired["p"] < 0.05:
+        better = second if paired["only_first"] > paired["only_second"] else first
+        return f"{better} is more robust: {flips} (McNemar p = {paired['p']:.2g})."
+    return f"Which is more robust cannot be told: {flips} (McNemar p = {paired['p']:.2g})."
+
+
+def _share(values: Sequence[bool]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,237 @@
+"""The report of an attack: what broke, what is certified, two models side by side, and a gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from galshift.report import Card, Figure, Gallery, Picture, ReportData, Section, Table, figures, pictures
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image for the gallery: its row, the image before and after (C, S, S), and its map (S, S) if any."""
+
+    row: Mapping[str, Any]
+    before: np.ndarray
+    after: np.ndarray
+    vulnerability: np.ndarray | None
+
+
+def attack_report(
+    results: Mapping[str, Any], examples: Sequence[Example], mean_map: np.ndarray | None
+) -> ReportData:
+    """Return the page of one attack; `results` is what ``attack.json`` holds."""
+    sections = [_what_broke(results)]
+    if "compare" in results:
+        sections.append(_comparison(results["compare"]))
+    if examples:
+        sections.append(_gallery(examples, results))
+    if mean_map is not None:
+        sections.append(_where(mean_map))
+    sections.append(_how(results))
+    return ReportData(
+        title=f"One-pixel attack on {results['data']}",
+        lede=(headline(results),),
+        cards=_cards(results),
+        warnings=tuple(results["warnings"]),
+        sections=tuple(sections),
+    )
+
+
+def headline(results: Mapping[str, Any]) -> str:
+    """Return the answer in a sentence."""
+    n, flipped = results["n_attacked"], results["n_flipped"]
+    if n == 0:
+        return "No image was attacked: the model classifies none of them right."
+    low, high = results["success_ci95"]
+    said = (
+        f"Of {n} correctly classified images, {flipped} change class under one '{results['fault']}' fault "
+        if results["pixels"] == 1
+        else f"Of {n} correctly classified images, {flipped} change class under {results['pixels']} "
+        f"'{results['fault']}' faults "
+    ) + f"({flipped / n:.0%}, 95% interval {low:.0%} to {high:.0%})."
+    grid = results["certificate"]
+    if grid is not None and n > flipped:
+        return said + f" For the other {grid['n_certified']} it is certain that {grid['statement']}."
+    if n > flipped:
+        return (
+            said + " Those that held out were not searched in full: this is a lower limit, not a certificate."
+        )
+    return said
+
+
+def _cards(results: Mapping[str, Any]) -> tuple[Card, ...]:
+    cards = [
+        Card("Clean accuracy", _percent(results["clean_accuracy"]), _interval(results["clean_ci95"])),
+        Card("Attacked", str(results["n_attacked"]), "correctly classified"),
+        Card("Change class", _percent(results["success_rate"]), _interval(results["success_ci95"])),
+    ]
+    if results["certificate"] is not None:
+        cards.append(Card("Certified", str(results["certificate"]["n_certified"]), "whole grid searched"))
+    rate = results.get("event_rate")
+    if rate:
+        cards.append(
+            Card("Misclassified per exposure", f"{rate['fraction_per_exposure']:.2g}", rate["short"])
+        )
+    return tuple(cards)
+
+
+def _what_broke(results: Mapping[str, Any]) -> Section:
+    rows = [
+        (
+            name,
+            entry["n_images"],
+            _percent(entry["clean_accuracy"]),
+            entry["n_attacked"],
+            entry["n_flipped"],
+            _percent(entry["success_rate"]),
+            _interval(entry["success_ci95"]),
+        )
+        for name, entry in results["per_class"].items()
+    ]
+    columns = ("class", "images", "clean accuracy", "attacked", "flipped", "success", "95% interval")
+    blocks: list[Any] = [
+        Table(columns, tuple(rows), caption="One pooled rate hides how unequal classes are.")
+    ]
+    curve = results["queries"]["curve"]
+    if len(curve) > 1:
+        x, y = zip(*[(0, 0.0), *curve])
+        drawing = figures.curves(
+            {"flipped": (x, y)}, x_label="queries", y_label="share flipped", limits=(0, 1)
+        )
+        blocks.append(Figure(drawing, caption="Share of images flipped by then; failures are censored."))
+    return Section("What changes class", blocks=tuple(blocks))
+
+
+def _comparison(comparison: Mapping[str, Any]) -> Section:
+    rows, labels = [], []
+    for side in comparison["runs"]:
+        rows.append((side["name"], "all", *_counts(side)))
+        rows += [(side["name"], label, *_counts(entry)) for label, entry in side["per_class"].items()]
+        labels.append(side["name"])
+    paired = comparison["mcnemar"]
+    latent = [
+        (side["name"], group, side["latent"][group]["n"], _two(side["latent"][group]["median"]))
+        for side in comparison["runs"]
+        for group in ("successes", "failures")
+    ]
+    text = (
+        comparison["verdict"],
+        f"On the same {comparison['n_common']} images: {paired['both']} flip for both, "
+        f"{paired['neither']} for neither, {paired['only_first']} only for {labels[0]}, "
+        f"{paired['only_second']} only for {labels[1]}; "
+        f"McNemar's exact p = {paired['p']:.2g}.",
+    )
+    interval = [
+        (side["name"], side["success_rate"], *side["success_ci95"])
+        for side in comparison["runs"]
+        if side["success_rate"] is not None
+    ]
+    blocks: list[Any] = [
+        Table(("model", "class", "attacked", "flipped", "success", "95% interval"), tuple(rows))
+    ]
+    if interval:
+        drawing = figures.intervals(interval, x_label="share of common images that change class")
+        blocks.append(Figure(drawing, caption="Wilson 95% intervals; the test above is paired and sharper."))
+    blocks.append(
+        Table(
+            ("model", "images", "n", "median latent distance / within-class spread"),
+            tuple(latent),
+            caption="How far the strongest change moves an image in the model's own features.",
+        )
+    )
+    return Section("Side by side", text=text, blocks=tuple(blocks))
+
+
+def _gallery(examples: Sequence[Example], results: Mapping[str, Any]) -> Section:
+    shown: list[Picture] = []
+    for example in examples:
+        row = example.row
+        tone = "bad" if row["flipped"] else "good"
+        before = pictures.composite(example.before)
+        after = pictures.composite(example.after)
+        circled = circle(after, row["rows"], row["columns"])
+        note = f"p {row['p_before']:.2f} to {row['p_after']:.2f}"
+        shown += [
+            Picture(pictures.data_uri(circle(before, (), ())), f"{row['id']}: {row['prediction']}", "before"),
+            Picture(pictures.data_uri(circled), f"{row['prediction_after']}", f"after, {note}", tone),
+        ]
+        if example.vulnerability is not None:
+            heat = heat_map(example.vulnerability)
+            shown.append(Picture(pictures.data_uri(heat), "where", "drop of p, white = 1"))
+    text = (
+        "Before; after the strongest change found, its pixel circled; and, per pixel, how much it can do.",
+    )
+    return Section("Images", text=text, blocks=(Gallery(tuple(shown), size_px=150),))
+
+
+def _where(mean_map: np.ndarray) -> Section:
+    picture = Picture(pictures.data_uri(heat_map(mean_map)), "mean over images", f"peak {mean_map.max():.2g}")
+    return Section(
+        "Where a pixel matters",
+        text=("The largest drop of the true class's probability by pixel, at full resolution.",),
+        blocks=(Gallery((picture,), size_px=220),),
+    )
+
+
+def _how(results: Mapping[str, Any]) -> Section:
+    queries = results["queries"]
+    rows = [
+        ("fault", results["fault"]),
+        ("search", results["search"]),
+        ("pixels", results["pixels"]),
+        ("questions asked of the model", f"{queries['total']:,}"),
+        ("incremental forward", "yes" if results["incremental"] else "no: every question is a whole pass"),
+        ("detector", results["detector_source"]),
+        ("not attacked", ", ".join(f"{n} {why}" for why, n in results["not_attacked"].items()) or "none"),
+    ]
+    blocks: list[Any] = [Table(("", ""), tuple(rows))]
+    grid = results["certificate"]
+    if grid is not None:
+        listed = tuple((v["name"], ", ".join(f"{x:.4g}" for x in v["values"])) for v in grid["variants"])
+        blocks.append(Table(("variant", grid["unit"]), listed, caption=f"The grid: {grid['statement']}."))
+    return Section("How it was searched", blocks=tuple(blocks), folded=True)
+
+
+def circle(picture: np.ndarray, rows: Sequence[int], columns: Sequence[int], *, scale: int = 4) -> np.ndarray:
+    """Return (H, W, 3) uint8 enlarged `scale` times, with a ring about each pixel (rows, columns)."""
+    big = picture.repeat(scale, axis=0).repeat(scale, axis=1).copy()
+    y, x = np.mgrid[: big.shape[0], : big.shape[1]]
+    for row, column in zip(rows, columns):
+        distance = np.hypot(y - (row + 0.5) * scale + 0.5, x - (column + 0.5) * scale + 0.5)
+        big[np.abs(distance - 3 * scale) < 0.9] = (255, 210, 0)
+    return big
+
+
+def heat_map(values: np.ndarray, *, scale: int = 4) -> np.ndarray:
+    """Return (H, W, 3) uint8 of `values` between 0 (dark) and 1 (white), enlarged `scale` times."""
+    from matplotlib import colormaps
+
+    shown = np.clip(np.nan_to_num(values, nan=0.0), 0, 1)
+    colours = (colormaps["inferno"](shown)[..., :3] * 255).astype(np.uint8)
+    return colours.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def _counts(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (
+        entry["n_attacked"],
+        entry["n_flipped"],
+        _percent(entry["success_rate"]),
+        _interval(entry["success_ci95"]),
+    )
+
+
+def _percent(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1%}"
+
+
+def _interval(ends: Sequence[float]) -> str:
+    return f"{ends[0]:.0%} to {ends[1]:.0%}"
+
+
+def _two(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2g}"
