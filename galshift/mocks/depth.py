@@ -19,8 +19,9 @@ def response(psf: Psf, pixel_scale: float, k: np.ndarray) -> np.ndarray:
 def matched_filter_pixels(psf: Psf, pixel_scale: float, half_light_radius: float | None = None) -> float:
     """Pixels whose white noise a matched filter sees: 1 / sum P^2, averaged over the pixel's phase.
 
-    By Parseval, sum P^2 = area of a pixel x integral |OTF|^2 d^2k.  With `half_light_radius` [arcsec] P is the
-    image of an exponential disc instead of a point; its transform is (1 + (2 pi k h)^2)^(-3/2) (Spergel 2010).
+    By Parseval, sum P^2 = area of a pixel x integral |OTF|^2 d^2k.  With `half_light_radius` [arcsec] P is
+    the image of an exponential disc of scale length h instead of a point; its transform is
+    (1 + (2 pi k h)^2)^(-3/2) (Spergel 2010).
     """
     k = (np.arange(1024) + 0.5) / 1024 * 6 / pixel_scale - 3 / pixel_scale
     power = response(psf, pixel_scale, k)

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from galshift.data.units import AB_ZERO_POINT_NJY
-from galshift.errors import ConfigError
 from galshift.mocks.depth import noise_pixels
 from galshift.mocks.units import njy_from_mag
 
@@ -93,8 +92,6 @@ def licensed(kind: str, noise: NoiseLevel) -> str:
     """Return the statistics used: ``gaussian`` only where the background alone has 1000 electrons."""
     if kind == "gaussian" and noise.background < GAUSSIAN_FROM:
         return "exact"
-    if kind not in ("exact", "gaussian", "none"):
-        raise ConfigError(f"noise '{kind}' is not known", hint="exact, gaussian or none")
     return "gaussian" if kind == "exact" and not noise.source_noise else kind
 
 
@@ -107,20 +104,25 @@ def add_noise(truth: Tensor, noise: NoiseLevel, kind: str, generator: torch.Gene
         (H, W) noiseless flux [nJy / pixel].
     noise : NoiseLevel
     kind : str
-        ``exact`` draws Poisson variates; ``gaussian`` normal ones of the same variance; ``none`` copies.
+        ``exact`` draws Poisson variates; ``gaussian`` normal ones of the same variance; ``source`` Poisson
+        variates of the source alone, for real sky that brings its own noise; ``none`` copies.
     generator : torch.Generator
         The stream of this image and band.
     """
-    if kind == "none":
+    if kind == "none" or (kind == "source" and not noise.source_noise):
         return truth.clone()
-    source = truth * noise.electrons_per_njy
+    if kind == "source":
+        expected = truth * noise.electrons_per_njy
+        drawn = torch.poisson(expected.clamp(min=0), generator=generator)
+        return (drawn + expected.clamp(max=0)) / noise.electrons_per_njy
     if kind == "gaussian":
-        variance = noise.background + noise.read_variance
         normal = torch.randn(truth.shape, generator=generator, device=truth.device)
         if not noise.source_noise:
-            return truth + normal * noise.sigma_njy
-        return truth + normal.mul_((source + variance).clamp_(min=0).sqrt_()).div_(noise.electrons_per_njy)
-    expected = source + noise.background
+            return normal.mul_(noise.sigma_njy).add_(truth)
+        blank = noise.background + noise.read_variance
+        sigma = (truth * noise.electrons_per_njy).add_(blank).clamp_(min=0).sqrt_()
+        return normal.mul_(sigma).div_(noise.electrons_per_njy).add_(truth)
+    expected = truth * noise.electrons_per_njy + noise.background
     # A negative expectation (the input's own noise) cannot be drawn; its mean is kept, without noise.
     drawn = torch.poisson(expected.clamp(min=0), generator=generator)
     if noise.read_variance > 0:

@@ -7,50 +7,20 @@ pixels depend on nothing else: not on the batch, the order, the number of worker
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from galshift.data.cutouts import Cutouts
-from galshift.mocks.bands import match_bands
-from galshift.mocks.noise import NoiseLevel, add_noise, inverse_variance, level, licensed
-from galshift.mocks.optics import View, input_psf, kernel, output_side, render
-from galshift.mocks.psf import Psf, from_model, load_kernel
-from galshift.mocks.units import to_njy
-from galshift.streams import torch_stream
+from galshift.mocks import artifacts, correlation, sky
+from galshift.mocks.config import ObserveConfig
+from galshift.mocks.look import Look, look
+from galshift.mocks.noise import add_noise, inverse_variance, licensed
+from galshift.mocks.optics import kernel
+from galshift.streams import numpy_stream, torch_stream
 from galshift.surveys.schema import Survey
-from galshift.types import Strict
-
-
-class ObserveConfig(Strict):
-    """How to observe.
-
-    Attributes
-    ----------
-    noise : {"exact", "gaussian", "none"}
-        Poisson photons; the Gaussian limit, used only where the sky alone gives 1000 electrons; or neither.
-    size : int or None
-        Side of the output in pixels; None covers the input's footprint.
-    band_map : dict
-        Survey band by input band (``{"F814W": "i"}``), where names differ.
-    psf : str or None
-        FITS or ``.npy`` kernel instead of the preset's PSF.
-    psf_pixel_scale_arcsec : float or None
-        Of that kernel, where its header does not say; the survey's pixel scale otherwise.
-    input_psf : {"own", "none"} or float or str
-        What the input shows a point as: what its file carries, nothing, a FWHM [arcsec] measured on it, or a
-        kernel file.
-    """
-
-    noise: Literal["exact", "gaussian", "none"] = "exact"
-    size: int | None = Field(None, ge=1, le=16384)
-    band_map: dict[str, str] = Field(default_factory=dict)
-    psf: str | None = None
-    psf_pixel_scale_arcsec: float | None = Field(None, gt=0)
-    input_psf: float | str = "own"
 
 
 @dataclass(frozen=True)
@@ -60,39 +30,19 @@ class Observation:
     Attributes
     ----------
     cutouts : Cutouts
-        In nJy per pixel, with `ivar`, `psf` (C, P, P) and `psf_fwhm` (N, C).
+        In nJy per pixel, with `ivar`, `mask` (True = touched by a fault), `psf` (C, P, P), `psf_fwhm` (N, C).
     truth : ndarray
         (N, C, H, W) float32 noiseless flux [nJy / pixel], with the PSF and the survey's pixels.
     records : list of dict
         One JSON-able account per image.
+    notes : tuple of str
+        What a user should know of all of them.
     """
 
     cutouts: Cutouts
     truth: np.ndarray
     records: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class BandView:
-    """One band of a set of images before its noise: the PSF of each image, the noise level and the light.
-
-    Attributes
-    ----------
-    name : str
-    psf : Psf
-        The band's nominal PSF.
-    fwhm : ndarray
-        (N,) arcsec.
-    noise : NoiseLevel
-    truth : Tensor
-        (N, H, W) nJy / pixel.
-    """
-
-    name: str
-    psf: Psf
-    fwhm: np.ndarray
-    noise: NoiseLevel
-    truth: Tensor
+    notes: tuple[str, ...] = ()
 
 
 def observe(
@@ -116,6 +66,7 @@ def observe_in_full(
     config: ObserveConfig | None = None,
     seed: int = 42,
     device: str = "cpu",
+    shape: tuple[int, int] | None = None,
 ) -> Observation:
     """Observe galaxies with a survey and account for every image.
 
@@ -130,104 +81,148 @@ def observe_in_full(
     seed : int
     device : str
         ``cpu`` or a CUDA device; both follow the seed, but their random numbers differ.
+    shape : tuple of int, optional
+        (H, W) of the output where ``config.size`` is None; by default what the input's footprint covers.
 
     Raises
     ------
     DataError
         When unit, pixel scale or bands are missing, or the survey's PSF is sharper than the input's.
+    ConfigError
+        When a redshift is asked for without a way to choose the light it shows.
     """
     config = config or ObserveConfig()
-    cutouts = to_njy(cutouts)
-    matched = match_bands(cutouts.bands, preset, bands, config.band_map)
-    views = [see(cutouts, index, preset, band, config, device) for band, index in matched.items()]
-    noisy, ivar = [], []
-    for view in views:
-        statistics = licensed(config.noise, view.noise)
-        drawn = torch.empty_like(view.truth)
-        for i, name in enumerate(cutouts.ids):
-            stream = torch_stream(seed, "make-mocks", preset.name, name, view.name, "noise", device=device)
-            drawn[i] = add_noise(view.truth[i], view.noise, statistics, stream)
-        noisy.append(drawn)
-        ivar.append(inverse_variance(view.truth, view.noise, statistics))
-    return _collect(cutouts, preset, views, noisy, ivar, config)
+    seen = look(cutouts, preset, bands, config, seed, device=device, shape=shape)
+    return develop(seen, expose(seen, config, seed, device), config, seed)
 
 
-def see(
-    cutouts: Cutouts, index: int, preset: Survey, band: str, config: ObserveConfig, device: str = "cpu"
-) -> BandView:
-    """Return one band as the survey's telescope would focus it, without noise."""
-    n, (height, width) = len(cutouts), cutouts.images.shape[2:]
-    scale_out = preset.pixel_scale.value
-    scales = np.broadcast_to(np.asarray(cutouts.pixel_scale, dtype=float), (n,))
-    psf: Psf = from_model(preset.psf, preset.bands[band], scale_out)
-    if config.psf is not None:
-        psf = load_kernel(config.psf, config.psf_pixel_scale_arcsec, scale_out)
-    side = [config.size or output_side(side, scales.max(), scale_out) for side in (height, width)]
-    views = [
-        View(float(scales[i]), scale_out, psf, _input_psf_of(cutouts, i, index, config, float(scales[i])))
-        for i in range(n)
-    ]
-    images = np.where(np.isfinite(cutouts.images[:, index]), cutouts.images[:, index], 0)
-    truth = render(images, views, (side[0], side[1]), device=device)
-    noise = level(preset, preset.bands[band], psf)
-    return BandView(band, psf, np.full(n, psf.fwhm()), noise, truth)
-
-
-def _input_psf_of(cutouts: Cutouts, i: int, band: int, config: ObserveConfig, scale: float) -> Psf | None:
-    """What image `i` of the input shows a point as, in one band."""
-    own, fwhm = cutouts.psf, cutouts.psf_fwhm
-    if own is not None:
-        own = own[i, band] if own.ndim == 4 else own[band] if own.ndim == 3 else own
-    if fwhm is not None:
-        fwhm = np.asarray(fwhm, dtype=float)
-        fwhm = float(fwhm[i, band] if fwhm.ndim == 2 else fwhm[i] if fwhm.ndim == 1 else fwhm)
-    return input_psf(config.input_psf, scale, own, cutouts.psf_pixel_scale, fwhm)
-
-
-def _collect(
-    cutouts: Cutouts,
-    preset: Survey,
-    views: list[BandView],
-    noisy: list[Tensor],
-    ivar: list[Tensor],
+def expose(
+    seen: Look,
     config: ObserveConfig,
-) -> Observation:
-    """Gather the bands into one container and one account per image."""
-    truth = torch.stack([view.truth for view in views], dim=1).cpu().numpy()
+    seed: int,
+    device: str = "cpu",
+    *,
+    stage: str = "noise",
+    fractions: dict[str, float] | None = None,
+) -> list[Tensor]:
+    """Return noisy, sky-subtracted planes (N, H, W) [nJy / pixel], one per band.
+
+    Parameters
+    ----------
+    seen : Look
+    config : ObserveConfig
+    seed, device
+        See :func:`observe_in_full`.
+    stage : str
+        Names the random stream.
+    fractions : dict, optional
+        Part of the exposures to take, by band.
+    """
+    drawn = []
+    for view in seen.views:
+        level = view.noise.of_exposures((fractions or {}).get(view.name, 1.0))
+        statistics = "source" if config.sky is not None and config.noise != "none" else config.noise
+        statistics = licensed(statistics, level)
+        plane = torch.empty_like(view.truth)
+        for i, name in enumerate(seen.cutouts.ids):
+            stream = torch_stream(seed, "make-mocks", seen.survey.name, name, view.name, stage, device=device)
+            plane[i] = add_noise(view.truth[i], level, statistics, stream)
+        drawn.append(plane)
+    return drawn
+
+
+def develop(seen: Look, noisy: list[Tensor], config: ObserveConfig, seed: int) -> Observation:
+    """Turn exposed planes into finished mocks: correlation, sky, faults, masks and accounts."""
+    lags = _autocorrelation(seen.survey, config)
+    if lags is not None and config.noise != "none":
+        noisy = [v.truth + correlation.correlate(x - v.truth, lags) for v, x in zip(seen.views, noisy)]
     images = torch.stack(noisy, dim=1).cpu().numpy()
-    scale = preset.pixel_scale.value
-    kernels = [kernel(view.psf, scale) for view in views]
+    truth = torch.stack([view.truth for view in seen.views], dim=1).cpu().numpy()
+    ivar = (
+        torch.stack([inverse_variance(v.truth, v.noise, config.noise) for v in seen.views], dim=1)
+        .cpu()
+        .numpy()
+    )
+    if lags is not None:
+        ivar /= correlation.pixel_variance_ratio(lags)
+    mask = seen.input_mask.copy()
+    records = [_record(seen, i, truth[i], config) for i in range(len(truth))]
+    for i, record in enumerate(records):
+        record |= _sky_and_faults(seen, i, images, mask, config, seed)
+    ivar[mask] = 0
+    kernels = [kernel(view.psf, seen.survey.pixel_scale.value) for view in seen.views]
     side = max(k.shape[0] for k in kernels)
-    made = cutouts.with_(
-        f"make-mocks {preset.name}",
+    finished = seen.cutouts.with_(
+        f"make-mocks {seen.survey.name}",
         images=images,
         unit="nJy",
-        pixel_scale=scale,
-        bands=tuple(view.name for view in views),
-        mask=None,
-        ivar=torch.stack(ivar, dim=1).cpu().numpy(),
+        pixel_scale=seen.survey.pixel_scale.value,
+        bands=tuple(view.name for view in seen.views),
+        mask=mask,
+        ivar=ivar,
         psf=np.stack([np.pad(k, (side - k.shape[0]) // 2) for k in kernels]),
-        psf_pixel_scale=scale,
-        psf_fwhm=np.stack([view.fwhm for view in views], axis=1).astype(np.float32),
-        survey=preset.name,
+        psf_pixel_scale=seen.survey.pixel_scale.value,
+        psf_fwhm=np.stack([view.fwhm for view in seen.views], axis=1).astype(np.float32),
+        survey=seen.survey.name,
     )
-    records = [
-        {
-            "id": str(cutouts.ids[i]),
-            "group": str(cutouts.groups[i]),
-            "bands": {view.name: _record(view, truth[i, c], i, config) for c, view in enumerate(views)},
+    return Observation(finished, truth, records, seen.notes)
+
+
+def _sky_and_faults(
+    seen: Look, i: int, images: np.ndarray, mask: np.ndarray, config: ObserveConfig, seed: int
+) -> dict[str, Any]:
+    """Add sky and faults to image `i` of `images` and `mask` in place; return their account."""
+    name = seen.cutouts.ids[i]
+    account: dict[str, Any] = {}
+
+    def stream(stage: str, band: str = "") -> np.random.Generator:
+        return numpy_stream(seed, "make-mocks", seen.survey.name, name, band, stage)
+
+    if config.sky is not None:
+        blank = sky.open_sky(config.sky, seen.survey.pixel_scale.value)
+        bands = tuple(view.name for view in seen.views)
+        plane, bad, source, contaminated = sky.draw(blank, bands, images.shape[2:], stream("sky"))
+        images[i] += plane
+        mask[i] |= bad
+        account |= {"sky": source, "sky_contaminated": contaminated}
+    if config.sky_residual > 0:
+        account["sky_residual_njy"] = {}
+        for c, view in enumerate(seen.views):
+            level = view.noise.background / view.noise.electrons_per_njy
+            rng = stream("sky-residual", view.name)
+            plane, offset = sky.residual(images.shape[2:], level, config.sky_residual, rng)
+            images[i, c] += plane
+            account["sky_residual_njy"][view.name] = offset
+    if config.artifacts.any:
+        plate = artifacts.Plate(
+            images[i], mask[i], [v.noise for v in seen.views], [v.exposures for v in seen.views]
+        )
+        account["artifacts"] = artifacts.add_artifacts(plate, config.artifacts, stream)
+    return account
+
+
+def _autocorrelation(survey: Survey, config: ObserveConfig) -> np.ndarray | None:
+    """The noise autocorrelation to give, None where the noise is white."""
+    if config.noise_correlation == "none":
+        return None
+    if config.noise_correlation != "preset":
+        return correlation.load_autocorrelation(config.noise_correlation)
+    return None if survey.noise_correlation is None else np.asarray(survey.noise_correlation)
+
+
+def _record(seen: Look, i: int, truth: np.ndarray, config: ObserveConfig) -> dict[str, Any]:
+    """The account of one image: where its numbers came from, band by band."""
+    bands = {}
+    for c, view in enumerate(seen.views):
+        sigma = view.noise.sigma_njy
+        bands[view.name] = {
+            "fwhm_arcsec": float(view.fwhm[i]),
+            "sky_sigma_njy": 0.0 if config.noise == "none" else sigma,
+            "noise": licensed(config.noise, view.noise),
+            "flux_njy": float(truth[c].sum(dtype=np.float64)),
+            "peak_over_sky_sigma": float(truth[c].max() / sigma),
         }
-        for i in range(len(cutouts))
-    ]
-    return Observation(made, truth, records)
-
-
-def _record(view: BandView, truth: np.ndarray, i: int, config: ObserveConfig) -> dict[str, Any]:
-    """The account of one image in one band."""
-    return {
-        "fwhm_arcsec": float(view.fwhm[i]),
-        "sky_sigma_njy": view.noise.sigma_njy if config.noise != "none" else 0.0,
-        "flux_njy": float(truth.sum(dtype=np.float64)),
-        "peak_snr": float(truth.max() / view.noise.sigma_njy),
-        "noise": licensed(config.noise, view.noise),
-    }
+    account = {"id": str(seen.cutouts.ids[i]), "group": str(seen.cutouts.groups[i]), "bands": bands}
+    if seen.shifts is not None:
+        account["shift_pixels"] = [float(value) for value in seen.shifts[i]]
+    return account

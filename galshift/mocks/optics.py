@@ -26,15 +26,12 @@ class View:
     scale_in, scale_out : float
         arcsec per pixel.
     target, source : Psf or None
-    shift : tuple of float
-        Where the input's centre lies, in output pixels off the centre.
     """
 
     scale_in: float
     scale_out: float
     target: Psf | None
     source: Psf | None = None
-    shift: tuple[float, float] = (0.0, 0.0)
 
 
 def output_side(n_in: int, scale_in: float, scale_out: float) -> int:
@@ -43,7 +40,12 @@ def output_side(n_in: int, scale_in: float, scale_out: float) -> int:
 
 
 def render(
-    images: np.ndarray, views: Sequence[View], shape: tuple[int, int], *, device: str = "cpu"
+    images: np.ndarray,
+    views: Sequence[View],
+    shape: tuple[int, int],
+    *,
+    shifts: np.ndarray | None = None,
+    device: str = "cpu",
 ) -> torch.Tensor:
     """Return one band of noiseless mocks.
 
@@ -55,6 +57,9 @@ def render(
         One per image.
     shape : tuple of int
         (H', W') of the output.
+    shifts : ndarray, optional
+        (N, 2) output pixels by which each image is moved.
+    device : str
 
     Returns
     -------
@@ -66,21 +71,26 @@ def render(
     for i, view in enumerate(views):
         alike.setdefault(view, []).append(i)
     for view, members in alike.items():
-        transfer = _transfer(images.shape[1:], shape, view, device)
+        # A PSF of the image's own serves once; keeping its plan would only fill memory.
+        plan = _plan if isinstance(view.source, ArrayPsf) else _kept_plan
+        transfer = plan(images.shape[1:], shape, view, device)
         for begin in range(0, len(members), BATCH):
             rows = members[begin : begin + BATCH]
-            batch = torch.from_numpy(np.ascontiguousarray(images[rows])).to(device)
-            out[rows] = apply(batch, transfer)
+            batch = torch.from_numpy(images[rows]).to(device)
+            moved = None if shifts is None else torch.from_numpy(shifts[rows]).to(device)
+            out[rows] = apply(batch, transfer, moved)
     return out
 
 
-@lru_cache(maxsize=256)
-def _transfer(shape_in: tuple[int, int], shape_out: tuple[int, int], view: View, device: str) -> Transfer:
-    """The plan for images of one shape seen alike; kept, because a survey sees many galaxies alike."""
+def _plan(shape_in: tuple[int, int], shape_out: tuple[int, int], view: View, device: str) -> Transfer:
+    """How images of one shape, seen alike, become images of another."""
     ratio = view.scale_out / view.scale_in
     margin = int(np.ceil(reach(view.target) / view.scale_in))
     y, x = (plan_axis(a, b, ratio, margin) for a, b in zip(shape_in, shape_out))
-    return make_transfer(y, x, view.scale_in, view.scale_out, view.target, view.source, view.shift).to(device)
+    return make_transfer(y, x, view.scale_in, view.scale_out, view.target, view.source).to(device)
+
+
+_kept_plan = lru_cache(maxsize=128)(_plan)
 
 
 def reach(psf: Psf | None) -> float:

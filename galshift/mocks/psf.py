@@ -77,7 +77,7 @@ def _kolmogorov_fwhm() -> float:
 
 
 def kolmogorov_otf(k: np.ndarray, fwhm: float) -> np.ndarray:
-    """Long-exposure transfer function of Kolmogorov turbulence: exp(-3.44 (k l/r0)^5/3) (Fried 1966, eq. 3.16)."""
+    """Long-exposure transfer function of turbulence, exp(-3.44 (k l/r0)^5/3) (Fried 1966, eq. 3.16)."""
     return np.exp(-_KOLMOGOROV * (np.asarray(k) * fwhm / _kolmogorov_fwhm()) ** (5 / 3))
 
 

@@ -141,13 +141,7 @@ def homogenise(target: np.ndarray, source: np.ndarray) -> np.ndarray:
 
 
 def make_transfer(
-    y: Axis,
-    x: Axis,
-    scale_in: float,
-    scale_out: float,
-    target: Psf | None,
-    source: Psf | None = None,
-    shift: tuple[float, float] = (0.0, 0.0),
+    y: Axis, x: Axis, scale_in: float, scale_out: float, target: Psf | None, source: Psf | None = None
 ) -> Transfer:
     """Return the transfer from images of `scale_in` to `scale_out` [arcsec / pixel].
 
@@ -158,55 +152,65 @@ def make_transfer(
         What the output shows a point as; None changes the pixel alone.
     source : Psf or None
         What the input shows a point as; None where its pixels are bare averages of the sky.
-    shift : tuple of float
-        Where the input's centre comes to lie, in output pixels (rows, columns) off the centre.
+
+    Raises
+    ------
+    DataError
+        When `target` is sharper than `source`.
     """
     ky, kx = frequencies(y, x, scale_in)
-    wanted = np.ones((len(ky), len(kx))) if target is None else target.otf(ky, kx)
-    pixel_of_target = 0.0 if target is None else target.pixel_arcsec
-    wanted = wanted * np.outer(
-        pixel_transfer(ky, scale_out, pixel_of_target), pixel_transfer(kx, scale_out, pixel_of_target)
-    )
-    # The input's pixel is part of its PSF where that was measured on pixels.
-    bare = scale_in if source is None else scale_in - source.pixel_arcsec if source.pixel_arcsec == 0 else 0.0
-    own = np.outer(np.sinc(ky * bare), np.sinc(kx * bare))
+    values = _in_pixels(target, scale_out, ky, kx)
     if source is None:
-        values = wanted / own
+        values = values / np.outer(np.sinc(ky * scale_in), np.sinc(kx * scale_in))
     else:
-        values = homogenise(wanted, source.otf(ky, kx) * own)
-    return _finish(y, x, values, shift)
-
-
-def _finish(y: Axis, x: Axis, values: np.ndarray, shift: tuple[float, float]) -> Transfer:
-    """Add the phase of the output grid's origin, drop ambiguous and negligible modes."""
-    phases = []
-    for axis, cycles, offset in (
-        (y, np.fft.fftfreq(y.n_pad), shift[0]),
-        (x, np.fft.rfftfreq(x.n_pad), shift[1]),
-    ):
-        start = axis.start - offset * axis.ratio
-        # With a Fourier matrix the whole position enters there; see `synthesis`.
-        phase = np.exp(2j * np.pi * cycles * start)
-        # The Nyquist mode has no sign, so a phase on it would not be real.
-        phase[np.isclose(np.abs(cycles), 0.5)] = 0
-        phases.append(phase)
-    values = values * phases[0][:, None] * phases[1][None, :]
+        values = homogenise(values, _in_pixels(source, scale_in, ky, kx))
+    for axis, k, side in ((y, np.fft.fftfreq(y.n_pad), 0), (x, np.fft.rfftfreq(x.n_pad), 1)):
+        phase = np.exp(2j * np.pi * k * axis.start)
+        phase[np.isclose(np.abs(k), 0.5)] = 0  # this mode has no sign, so a phase on it would not be real
+        values = values * (phase[:, None] if side == 0 else phase)
     significant = np.abs(values).max(axis=0) > _NEGLIGIBLE
     keep = int(np.flatnonzero(significant).max()) + 1
     return Transfer(y, x, torch.from_numpy(np.ascontiguousarray(values[:, :keep]).astype(np.complex64)))
 
 
-def apply(images: Tensor, transfer: Transfer) -> Tensor:
-    """Return `images` (B, H, W) on the output grid, (B, H', W'), float32; the sum over pixels is kept.
+def _in_pixels(psf: Psf | None, scale: float, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
+    """Transfer function of a PSF and pixels of `scale`; a PSF measured on pixels has one already."""
+    own = 0.0 if psf is None else psf.pixel_arcsec
+    pixel = np.outer(pixel_transfer(ky, scale, own), pixel_transfer(kx, scale, own))
+    return pixel if psf is None else psf.otf(ky, kx) * pixel
 
-    Each image's result does not depend on the others in the batch.
+
+def apply(images: Tensor, transfer: Transfer, shifts: Tensor | None = None) -> Tensor:
+    """Return `images` on the output grid; the sum over pixels is kept.
+
+    Parameters
+    ----------
+    images : Tensor
+        (B, H, W) float32.
+    transfer : Transfer
+    shifts : Tensor, optional
+        (B, 2) output pixels (rows, columns) by which each image's centre is moved off the output's centre.
+
+    Returns
+    -------
+    Tensor
+        (B, H', W') float32.  An image's result does not depend on the others in the batch.
     """
     y, x = transfer.y, transfer.x
     keep = transfer.values.shape[-1]
     spectrum = torch.fft.rfft(images, n=x.n_pad, dim=-1)[..., :keep]
     spectrum = torch.fft.fft(spectrum, n=y.n_pad, dim=-2) * transfer.values
+    if shifts is not None:
+        spectrum = spectrum * _phases(y.n_pad, shifts[:, 0] * y.ratio)[:, :, None]
+        spectrum = spectrum * _phases(x.n_pad, shifts[:, 1] * x.ratio)[:, None, :keep]
     rows = _synthesise_rows(spectrum, y)
     return _synthesise_columns(rows, x)
+
+
+def _phases(n: int, moved: Tensor) -> Tensor:
+    """(B, n) phase ramps that move an image by `moved` (B,) input pixels."""
+    cycles = torch.fft.fftfreq(n, device=moved.device, dtype=torch.float64)
+    return torch.exp(-2j * torch.pi * moved.double()[:, None] * cycles).to(torch.complex64)
 
 
 def _synthesise_rows(spectrum: Tensor, y: Axis) -> Tensor:
