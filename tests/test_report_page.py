@@ -41,7 +41,7 @@ def page():
         ),
         Figure(figures.reliability({EVIL: ([0.5, np.nan], [0.4, np.nan], [3, 0])})),
         Figure(figures.bars([EVIL, "b"], {QUOTE: [0.2, np.nan]}, y_label=EVIL)),
-        Figure(figures.intervals([(EVIL, 0.5, 0.4, np.nan)], x_label="x", lines={EVIL: 0.3})),
+        Figure(figures.intervals([(EVIL, 0.5, 0.4, np.nan, 0.3)], x_label="x", title=EVIL)),
         Figure(figures.histogram({EVIL: [1.0, 2.0, np.nan], "empty": []}, x_label=EVIL)),
     )
     blocks = (

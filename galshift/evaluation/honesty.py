@@ -91,7 +91,7 @@ def plain_warnings(name: str, metrics: Mapping[str, Any]) -> list[str]:
     rare = [f"{label} ({n})" for label, n in counts.items() if 0 < n < _FEW_PER_CLASS]
     if absent:
         found.append(f"{name} holds no {_and(absent)}: macro averages are over the classes that are there.")
-    if rare:
+    if rare and metrics["n_groups"] >= _FEW_GROUPS:
         found.append(f"Few test images of {_and(rare)} in {name}: scores for these classes are uncertain.")
     if metrics["accuracy"] <= metrics["majority_class_accuracy"]:
         found.append(

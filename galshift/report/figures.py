@@ -150,34 +150,35 @@ def bars(
 
 
 def intervals(
-    rows: Sequence[tuple[str, float, float, float]],
+    rows: Sequence[tuple[str, float, float, float, float]],
     *,
     x_label: str,
-    lines: Mapping[str, float] | None = None,
     title: str = "",
     colours: Sequence[int] | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> str:
-    """Draw (name, value, low, high) as points with error bars, one a row, and named vertical `lines`."""
+    """Draw (name, value, low, high, floor) as points with error bars, one a row.
+
+    The floor is a short line across the row, such as the majority class; a NaN is left out.
+    """
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        for i, (_, value, low, high) in enumerate(rows):
+        for i, (_, value, low, high, floor) in enumerate(rows):
             colour = _colour(colours[i] if colours is not None else 0)
             if np.isfinite([low, high]).all():
-                axes.plot(
-                    [low, high], [-i, -i], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round"
-                )
+                axes.plot([low, high], [-i, -i], color=colour, lw=4, alpha=0.4, solid_capstyle="round")
             axes.plot([value], [-i], "o", color=colour, markersize=6)
-        for name, value in (lines or {}).items():
-            axes.axvline(value, color=_INK, alpha=0.6, linewidth=1, linestyle="--")
-            axes.text(value, 0.62, plain(name), fontsize=8.5, ha="center", va="bottom")
-        axes.set_yticks([-i for i in range(len(rows))], [plain(row[0]) for row in rows])
+            axes.plot([floor, floor], [-i - 0.35, -i + 0.35], color=_INK, alpha=0.7, lw=1.2)
+        axes.set_yticks([-i for i in range(len(rows))], [_short(row[0], 34) for row in rows])
         axes.set(xlabel=x_label, title=plain(title), ylim=(-len(rows) + 0.4, 0.6))
+        if limits is not None:
+            axes.set_xlim(*limits)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color=_INK, alpha=0.15, linewidth=0.6)
 
-    return svg(draw, (7.2, 1.3 + 0.36 * len(rows)))
+    return svg(draw, (5.4, 0.9 + 0.32 * len(rows)))
 
 
 def histogram(

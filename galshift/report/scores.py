@@ -1,0 +1,213 @@
+"""Sections of a classifier's report, from the metrics dictionaries and plain arrays.
+
+A *row* is ``(classifier, data set, metrics)``, where metrics is a dictionary as in ``metrics.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from galshift.report import figures
+from galshift.report.page import Figure, Section, Table
+
+Row = tuple[str, str, Mapping[str, Any]]
+
+_SHOWN = (
+    ("accuracy", "accuracy"),
+    ("balanced_accuracy", "balanced accuracy"),
+    ("macro_f1", "macro F1"),
+    ("auroc", "AUROC"),
+    ("ece", "calibration error"),
+)
+
+
+def number(value: float | None, digits: int = 2) -> str | None:
+    """Return a number as text, None where it is not defined."""
+    return None if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+
+
+def with_interval(metrics: Mapping[str, Any], name: str) -> str | None:
+    """Return ``0.81 (0.75 to 0.86)``, or the number alone where it has no interval."""
+    shown = number(metrics.get(name))
+    low, high = metrics.get("ci95", {}).get(name, (None, None))
+    if shown is None or number(low) is None:
+        return shown
+    return f"{shown} ({number(low)} to {number(high)})"
+
+
+def scores_table(rows: Sequence[Row]) -> Table:
+    """Return every headline number of every labelled row, and the majority-class line of each data set."""
+    lines: list[tuple[Any, ...]] = []
+    for data_set in dict.fromkeys(row[1] for row in rows):
+        mine = [(name, metrics) for name, where, metrics in rows if where == data_set]
+        for name, metrics in mine:
+            cells = [with_interval(metrics, key) for key, _ in _SHOWN]
+            lines.append((data_set, name, metrics["n_groups"], *cells))
+        metrics = mine[0][1]
+        floor = [number(value) for value in floor_of(metrics).values()]
+        lines.append((data_set, f"always '{metrics['majority_class']}'", metrics["n_groups"], *floor, None))
+    return Table(
+        ("data set", "classifier", "galaxies", *(label for _, label in _SHOWN)),
+        tuple(lines),
+        "In brackets: 95% intervals from resampling galaxies. Balanced accuracy, macro F1 and AUROC are "
+        "means "
+        "over the classes that are there. Calibration error: 15 bins, of the predicted class; 0 is best.",
+    )
+
+
+def comparison_figure(rows: Sequence[Row], data_sets: Sequence[str], metric: str = "accuracy") -> Figure:
+    """Return one number of every classifier on each data set, with intervals and the majority-class line."""
+    found = [
+        (f"{name} on {where}", metrics, floor_of(metrics)[metric])
+        for data_set in data_sets
+        for name, where, metrics in rows
+        if where == data_set
+    ]
+    bars = [
+        (name, metrics[metric], *metrics.get("ci95", {}).get(metric, (np.nan, np.nan)), floor)
+        for name, metrics, floor in found
+    ]
+    names = list(dict.fromkeys(row[0] for row in rows))
+    colours = [names.index(row[0]) for data_set in data_sets for row in rows if row[1] == data_set]
+    label = dict(_SHOWN)[metric]
+    drawn = figures.intervals(bars, x_label=label, colours=colours, limits=(0, 1))
+    caption = f"{label[0].upper()}{label[1:]} with 95% intervals; the short line is always answering "
+    return Figure(drawn, caption + "with the most common class.")
+
+
+def floor_of(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return the accuracy, balanced accuracy, macro F1 and AUROC of always answering the most common class."""
+    present = sum(row["n"] > 0 for row in metrics["per_class"].values())
+    share = metrics["majority_class_accuracy"]
+    f1 = 2 * share / (1 + share) / present
+    return {"accuracy": share, "balanced_accuracy": 1 / present, "macro_f1": f1, "auroc": 0.5}
+
+
+def confusion_section(rows: Sequence[Row], classes: Sequence[str]) -> Section:
+    """Return the confusion table of every row, and per-class scores."""
+    drawn = tuple(
+        Figure(figures.confusion(metrics["confusion"], classes, title=f"{name} on {where}"))
+        for name, where, metrics in rows
+    )
+    lines = tuple(
+        (where, name, label, row["n"], *(number(row[key]) for key in ("precision", "recall", "f1")))
+        for name, where, metrics in rows
+        for label, row in metrics["per_class"].items()
+    )
+    table = Table(("data set", "classifier", "class", "images", "precision", "recall", "F1"), lines)
+    return Section(
+        "Which classes are confused",
+        ("Each row of a table holds the images of one true class; the diagonal is what was right.",),
+        (*drawn, table),
+    )
+
+
+def roc_section(curves: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> Section:
+    """Return ROC curves: for each panel title, class name to (false positive rate, true positive rate)."""
+    drawn = tuple(
+        Figure(
+            figures.curves(
+                lines, x_label="false positive rate", y_label="true positive rate", diagonal=True, title=title
+            )
+        )
+        for title, lines in curves.items()
+    )
+    text = "One class against the rest; the dotted line is guessing, the upper left corner is perfect."
+    return Section("How well probabilities rank", (text,), drawn)
+
+
+def reliability_section(
+    panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]],
+) -> Section:
+    """Return reliability curves: for each panel title, name to (confidence, accuracy, n) by bin."""
+    drawn = tuple(Figure(figures.reliability(lines, title=title)) for title, lines in panels.items())
+    text = (
+        "Images in bins of confidence: on the dotted line, a confidence of 80 % is right 80 % of the time. "
+        "Below it the classifier is too sure of itself. Larger dots hold more images."
+    )
+    return Section("Whether confidence can be believed", (text,), drawn)
+
+
+def training_section(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Section | None:
+    """Return the loss curves of ``metrics.jsonl`` rows by classifier; None when there are none."""
+    drawn: list[Figure] = []
+    for name, rows in histories.items():
+        if not rows:
+            continue
+        epochs = [row["epoch"] for row in rows]
+        lines = {}
+        for key in _loss_names(rows):
+            lines[key.replace("_", " ")] = (epochs, [_float(row.get(key)) for row in rows])
+        if lines:
+            drawn.append(
+                Figure(figures.curves(lines, x_label="epoch", y_label="loss", title=name, marker="."))
+            )
+    if not drawn:
+        return None
+    text = "Losses by epoch. The kept epoch was chosen without looking at any target label."
+    return Section("How training went", (text,), tuple(drawn))
+
+
+def mix_section(mixes: Mapping[str, Mapping[str, float]], data_set: str, text: Iterable[str]) -> Section:
+    """Return the share of each class in `data_set` according to each source of knowledge."""
+    classes = list(next(iter(mixes.values())))
+    series = {name: [_float(mix.get(c)) for c in classes] for name, mix in mixes.items()}
+    table = Table(
+        ("class", *series),
+        tuple((c, *(number(values[i]) for values in series.values())) for i, c in enumerate(classes)),
+    )
+    return Section(
+        f"Class mix of {data_set}",
+        tuple(text),
+        (Figure(figures.bars(classes, series, y_label="share")), table),
+    )
+
+
+def gap_section(gaps: Mapping[str, Mapping[str, Any]], between: str, text: Iterable[str] = ()) -> Section:
+    """Return a table of domain gaps, by the classifier whose features they are measured in."""
+    rows = tuple(
+        (
+            name,
+            gap["n_per_domain"],
+            number(gap["proxy_a_distance"]),
+            f"{1 - gap['domain_classifier_error']:.0%}",
+            f"{gap['mmd2']:.3g}",
+            _p_value(gap["mmd2_p"], gap["n_permutations"]),
+            f"{gap['frechet']:.3g} ({gap['frechet_by_chance']:.3g})",
+        )
+        for name, gap in gaps.items()
+    )
+    columns = (
+        "features of", "galaxies each", "proxy A-distance", "told apart", "MMD²", "p", "Fréchet (by chance)",
+    )  # fmt: skip
+    caption = (
+        "Proxy A-distance: 0 = cannot be told apart, 2 = told apart without error, by a cross-validated "
+        "linear "
+        "classifier (50 % is chance). p: share of random relabellings with as large an MMD². Fréchet: "
+        "between "
+        "Gaussians with shrunk covariances, beside the same for random halves."
+    )
+    return Section(f"How far apart {between} are", tuple(text), (Table(columns, rows, caption),))
+
+
+def _loss_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Total, validation and named terms, in the order in which they appear."""
+    names = dict.fromkeys(key for row in rows for key, value in row.items() if isinstance(value, int | float))
+    skipped = {"epoch", "step", "lr", "score", "best_epoch", "gradient_norm", "seconds", "images_per_second"}
+    return [
+        name
+        for name in names
+        if name not in skipped and not name.startswith("pull_") and not name.endswith("accuracy")
+    ]
+
+
+def _p_value(p: float, n_permutations: int) -> str:
+    least = 1 / (n_permutations + 1)
+    return f"≤ {least:.2g}" if p <= least * 1.0001 else f"{p:.2g}"
+
+
+def _float(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")
