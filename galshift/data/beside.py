@@ -80,9 +80,20 @@ def attach(dataset: Dataset, beside: Beside) -> Dataset:
     if label is not None and labels is None:
         labels, classes = _labels(np.ma.asarray(table[label]), len(dataset), beside.path)
     groups = None if group is None else np.asarray([str(value) for value in table[group]])
-    notes = [f"joined with {beside.path.name}"]
+    ids = None
+    if "id" in by_name and any(name in by_name for name in _FILES):
+        # File names are what an id became on disk; the catalogue has the id itself.
+        ids = np.asarray([str(value) for value in table[by_name["id"]]])
+        ids = ids if len(set(ids.tolist())) == len(ids) else None
     return Relabelled(
-        dataset, np.arange(len(dataset)), labels, classes, table=table, groups=groups, notes=notes
+        dataset,
+        np.arange(len(dataset)),
+        labels,
+        classes,
+        table=table,
+        groups=groups,
+        ids=ids,
+        notes=[f"joined with {beside.path.name}"],
     )
 
 

@@ -28,7 +28,8 @@ from galshift.errors import DataError, ResourceError
 from galshift.provenance import atomic_path, canonical_json, jsonable
 
 SCHEMA = "galshift-1"
-_CHUNK_BYTES = 1 << 20
+# Small enough that one random image costs little more than itself, large enough to scan quickly.
+_CHUNK_BYTES = 256 << 10
 
 
 def write_hdf5(
