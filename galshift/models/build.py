@@ -75,7 +75,8 @@ def build_model(
         "in_channels": in_channels,
         "size": size,
         "n_classes": n_classes,
-        "options": config.model_dump(mode="json"),
+        # A model that read files while being built says how to rebuild it without them.
+        "options": getattr(model, "spec_options", None) or config.model_dump(mode="json"),
     }
     return model
 
