@@ -46,6 +46,14 @@ def composite(image: np.ndarray, *, softening: float = 3.0) -> np.ndarray:
     return (np.moveaxis(np.clip(0.04 + 0.96 * shown, 0, 1), 0, -1) * 255).astype(np.uint8)
 
 
+def shrunk(picture: np.ndarray, side: int) -> np.ndarray:
+    """Return an (H, W, 3) uint8 picture as (side, side, 3), for a thumbnail."""
+    from skimage.transform import resize
+
+    small = resize(picture / 255.0, (side, side), order=1, anti_aliasing=min(picture.shape[:2]) > side)
+    return np.round(255 * np.clip(small, 0, 1)).astype(np.uint8)
+
+
 def data_uri(picture: np.ndarray, *, kind: str = "png", quality: int = 85) -> str:
     """Return a (H, W, 3) uint8 picture as a ``data:`` URI; `kind` is ``png`` or ``jpeg``."""
     from matplotlib.image import imsave

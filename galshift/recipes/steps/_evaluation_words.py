@@ -70,16 +70,23 @@ def unlabelled_words(found: Evaluation, s: JudgedSet) -> list[str]:
         "galaxies: a classifier that errs has the wrong mix.",
         f"Its mean confidence is {metrics['mean_confidence']:.0%}; {metrics['share_confident']:.0%} of "
         f"images are "
-        "above 90 %. Under a shift, confidence can stay high while answers are wrong.",
-        f"To know its accuracy to ± 5 % (95 %), label {labels_needed()} galaxies drawn at random, "
+        "above 90%. Under a shift, confidence can stay high while answers are wrong.",
+        f"To know its accuracy to ± 5%, label {labels_needed()} galaxies drawn at random, "
         f"whatever the "
-        f"accuracy is; {labels_needed(0.9)} are enough if it is near 90 %.",
+        f"accuracy is; {labels_needed(0.9)} are enough if it is near 90%.",
     ]
     source = next((o for o in found.sets if o.role == "source" and o.labelled), None)
     if source is not None:
         score = found.outcomes[main.name, source.name].metrics["accuracy"]
         lines.insert(1, f"On held-out images of {source.name}, its own survey, it is right for {score:.0%}.")
     return lines
+
+
+def called(c: Classifier) -> str:
+    """Return how a sentence speaks of a classifier."""
+    if c.adapted and c.name.startswith(c.method):
+        return f"the classifier adapted with {c.name}"
+    return f"the {c.name} classifier" if c.name.startswith(c.method) else c.name
 
 
 def class_losses(found: Evaluation) -> list[str]:
@@ -106,7 +113,7 @@ def class_losses(found: Evaluation) -> list[str]:
 def _labelled_answer(found: Evaluation, main: Classifier, s: JudgedSet, metrics: dict[str, Any]) -> str:
     low, high = metrics["ci95"].get("accuracy", (float("nan"), float("nan")))
     text = (
-        f"On {s.name}, {main.name} is right for {metrics['accuracy']:.0%} of the images of "
+        f"On {s.name}, {called(main)} is right for {metrics['accuracy']:.0%} of the images of "
         f"{metrics['n_groups']} "
         f"galaxies that it never saw (95% interval {low:.0%} to {high:.0%}); always answering "
         f"'{metrics['majority_class']}' would be right for {metrics['majority_class_accuracy']:.0%}."

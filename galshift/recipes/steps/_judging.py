@@ -1,4 +1,4 @@
-"""What evaluate (and adapt) judge: classifiers, the images that none of them trained on, and their outputs."""
+"""What evaluate judges: classifiers, and the images that none of them trained on."""
 
 from __future__ import annotations
 
@@ -142,7 +142,9 @@ def open_judged(
     if on:
         judged = [_named_set(text, read, classifiers, classes) for text in on]
     else:
-        judged = [made for role in ("source", "target") for made in _held_out(role, classifiers, classes)]
+        judged = [
+            made for role in ("source", "target") for made in _held_out(role, classifiers, classes, read)
+        ]
     if not judged:
         raise DataError("these runs keep no record of held-out images", hint="name data sets with --on")
     return _unique(judged)
@@ -257,12 +259,17 @@ def _named(classifiers: Sequence[Classifier]) -> list[Classifier]:
     return out
 
 
-def _held_out(role: str, classifiers: Sequence[Classifier], classes: Sequence[str]) -> list[JudgedSet]:
-    """Return one set for each data set that stands as `role` in a run, less what any classifier trained on."""
+def _held_out(
+    role: str, classifiers: Sequence[Classifier], classes: Sequence[str], read: ReadOptions
+) -> list[JudgedSet]:
+    """Return one set for each data set that is `role` of a run, less what any classifier trained on."""
     records = {c.splits[role].path: c.splits[role] for c in classifiers if role in c.splits}
     found = []
     for path, record in records.items():
-        dataset = open_dataset(path, record.read)
+        # Labels that adaptation had no business to know may be given now, for the target.
+        given = read.model_dump(exclude_defaults=True) if role == "target" else {}
+        options = ReadOptions(**{**record.read.model_dump(exclude_defaults=True), **given})
+        dataset = open_dataset(path, options)
         rows = record.rows(dataset, "test")
         kept, notes = _unseen(dataset, rows, path, classifiers)
         if not len(kept):
@@ -271,8 +278,8 @@ def _held_out(role: str, classifiers: Sequence[Classifier], classes: Sequence[st
                 where=path,
                 hint="give the runs the same --seed, or name data sets with --on",
             )
-        labels, more = matched_labels(dataset, kept, classes)
-        found.append(JudgedSet(dataset.name, role, "test", dataset, kept, labels, (*notes, *more)))
+        labels, unknown = matched_labels(dataset, kept, classes)
+        found.append(JudgedSet(dataset.name, role, "test", dataset, kept, labels, (*notes, *unknown)))
     return found
 
 

@@ -115,7 +115,7 @@ class Evaluation:
         return found
 
     def mixes(self, s: JudgedSet) -> dict[str, dict[str, float]]:
-        """Return what else is known of the class mix of a set: the label-shift estimate and the source's own."""
+        """Return what else is known of the class mix of a set: its label-shift estimate, the source's."""
         return {}
 
     def predictions(self, c: Classifier) -> Table:
@@ -203,7 +203,7 @@ def _gaps(
     outcomes: dict[tuple[str, str], Outcome],
     config: EvaluateConfig,
 ) -> dict[str, dict[str, Any]]:
-    """Return each classifier's gap between source and target; empty when there is no such pair, or few images."""
+    """Return each classifier's gap between source and target; empty without such a pair."""
     pair = [s for s in sets if s.role in ("source", "target")]
     pair = pair if len(pair) == 2 else list(sets) if len(sets) == 2 else []
     found = {}

@@ -1,0 +1,111 @@
+"""Classify every image of a data set and write a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from galshift.data.options import ReadOptions
+from galshift.recipes._step import Context, Step
+from galshift.recipes.steps import STEPS
+from galshift.rundirectory import RunDirectory
+from galshift.types import Strict
+
+
+class PredictConfig(Strict):
+    """What to classify with what."""
+
+    run: str = Field(description="Run directory, or its model.safetensors.")
+    data: str = Field(description="Images; labels are passed through where there are any.")
+    read: ReadOptions = ReadOptions()
+
+
+@STEPS.register("predict")
+class Predict(Step):
+    """Write one row an image: class, confidence, probabilities, entropy, flag and the catalogue's columns."""
+
+    kind = "predict"
+    version = 1
+    Config = PredictConfig
+    inputs = ("run", "data", "read.labels?")
+    product = "predictions.fits"
+
+    def products(self, config: PredictConfig, out: Path) -> list[Path]:
+        """Return the table, once its ending is known to name a format."""
+        from galshift.evaluation.predictions import check_format
+
+        check_format(out)
+        return [out]
+
+    def run(self, config: PredictConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
+        """Classify, in chunks, into ``context.out``."""
+        import numpy as np
+
+        from galshift.console import progress
+        from galshift.data.open import open_dataset
+        from galshift.evaluation.honesty import unlabelled_summary
+        from galshift.evaluation.predictions import predictions_table, write_predictions
+        from galshift.recipes.steps._judging import matched_labels
+        from galshift.recipes.steps._splits import absolute, read_splits
+        from galshift.training.checkpoint import load_checkpoint
+        from galshift.training.predict import forward
+
+        trained = load_checkpoint(config.run)
+        dataset = open_dataset(config.data, config.read)
+        with progress("predict", len(dataset)) as bar:
+            out = forward(trained, dataset, device=context.device, progress=bar.advance)
+        info = dataset.info
+        labels, notes = matched_labels(dataset, np.arange(len(dataset)), trained.classes)
+        table = predictions_table(
+            ids=info.ids,
+            groups=info.groups,
+            probabilities=out.probabilities,
+            classes=trained.classes,
+            data_set=dataset.name,
+            split=split_column(info.ids, read_splits(trained.path.parent), absolute(config.data)),
+            labels=labels,
+            flags=out.flags,
+            catalogue=info.table,
+        )
+        path = context.out or run.path / self.product
+        details = {"run": str(config.run), "data": str(config.data), "meta": trained.meta}
+        write_predictions(path, table, provenance=details)
+        usable = np.isfinite(out.probabilities).all(axis=1)
+        summary = unlabelled_summary(out.probabilities[usable], trained.classes) if usable.any() else {}
+        summary.pop("labelled", None)
+        return {
+            **summary,
+            "n": len(dataset),
+            "n_flagged": int((~usable).sum()),
+            "classes": list(trained.classes),
+            "warnings": notes,
+            "outputs": {"predictions": path.name},
+            "product": path.name,
+        }
+
+    def describe(self, results: Mapping[str, Any]) -> list[str]:
+        """Say the predicted mix, without a claim about how right it is."""
+        lines = [f"{results['n']} images classified, {results['n_flagged']} flagged as unusable"]
+        if "predicted_mix" in results:
+            mix = ", ".join(f"{name} {share:.0%}" for name, share in results["predicted_mix"].items())
+            lines.append(
+                f"predicted: {mix}; mean confidence {results['mean_confidence']:.0%} (not an accuracy)"
+            )
+        return [*lines, *(f"note: {line}" for line in results["warnings"])]
+
+
+def split_column(ids: Any, splits: Mapping[str, Any], path: str) -> Any:
+    """Return the part that each image had in the run's training, empty where it had none."""
+    import numpy as np
+
+    parts = {
+        str(name): part
+        for record in splits.values()
+        if record.path == path
+        for part, names in record.parts.items()
+        for name in names
+    }
+    return np.array([parts.get(str(name), "") for name in ids], dtype=str)
