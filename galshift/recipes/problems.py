@@ -9,6 +9,15 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 
+# What pydantic calls by Python's names.
+_TYPES = {
+    "dict_type": "keys with values",
+    "model_type": "keys with values",
+    "list_type": "a list",
+    "string_type": "text",
+}
+
+
 def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[str | int, ...], str]]:
     """Return (key path, sentence) for each problem of `error`.
 
@@ -63,6 +72,8 @@ def _sentence(item: Mapping[str, Any], model: type[BaseModel], place: Sequence[s
         return unknown_key(str(place[-1]), allowed)
     if kind == "missing":
         return "this key is required"
+    if kind in _TYPES:
+        return f"must be {_TYPES[kind]}, not {item.get('input')!r}"
     if kind == "value_error":
         return str(context.get("error", item["msg"]))
     given = item.get("input")

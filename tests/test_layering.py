@@ -1,0 +1,213 @@
+"""The design's one rule of structure: imports point down, and light commands stay light."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import galshift
+from galshift.recipes.find import shipped
+
+ROOT = Path(galshift.__file__).parent
+HEAVY = {
+    "torch",
+    "astropy",
+    "scipy",
+    "sklearn",
+    "numpy",
+    "yaml",
+    "matplotlib",
+    "h5py",
+    "photutils",
+    "skimage",
+}
+
+# Floors from the top; what stands on one floor does not import its neighbours.
+FLOORS: list[set[str]] = [
+    {"__main__"},
+    # The Python functions are the command line's own, so that their names and defaults cannot differ.
+    {"api"},
+    {"cli"},
+    {"recipes"},
+    {"training", "evaluation", "audit", "embedding", "simulate"},
+    {"mocks", "report"},
+    {"methods", "selection", "models", "data", "surveys"},
+    {"types", "registry", "errors", "console", "provenance", "rundirectory", "streams"},
+]
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+# Modules of the ground floor may build on one another, in this order.
+GROUND = ["errors", "types", "streams", "provenance", "console", "registry", "rundirectory"]
+
+
+def _modules() -> list[Path]:
+    return [path for path in sorted(ROOT.rglob("*.py")) if "_recipes" not in path.parts]
+
+
+def _package(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[0]
+
+
+def _imports(path: Path) -> set[tuple[str, int]]:
+    """Return (first part below galshift, line) of every import of galshift in a file, wherever it stands."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            module = node.module or ""
+            names = [f"{module}.{alias.name}" for alias in node.names] if module == "galshift" else [module]
+        else:
+            continue
+        found |= {(name.split(".")[1], node.lineno) for name in names if name.startswith("galshift.")}
+    return found
+
+
+def test_every_module_has_a_floor() -> None:
+    packages = {_package(path) for path in _modules()} - {"__init__"}
+    assert packages <= set(FLOOR), f"give a floor to {packages - set(FLOOR)}"
+
+
+def _breaches() -> list[str]:
+    breaches = []
+    for path in _modules():
+        here = _package(path)
+        if here == "__init__":
+            continue
+        for there, line in _imports(path):
+            if there.startswith("__") or there == here:
+                continue
+            where = f"{path.relative_to(ROOT.parent)}:{line}"
+            if here in GROUND and there in GROUND:
+                if GROUND.index(there) > GROUND.index(here):
+                    breaches.append(f"{where}: {here} imports {there}, which builds on it")
+            elif FLOOR[there] < FLOOR[here]:
+                breaches.append(f"{where}: {here} imports {there}, which stands above it")
+            elif FLOOR[there] == FLOOR[here]:
+                breaches.append(f"{where}: {here} imports {there}, which stands beside it")
+    return breaches
+
+
+def test_imports_point_down() -> None:
+    assert _breaches() == []
+
+
+def test_an_upward_import_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "galshift"
+    for name in ("data", "models"):
+        (package / name).mkdir(parents=True)
+    (package / "data" / "x.py").write_text(
+        "def f():\n    from galshift.training.loop import fit\n    import galshift.models.build\n"
+    )
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", package)
+    assert (
+        _breaches()
+        == [
+            "galshift/data/x.py:3: data imports models, which stands beside it",
+            "galshift/data/x.py:2: data imports training, which stands above it",
+        ]
+        or len(_breaches()) == 2
+    )
+
+
+def test_methods_import_neither_models_nor_data() -> None:
+    for path in (ROOT / "methods").rglob("*.py"):
+        assert not {there for there, _ in _imports(path)} & {"models", "data", "selection", "surveys"}, path
+
+
+def test_the_command_line_imports_only_light_modules_at_the_top() -> None:
+    allowed = {"typer", "galshift", "__future__"} | set(sys.stdlib_module_names)
+    for path in (ROOT / "cli").glob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name.split(".")[0] in allowed, (
+                    f"{path.name}:{node.lineno}: {name} is imported at the top"
+                )
+
+
+def _loaded(code: str, **environment: str) -> tuple[str, set[str]]:
+    """Run `code` in a fresh interpreter; return its output and the heavy packages it imported."""
+    ending = "\nimport sys, json; print('\\n#' + json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    done = subprocess.run(
+        [sys.executable, "-c", code + ending],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "120", **environment},
+        check=True,
+    )
+    text, _, modules = done.stdout.rpartition("\n#")
+    return text, set(json.loads(modules)) & HEAVY
+
+
+RUN = """
+import sys
+sys.argv = ["galshift", *{args!r}]
+from galshift.__main__ import main
+try:
+    main()
+except SystemExit:
+    pass
+"""
+
+
+def test_the_top_level_help_does_not_import_pydantic_either() -> None:
+    # Typer itself imports pydantic, where it is installed, to convert the options of a verb.
+    _loaded(RUN.format(args=["--help"]) + "\nassert 'pydantic' not in sys.modules")
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["recipes", "ls"], ["recipes", "--help"]])
+def test_light_commands_import_nothing_heavy(args: list[str]) -> None:
+    text, heavy = _loaded(RUN.format(args=args))
+    assert text.strip() or args == ["recipes", "ls"]
+    assert heavy == set()
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "cli").glob("[a-z]*.py"))])
+def test_the_help_of_every_verb_imports_nothing_heavy_and_ends_with_examples(name: str) -> None:
+    verb = name.replace("_", "-")
+    text, heavy = _loaded(RUN.format(args=[verb, "--help"]))
+    assert heavy == set()
+    examples = [line.strip() for line in text.partition("Examples:")[2].splitlines() if line.strip()]
+    assert len(examples) >= 2
+    assert all(line.startswith("galshift ") for line in examples)
+
+
+@pytest.mark.parametrize("kind", ["methods", "models", "readers", "selectors", "faults", "surveys"])
+def test_lists_of_names_import_nothing_heavy(kind: str) -> None:
+    _, heavy = _loaded(RUN.format(args=["list", kind, "--json"]))
+    assert heavy == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("galshift ", "adapt"),
+        ("galshift list m", "methods"),
+        ("galshift adapt a b --method m", "mmd"),
+        ("galshift adapt a b --model r", "resnet18"),
+        pytest.param(
+            "galshift run q", "quickstart", marks=pytest.mark.skipif(not shipped(), reason="no recipes")
+        ),
+    ],
+)
+def test_shell_completion_knows_names_and_imports_nothing_heavy(words: str, expected: str) -> None:
+    count = len(words.split()) - (0 if words.endswith(" ") else 1)
+    text, heavy = _loaded(
+        RUN.format(args=[]), _GALSHIFT_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(count)
+    )
+    assert heavy == set()
+    assert expected in text.split()
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    _, heavy = _loaded("import galshift; galshift.adapt")
+    assert heavy == set()
