@@ -1,0 +1,159 @@
+"""What the loop costs beside a bare PyTorch loop, whether a killed run ends in the same bits, and why one batch.
+
+``python -m tests.benchmarks.engine [overhead|kills|batchnorm|threads]`` (default: overhead).
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from galshift.methods import METHODS
+from galshift.models.build import build_model
+from galshift.training.config import TrainConfig
+from galshift.training.loop import TrainingSet, fit
+
+SIZE, BANDS, CLASSES, BATCH, EPOCHS = 75, 3, 3, 64, 6
+N_TRAIN, N_VALID = 512, 128
+
+
+def data(n: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return N random images and labels."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, BANDS, SIZE, SIZE, generator=generator), torch.arange(n) % CLASSES
+
+
+def network(channels_last: bool) -> nn.Module:
+    """Return a fresh DeepMerge network in the layout asked for."""
+    model = build_model("deepmerge", in_channels=BANDS, size=SIZE, n_classes=CLASSES)
+    return model.to(memory_format=torch.channels_last) if channels_last else model
+
+
+def bare_loop(*, target: bool, channels_last: bool) -> list[float]:
+    """Return the CPU seconds of each epoch of a loop written by hand, validation included."""
+    (x, y), (xv, yv), (xt, _) = data(N_TRAIN, 0), data(N_VALID, 1), data(N_TRAIN, 2)
+    model, method = network(channels_last), METHODS.get("mmd")()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    seconds = []
+    for _ in range(EPOCHS):
+        started, running = time.process_time(), 0.0
+        model.train()
+        order, other = torch.randperm(N_TRAIN), torch.randperm(N_TRAIN)
+        for index, pair in zip(order.split(BATCH), other.split(BATCH), strict=True):
+            images = torch.cat([x[index], xt[pair]]) if target else x[index]
+            features, logits = model(images.contiguous(memory_format=layout))
+            loss = functional.cross_entropy(logits[: len(index)], y[index])
+            if target:
+                loss = loss + mmd(method, features[: len(index)], features[len(index) :])
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+            optimizer.step()
+            running += loss.item()
+        model.eval()
+        with torch.no_grad():
+            functional.cross_entropy(model(xv.contiguous(memory_format=layout)).logits, yv).item()
+        seconds.append(time.process_time() - started)
+    return seconds
+
+
+def mmd(method: object, source: Tensor, target: Tensor) -> Tensor:
+    """The distance as the method computes it, called straight from the loop."""
+    from galshift.types import Batch, Output
+
+    none = torch.zeros(0)
+    batches = [Batch(none, Output(features, none), None, none) for features in (source, target)]
+    return sum(method.losses(*batches, 0.5).values())
+
+
+def our_loop(*, target: bool, channels_last: bool) -> list[float]:
+    """Return the CPU seconds of each epoch of galshift's loop."""
+    source, valid, images = TrainingSet(*data(N_TRAIN, 0)), TrainingSet(*data(N_VALID, 1)), data(N_TRAIN, 2)[0]
+    marks = []
+    config = TrainConfig(
+        epochs=EPOCHS, warmup_epochs=0, batch_size=BATCH, patience=None, channels_last=channels_last
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        fit(
+            build_model("deepmerge", in_channels=BANDS, size=SIZE, n_classes=CLASSES),
+            METHODS.get("mmd" if target else "source-only")(),
+            source,
+            valid,
+            TrainingSet(images) if target else None,
+            config,
+            directory=Path(folder),
+            seed=0,
+            device="cpu",
+            on_epoch=[lambda row: marks.append(time.process_time())],
+            progress=None,
+        )
+    return [after - before for before, after in zip(marks, marks[1:], strict=False)]
+
+
+def ratio(first: Callable[[], list[float]], second: Callable[[], list[float]], rounds: int = 3) -> float:
+    """Return the median epoch of `first` over that of `second`, measured in turns."""
+    ours, bare = [], []
+    for _ in range(rounds):
+        bare += second()[1:]
+        ours += first()[1:]
+    return statistics.median(ours) / statistics.median(bare)
+
+
+def overhead() -> None:
+    """Print the loop's cost over a bare loop."""
+    print("CPU time of an epoch, galshift over a bare PyTorch loop (DeepMerge, 75 px, batch 64)")
+    for target, limit in ((False, 1.08), (True, 1.15)):
+        verb = "adapt (mmd)" if target else "train"
+        for ours, theirs, words in (
+            (False, False, "same memory layout"),
+            (True, True, "both channels-last"),
+            (True, False, "galshift's default against PyTorch's"),
+        ):
+            value = ratio(
+                lambda target=target, ours=ours: our_loop(target=target, channels_last=ours),
+                lambda target=target, theirs=theirs: bare_loop(target=target, channels_last=theirs),
+            )
+            print(f"{verb:12s} {words:38s} {value:.3f} (at most {limit})")
+
+
+def kills(moments: int = 20) -> None:
+    """Kill train and adapt at random moments, go on, and compare with a run that was left alone."""
+    for kind in ("train", "adapt"):
+        with tempfile.TemporaryDirectory() as folder:
+            whole = _started(Path(folder) / "whole", kind).communicate()[0]
+            rng, killed = random.Random(kind), 0
+            while killed < moments:
+                process = _started(Path(folder) / "killed", kind)
+                # From before the first import to well into the training.
+                time.sleep(rng.uniform(2.0, 5.0))
+                process.kill()
+                process.communicate()
+                killed += process.returncode == -signal.SIGKILL
+                if process.returncode == 0:
+                    break
+            last = _started(Path(folder) / "killed", kind).communicate()[0]
+            rows = [(Path(folder) / name / "metrics.jsonl").read_bytes() for name in ("whole", "killed")]
+            same = last == whole and rows[0] == rows[1]
+            print(f"{kind}: killed {killed} times; weights and metrics bit-equal: {same}")
+
+
+def _started(directory: Path, kind: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "tests.training_helpers", str(directory), kind, "150"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    {"overhead": overhead, "kills": kills}[sys.argv[1] if len(sys.argv) > 1 else "overhead"]()
