@@ -8,7 +8,6 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-
 # What pydantic calls by Python's names.
 _TYPES = {
     "dict_type": "keys with values",
