@@ -2,7 +2,8 @@
 
 Ciprijanovic et al. 2020 (Astronomy and Computing 32, 100390) and 2021 (MNRAS 506, 677), Table 1: convolutions
 5x5x8, 3x3x16, 3x3x32, each with batch norm, ReLU and 2x2 max pooling, then dense layers of 64 and 32.  The
-papers align the flattened convolutional output (2,592 numbers for 75-pixel images).
+papers align the flattened convolutional output (2,592 numbers for 75-pixel images); the default here is the last
+dense layer, which every method can align at its default weight and in less time.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ class DeepMergeConfig(Strict):
     """Options of the DeepMerge network."""
 
     latent: Literal["convolutional", "dense"] = Field(
-        "convolutional",
-        description="Features to align: the flattened convolutional output, as published, or the last 32.",
+        "dense",
+        description="Features to align: the last 32, or, as published, the flattened convolutional output.",
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="After each block; DeepMerge I used 0.5, II none.")
 
