@@ -99,8 +99,9 @@ def test_deepmerge_by_hand() -> None:
     convolutions = 3 * 25 * 8 + 8 + 8 * 9 * 16 + 16 + 16 * 9 * 32 + 32 + 2 * (8 + 16 + 32)
     dense = 2592 * 64 + 64 + 64 * 32 + 32 + 32 * 2 + 2
     assert parameter_count(model) == convolutions + dense
-    assert model.feature_dim == 2592
-    assert built("deepmerge", options={"latent": "dense"}).feature_dim == 32
+    assert model.feature_dim == 32
+    published = built("deepmerge", in_channels=3, size=75, options={"latent": "convolutional"})
+    assert published.feature_dim == 2592
 
 
 def test_sidda_latent_is_normalised() -> None:

@@ -64,7 +64,7 @@ def test_masked_images_are_flagged(trained: Trained, cutouts: Cutouts) -> None:
 
 def test_outputs_that_are_not_finite_are_flagged(trained: Trained, cutouts: Cutouts) -> None:
     with torch.no_grad():
-        trained.model.head[-1].weight.fill_(float("nan"))
+        trained.model.head.weight.fill_(float("nan"))
     result = forward(trained, InMemory(cutouts), device="cpu")
     assert (result.flags == 4).all()
     assert np.isnan(result.features).all()

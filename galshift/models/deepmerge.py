@@ -1,9 +1,9 @@
 """DeepMerge: the small three-layer CNN of the merger papers; good on a laptop from about 1,000 images.
 
-Ciprijanovic et al. 2020 (Astronomy and Computing 32, 100390) and 2021 (MNRAS 506, 677), Table 1: convolutions
-5x5x8, 3x3x16, 3x3x32, each with batch norm, ReLU and 2x2 max pooling, then dense layers of 64 and 32.  The
-papers align the flattened convolutional output (2,592 numbers for 75-pixel images); the default here is the last
-dense layer, which every method can align at its default weight and in less time.
+Ciprijanovic et al. 2020 (Astronomy and Computing 32, 100390) and 2021 (MNRAS 506, 677), Table 1:
+convolutions 5x5x8, 3x3x16, 3x3x32, each with batch norm, ReLU and 2x2 max pooling, then dense layers of 64
+and 32.  The papers align the flattened convolutional output (2,592 numbers for 75-pixel images); the default
+here is the last dense layer, which every method can align at its default weight and in less time.
 """
 
 from __future__ import annotations

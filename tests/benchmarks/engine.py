@@ -1,10 +1,11 @@
-"""What the loop costs beside a bare PyTorch loop, whether a killed run ends in the same bits, and why one batch.
+"""What the loop costs beside a bare one, whether a killed run ends in the same bits, and why one batch.
 
-``python -m tests.benchmarks.engine [overhead|kills|batchnorm|threads]`` (default: overhead).
+``python -m tests.benchmarks.engine [overhead|kills|batchnorm]`` (default: overhead).
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
 import statistics
@@ -80,7 +81,11 @@ def mmd(method: object, source: Tensor, target: Tensor) -> Tensor:
 
 def our_loop(*, target: bool, channels_last: bool) -> list[float]:
     """Return the CPU seconds of each epoch of galshift's loop."""
-    source, valid, images = TrainingSet(*data(N_TRAIN, 0)), TrainingSet(*data(N_VALID, 1)), data(N_TRAIN, 2)[0]
+    source, valid, images = (
+        TrainingSet(*data(N_TRAIN, 0)),
+        TrainingSet(*data(N_VALID, 1)),
+        data(N_TRAIN, 2)[0],
+    )
     marks = []
     config = TrainConfig(
         epochs=EPOCHS, warmup_epochs=0, batch_size=BATCH, patience=None, channels_last=channels_last
@@ -99,7 +104,7 @@ def our_loop(*, target: bool, channels_last: bool) -> list[float]:
             on_epoch=[lambda row: marks.append(time.process_time())],
             progress=None,
         )
-    return [after - before for before, after in zip(marks, marks[1:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(marks)]
 
 
 def ratio(first: Callable[[], list[float]], second: Callable[[], list[float]], rounds: int = 3) -> float:
@@ -154,6 +159,41 @@ def _started(directory: Path, kind: str) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
+def batchnorm(seeds: int = 3) -> None:
+    """Target accuracy on the shifted digits, the domains in one batch or in two."""
+    print("target accuracy (mean and range over seeds) of a network with batch norm")
+    for name in ("coral", "mmd", "sinkhorn", "dann"):
+        for apart in (False, True):
+            found = sorted(_digits(name, apart, seed) for seed in range(seeds))
+            mean = statistics.mean(found)
+            how = "apart" if apart else "as one"
+            print(f"{name:10s} {how:8s} {mean:.3f} ({found[0]:.3f} to {found[-1]:.3f})")
+
+
+def _digits(name: str, apart: bool, seed: int) -> float:
+    """Train on shifted digits for the protocol's 330 steps and return the target accuracy."""
+    from tests.benchmarks.digits import Net, make_digits
+
+    digits, method = make_digits(seed), METHODS.get(name)()
+    method.own_forward = apart
+    torch.manual_seed(seed)
+    model = Net(batchnorm=True)
+    model.feature_dim, model.spec = 64, {"name": "digits", "in_channels": 1, "size": 8, "n_classes": 10}
+    config = TrainConfig(
+        epochs=30, warmup_epochs=0, batch_size=64, schedule="constant", lr_ramp=0, select="last"
+    )
+    sets = TrainingSet(*digits.source), TrainingSet(*digits.validation), TrainingSet(digits.target)
+    with tempfile.TemporaryDirectory() as folder:
+        run = fit(
+            model, method, *sets, config, directory=Path(folder), seed=seed, device="cpu", progress=None
+        )
+    images, labels = digits.test
+    with torch.no_grad():
+        return float((run.model(images).logits.argmax(1) == labels).double().mean())
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    {"overhead": overhead, "kills": kills}[sys.argv[1] if len(sys.argv) > 1 else "overhead"]()
+    {"overhead": overhead, "kills": kills, "batchnorm": batchnorm}[
+        sys.argv[1] if len(sys.argv) > 1 else "overhead"
+    ]()
