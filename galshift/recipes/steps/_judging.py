@@ -105,8 +105,12 @@ class JudgedSet:
         return bool((self.labels >= 0).any())
 
 
-def open_classifiers(runs: Sequence[str], *, with_baseline: bool = True) -> list[Classifier]:
+def open_classifiers(
+    runs: Sequence[str], *, with_baseline: bool = True, finished: bool = True
+) -> list[Classifier]:
     """Open the given runs, and the source-only companion of each adapted one after them.
+
+    With `finished` False a run may still be at work: adapt judges its own before it is done.
 
     Raises
     ------
@@ -118,10 +122,12 @@ def open_classifiers(runs: Sequence[str], *, with_baseline: bool = True) -> list
     for text in runs:
         label, path = split_name(text)
         folder = Path(path) if Path(path).is_dir() else Path(path).parent
-        classifier = _open(folder, label)
+        classifier = _open(folder, label, finished)
         found.append(classifier)
         if with_baseline and (folder / BASELINE / FILE).is_file():
-            companions.append(replace(_open(folder / BASELINE, None), given=False, config=classifier.config))
+            companion = _open(folder / BASELINE, None, finished)
+            seeds = tuple(p / BASELINE for p in classifier.seeds if (p / BASELINE / FILE).is_file())
+            companions.append(replace(companion, given=False, config=classifier.config, seeds=seeds))
     for companion in companions:
         if not any(_same_model(companion, other) for other in found):
             found.append(companion)
@@ -185,13 +191,13 @@ def matched_labels(
     return mapped, notes
 
 
-def _open(folder: Path, label: str | None) -> Classifier:
+def _open(folder: Path, label: str | None, finished: bool) -> Classifier:
     import yaml
 
     from galshift.methods import METHODS
     from galshift.rundirectory import RunDirectory
 
-    if (folder / "run.json").is_file():
+    if finished and (folder / "run.json").is_file():
         RunDirectory.load(folder)
     trained = load_checkpoint(folder)
     config = folder / "config.yaml"

@@ -142,15 +142,15 @@ class Evaluation:
         return vstack(tables, metadata_conflicts="silent") if len(tables) > 1 else tables[0]
 
 
-def evaluate(config: EvaluateConfig, device: str) -> Evaluation:
-    """Judge the classifiers of `config` on its data sets.
+def evaluate(config: EvaluateConfig, device: str, *, finished: bool = True) -> Evaluation:
+    """Judge the classifiers of `config` on its data sets; `finished` False allows a run still at work.
 
     Raises
     ------
     DataError
         When a run or data set cannot be used, or nothing is left that was not trained on.
     """
-    classifiers = open_classifiers(config.runs, with_baseline=config.baseline)
+    classifiers = open_classifiers(config.runs, with_baseline=config.baseline, finished=finished)
     classes = classifiers[0].trained.classes
     sets = open_judged(classifiers, config.on, config.read, classes)
     outcomes = {(c.name, s.name): _outcome(c, s, classes, config, device) for c in classifiers for s in sets}

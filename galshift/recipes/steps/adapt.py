@@ -53,6 +53,7 @@ class AdaptStepConfig(Strict):
     )
     training: TrainConfig = TrainConfig()
     seeds: int = Field(1, ge=1, le=20, description="Repeat with so many seeds, for a mean and an interval.")
+    samples: int = Field(24, ge=0, le=500, description="Images shown in the report.")
     seed: int = 42
 
 
@@ -64,11 +65,15 @@ class Adapt(Step):
     version = 1
     Config = AdaptStepConfig
     inputs = ("source", "target", "read.labels?", "read_target.labels?", "init")
+    display = ("samples",)
     resumable = True
 
     def run(self, config: AdaptStepConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Write the adapted model, the source-only one, predictions for the target, and the report."""
+        from galshift.recipes.steps._evaluation_products import write_evaluation
+        from galshift.recipes.steps._outcomes import evaluate
         from galshift.recipes.steps._splits import write_splits
+        from galshift.recipes.steps.evaluate import EvaluateConfig
         from galshift.training.checkpoint import FILE
 
         source = open_source(config.source, config.read, config.split, config.seed)
@@ -87,14 +92,16 @@ class Adapt(Step):
             if k > 0:
                 write_splits(folder, records)
             write_splits(folder / BASELINE, records)
+        found = evaluate(EvaluateConfig(runs=[str(run.path)], seed=config.seed), context.device, finished=False)
+        judged = write_evaluation(found, run.path, samples=config.samples, seed=config.seed)
         return {
             "method": config.method.kind,
             "model": config.model.kind,
-            "classes": list(material.preprocessing.classes),
             "n_source_train": len(material.source),
             "n_target_train": len(material.target),
             "fit": fits,
-            "outputs": {"model": FILE, "baseline": f"{BASELINE}/{FILE}"},
+            **found.document(),
+            "outputs": {"model": FILE, "baseline": f"{BASELINE}/{FILE}", **judged},
         }
 
     def _fit_pair(
@@ -125,11 +132,17 @@ class Adapt(Step):
             f"method {config.method.kind}": METHODS.get(config.method.kind).version,
         }
 
+    def describe(self, results: Mapping[str, Any]) -> list[str]:
+        """Say how well the adapted and the source-only network do on images that neither saw."""
+        from galshift.recipes.steps._evaluation_products import headlines
+
+        return headlines(results["results"], results["warnings"])
+
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Judge it, attack it, use it."""
+        """Look at the report; use it; attack it."""
         run = results["run"]
         return [
-            f"galshift evaluate {run}",
+            f"open {run}/report.html in a browser",
             f"galshift predict {run} DATA predictions.fits",
         ]
 
