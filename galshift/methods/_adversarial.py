@@ -43,6 +43,14 @@ def ramp(progress: float, gamma: float = 10.0) -> float:
     return math.tanh(0.5 * gamma * progress)
 
 
+def standardise(features: Tensor) -> Tensor:
+    """Return each (B, D) feature with mean 0 and variance 1 over its entries: what a discriminator looks at.
+
+    The strength of the game then depends neither on the features' scale nor on their growth during training.
+    """
+    return nn.functional.layer_norm(features, features.shape[1:])
+
+
 def discriminator(n_inputs: int, hidden: int, dropout: float = 0.5) -> nn.Sequential:
     """Return a network of two hidden layers that gives one logit, positive for the source.
 

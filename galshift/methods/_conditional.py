@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from galshift.methods._adversarial import discriminator, domain_loss, reverse_gradient
+from galshift.methods._adversarial import discriminator, domain_loss, reverse_gradient, standardise
 from galshift.methods._probabilities import entropy
 from galshift.types import Output
 
@@ -23,7 +23,7 @@ class MultilinearMap(nn.Module):
     feature_dim, n_classes : int
         D and K.
     max_features : int
-        D K above this is replaced by ``(R_f z) * (R_p p) / sqrt(n)`` with fixed Gaussian matrices and n = 1024;
+        D K above this is replaced by ``(R_f z) * (R_p p) / sqrt(n)`` with fixed Gaussian matrices, n = 1024;
         inner products stay the same in expectation.
     """
 
@@ -73,6 +73,7 @@ def conditional_domain_loss(
     logits, weights = [], []
     for output in (source, target):
         p = torch.softmax(output.logits.detach(), dim=1)
-        logits.append(nets["discriminator"](reverse_gradient(nets["joint"](output.features, p), strength)))
+        joint = nets["joint"](standardise(output.features), p)
+        logits.append(nets["discriminator"](reverse_gradient(joint, strength)))
         weights.append(entropy_weights(output.logits) if by_entropy else None)
     return domain_loss(*logits, *weights)

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from galshift.methods import METHODS
-from galshift.methods._adversarial import discriminator, domain_loss, ramp, reverse_gradient
+from galshift.methods._adversarial import discriminator, domain_loss, ramp, reverse_gradient, standardise
 from galshift.methods._base import Method, MethodConfig
 from galshift.types import Batch
 
@@ -82,8 +82,8 @@ class DANN(Method):
         score = self.nets["discriminator"]
         weights = self._weights(source, target)
         value = domain_loss(
-            score(reverse_gradient(source.features, strength)),
-            score(reverse_gradient(target.features, strength)),
+            score(reverse_gradient(standardise(source.features), strength)),
+            score(reverse_gradient(standardise(target.features), strength)),
             *weights,
         )
         return {"domain": value}

@@ -66,7 +66,7 @@ class Config(MethodConfig):
 
     weight: float = Field(1.0, ge=0)
     margin: float = Field(4.0, gt=1)
-    strength: float = Field(0.1, ge=0)
+    strength: float = Field(0.02, ge=0)
     hidden: int = Field(128, ge=1)
 
 

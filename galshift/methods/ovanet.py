@@ -48,7 +48,7 @@ def open_entropy(scores: Tensor) -> Tensor:
 class Config(MethodConfig):
     """Options of `ovanet`: weights of the one-vs-all loss on the source and of its entropy on the target."""
 
-    weight: float = Field(0.5, ge=0)
+    weight: float = Field(0.1, ge=0)
     entropy_weight: float = Field(0.1, ge=0)
 
 
