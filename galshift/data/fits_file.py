@@ -1,8 +1,7 @@
 """One FITS file: which images it holds, by its headers alone, and their pixels when they are wanted.
 
 Pixels come through astropy (BSCALE, BZERO, BLANK, byte order, tile compression, gzip, bzip2); what is wrong
-with
-a file becomes one sentence.
+with a file becomes one sentence.
 """
 
 from __future__ import annotations
@@ -30,12 +29,13 @@ from galshift.data.units import is_magnitude, magnitudes_to_njy_arcsec2
 from galshift.errors import DataError
 
 MAX_BYTES = 8 << 30
-_BROKEN = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, OverflowError)
 
 
 @contextmanager
-def open_fits(path: Path) -> Iterator[Any]:
+def open_fits(path: Path, *, whole: bool = False) -> Iterator[Any]:
     """Open a FITS file, turning every way in which it can be broken into a :class:`DataError`.
+
+    With `whole`, every header is read at once; else an extension that the file ends in goes unseen.
 
     Raises
     ------
@@ -43,7 +43,6 @@ def open_fits(path: Path) -> Iterator[Any]:
         One sentence, with the file.
     """
     from astropy.io import fits
-    from astropy.io.fits.verify import VerifyError, VerifyWarning
     from astropy.utils.exceptions import AstropyUserWarning
 
     try:
@@ -56,7 +55,7 @@ def open_fits(path: Path) -> Iterator[Any]:
             warnings.simplefilter("ignore")
             # A wrong checksum is the one warning that means the pixels cannot be trusted.
             warnings.filterwarnings("error", message="(Checksum|Datasum) verification failed")
-            with fits.open(path, memmap=False, lazy_load_hdus=True, checksum=True) as hdus:
+            with fits.open(path, memmap=False, lazy_load_hdus=not whole, checksum=True) as hdus:
                 yield hdus
     except DataError:
         raise
@@ -66,7 +65,7 @@ def open_fits(path: Path) -> Iterator[Any]:
         ) from error
     except MemoryError as error:
         raise DataError("an image in it is too large for memory", where=path) from error
-    except (*_BROKEN, VerifyError, VerifyWarning, zlib.error, RuntimeError, AssertionError) as error:
+    except Exception as error:  # astropy lets exceptions of C libraries through, which have no public class
         raise DataError(
             f"the FITS file cannot be read: {sentence(error)}",
             where=path,
@@ -78,8 +77,7 @@ def describe(path: Path) -> list[dict[str, Any]]:
     """Return one JSON-able dict for every image in a file, from headers alone.
 
     Keys: hdu, name, shape (numpy order), role (None where the header does not say), band, bands, unit,
-    factor,
-    note, scale [arcsec / pixel], wcs axes are not kept.
+    factor, note, scale [arcsec / pixel] and bits (of an LSST-style mask); axes of the WCS are not kept.
 
     Raises
     ------
@@ -87,7 +85,7 @@ def describe(path: Path) -> list[dict[str, Any]]:
         When the file is broken, is shorter than its headers say, or has no image.
     """
     planes, tables = [], []
-    with open_fits(path) as hdus:
+    with open_fits(path, whole=True) as hdus:
         for index, hdu in enumerate(hdus):
             if not getattr(hdu, "is_image", False):
                 tables.append(hdu.name or f"HDU {index}")
@@ -97,6 +95,7 @@ def describe(path: Path) -> list[dict[str, Any]]:
             if len(shape) < 2 or 0 in shape:
                 continue
             planes.append(_describe_hdu(index, hdu, shape, hdus[0].header))
+        _check_rest(hdus, path)
     if not planes:
         what = f"it holds tables only ({', '.join(tables[:4])})" if tables else "it holds no image"
         raise DataError(
@@ -119,10 +118,15 @@ def load(path: Path, wanted: list[tuple[int, str | None]]) -> list[np.ndarray]:
         for number, unit in wanted:
             if number >= len(hdus):
                 raise DataError(f"it has no HDU {number}", where=path)
+            # Reading the pixels takes these cards out of the header.
+            blank, zero = (hdus[number].header.get(key) for key in ("BLANK", "BZERO"))
             data = hdus[number].data
             if data is None:
                 raise DataError(f"HDU {number} has no pixels", where=path)
             data = np.asarray(data)
+            if data.dtype.kind == "u" and isinstance(blank, int):
+                # astropy gives unsigned integers as such, and forgets that one of them means "no value".
+                data = np.where(data == blank + int(zero or 0), np.nan, data.astype(np.float64))
             data = data.astype(data.dtype.newbyteorder("="), copy=True)
             arrays.append(magnitudes_to_njy_arcsec2(data) if is_magnitude(unit) else data)
     return arrays
@@ -163,6 +167,22 @@ def _check_size(hdu: Any, shape: tuple[int, ...], path: Path) -> None:
         missing = info["datLoc"] + n_bytes - path.stat().st_size
         raise DataError(
             f"the file is truncated: {missing} of its bytes are missing",
+            where=path,
+            hint="copy or download it again, or leave such files out with --on-error skip",
+        )
+
+
+def _check_rest(hdus: Any, path: Path) -> None:
+    """Refuse a file that ends in the middle of an extension, which astropy leaves out with a warning only."""
+    info = hdus[-1].fileinfo() if len(hdus) else None
+    if info is None:
+        return
+    file = info["file"]
+    file.seek(info["datLoc"] + info["datSpan"])
+    # Anything else after the last extension is padding, which does no harm.
+    if file.read(8) == b"XTENSION":
+        raise DataError(
+            f"the file is truncated: it ends within extension {len(hdus)}",
             where=path,
             hint="copy or download it again, or leave such files out with --on-error skip",
         )

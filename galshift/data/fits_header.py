@@ -45,6 +45,8 @@ def is_band(name: str) -> bool:
 
 def band_of(header: Any) -> str | None:
     """Return the passband of a header: the filter's name without maker's numbers (``g.MP9401`` is ``g``)."""
+    if isinstance(header.get("BAND0"), str):
+        return header["BAND0"].strip()
     for key in ("FILTER", "BAND", "FILTER1", "FILTER2", "FILTNAM", "FILTNAM1"):
         value = header.get(key)
         if not isinstance(value, str) or not value.strip() or "clear" in value.lower():

@@ -42,8 +42,7 @@ def galaxies_of_file(
     """Return the galaxies of one file and what had to be assumed.
 
     A cube is bands where its header or the user names that many, or its axis is at most 20 long; else it is
-    as
-    many galaxies.  Extensions are bands where their names are filters; else each is a galaxy of its own.
+    as many galaxies.  Extensions are bands where their names are filters; else each is a galaxy of its own.
     """
     science = [i for i, plane in enumerate(planes) if plane["role"] in (None, "science")]
     if not science:
@@ -74,7 +73,8 @@ def _galaxies_of_plane(
     place: Place, name: str, plane: dict[str, Any], bands: Sequence[str]
 ) -> tuple[list[Galaxy], list[str]]:
     shape = plane["shape"]
-    band = (bands[0] if len(bands) == 1 else plane["band"]) or "band0"
+    named = plane["name"] if is_band(plane["name"]) else None
+    band = (bands[0] if len(bands) == 1 else plane["band"] or named) or "band0"
     # Leading axes of length 1, which radio images carry, are passed over.
     axes = [axis for axis, side in enumerate(shape) if side > 1 or axis >= len(shape) - 2]
 
@@ -138,9 +138,8 @@ def combine(stems: Sequence[str], pattern: str | None) -> list[tuple[str, str | 
     """Return (galaxy, band, role) of each file from its name; band and role None where the name says neither.
 
     With `pattern` (``{id}_{band}``), names must follow it.  Without, a word of the name that is a filter on
-    every
-    file is the band when the rest of the name occurs with more than one band; a last word such as ``sci``,
-    ``rms``, ``mask`` or ``psf`` is the role.
+    every file is the band when the rest of the name occurs with more than one band; a last word such as
+    ``sci``, ``rms``, ``mask`` or ``psf`` is the role.
     """
     if pattern is not None:
         return [_by_pattern(stem, pattern) for stem in stems]

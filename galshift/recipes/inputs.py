@@ -62,7 +62,7 @@ def identify(
         if not optional:
             found.fields.add(bare)
         for role, text in entries(bare, lookup(values, bare)):
-            if optional and not Path(text).exists() and text not in (known or {}):
+            if optional and not Path(text).is_file() and text not in (known or {}):
                 continue
             found.fields.add(bare)
             for position, part in enumerate(split_pair(text)):
@@ -102,7 +102,7 @@ def map_paths(
         elif not rest and head in changed:
             new = _changed(changed[head], change)
             # What may be no path is one only if something stands there.
-            if not name.endswith("?") or (isinstance(new, str) and Path(new).exists()):
+            if not name.endswith("?") or (isinstance(new, str) and Path(new).is_file()):
                 changed[head] = new
     return changed
 

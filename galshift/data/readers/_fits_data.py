@@ -169,7 +169,10 @@ def build(
     DataError
         When the galaxies do not have the same bands or units.
     """
-    bands = agree_on_bands(galaxies, options, path)
+    bands, keep = agree_on_bands(galaxies, options, path)
+    if len(keep) < len(galaxies):
+        galaxies = [galaxies[i] for i in keep]
+        details = {name: _kept(value, keep) for name, value in details.items()}
     # Descriptions are shared between files: what this reading decides goes into copies.
     planes = [[dict(plane) for plane in described] for described in planes]
     unit, factors, unit_notes = agree_on_unit(galaxies, bands, planes, options, path)
@@ -199,11 +202,14 @@ def build(
     return FitsData(path, info, files, planes, galaxies, factors)
 
 
-def agree_on_bands(galaxies: list[Galaxy], options: ReadOptions, path: object) -> tuple[str, ...]:
-    """Return the bands that every galaxy has, in the order of the first or of the user's words.
+def agree_on_bands(
+    galaxies: list[Galaxy], options: ReadOptions, path: object
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the common bands, in the user's order or by wavelength, and which galaxies have them.
 
-    Galaxies without a band that most have are refused, or dropped from the list with ``on_error="skip"``.
+    A galaxy without a band that most have is refused, or left out with ``on_error="skip"``.
     """
+    everything = np.arange(len(galaxies))
     counts = Counter(tuple(galaxy.science) for galaxy in galaxies)
     common = by_wavelength(counts.most_common(1)[0][0])
     wanted = [band for band in options.bands if band in common]
@@ -211,7 +217,7 @@ def agree_on_bands(galaxies: list[Galaxy], options: ReadOptions, path: object) -
         if len(options.bands) == len(common):
             for galaxy in galaxies:
                 galaxy.science = dict(zip(options.bands, galaxy.science.values()))
-            return tuple(options.bands)
+            return tuple(options.bands), everything
         missing = next(band for band in options.bands if band not in common)
         raise DataError(f"there is no band '{missing}'; the bands are {','.join(common)}", where=path)
     bands = tuple(wanted or common)
@@ -224,8 +230,7 @@ def agree_on_bands(galaxies: list[Galaxy], options: ReadOptions, path: object) -
             where=path,
             hint="open them one by one, name the common bands with --bands, or use --on-error skip",
         )
-    galaxies[:] = [galaxy for galaxy in galaxies if set(bands) <= set(galaxy.science)]
-    return bands
+    return bands, np.asarray([i for i in everything if set(bands) <= set(galaxies[i].science)])
 
 
 def agree_on_unit(
@@ -304,6 +309,11 @@ def _plane_shape(place: Place, planes: list[list[dict[str, Any]]]) -> tuple[int,
     shape = planes[place.file][place.plane]["shape"]
     kept = [side for side, i in zip(shape, place.index) if i is None] if place.index else shape
     return int(kept[0]), int(kept[1])
+
+
+def _kept(value: Any, keep: np.ndarray) -> Any:
+    """Return the entries at `keep` of what has one for each galaxy; names of classes stay as they are."""
+    return value if value is None or isinstance(value, tuple) or np.ndim(value) == 0 else value[keep]
 
 
 def _pick(value: float | np.ndarray | None, rows: np.ndarray) -> float | np.ndarray | None:
