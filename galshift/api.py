@@ -66,7 +66,7 @@ def function(name: str) -> Callable[..., Any]:
 
 
 def _run(command: Any, given: Mapping[str, Any], shared: tuple[str, ...]) -> Any:
-    from galshift.cli._common import Options, execute_verb
+    from galshift.cli._common import Instead, Options, execute_verb
 
     hints = get_type_hints(command.function)
     own = {key: _as_typed(value, hints[key]) for key, value in given.items() if key not in shared}
@@ -74,7 +74,10 @@ def _run(command: Any, given: Mapping[str, Any], shared: tuple[str, ...]) -> Any
     common["set"] = tuple(f"{key}={json.dumps(value)}" for key, value in (common.get("set") or {}).items())
     if "out" in own:
         common["out"] = own["out"]
-    return execute_verb(command.kind, command.function(**own), Options(**common))
+    options, values = Options(**common), command.function(**own)
+    return (
+        values.work(options) if isinstance(values, Instead) else execute_verb(command.kind, values, options)
+    )
 
 
 def _as_typed(value: Any, hint: Any) -> Any:

@@ -24,7 +24,8 @@ The function returns the values of the step's config (None: take the config's de
 into a nested config).  :func:`verb` adds ``--out --seed --device --workers --set --overwrite --json -q -v``,
 runs the step through ``execute`` and prints where the results are and what to type next;
 ``without=("seed", ...)`` leaves options out.  A verb with a positional OUT declares a parameter ``out`` of
-type `OutArgument`, sets ``product`` on its Step, and the step writes ``context.out``.  A verb that is no step
+type `OutArgument`, sets ``product`` on its Step, and the step writes ``context.out``.  A function that
+returns an :class:`Instead` does that in place of running the step.  A verb that is no step
 (``list``, ``doctor``) has a plain ``command`` that uses the option types below.  Only typer and light modules
 are imported at the top of a verb's file.
 """
@@ -140,6 +141,29 @@ class Options:
     verbose: bool = False
 
 
+@dataclass(frozen=True)
+class Instead:
+    """What a verb does instead of running its step, because an option such as ``--check`` asks for it.
+
+    Attributes
+    ----------
+    work : callable
+        Takes the :class:`Options` and returns the JSON-able answer.
+    show : callable
+        Prints that answer for people.
+    """
+
+    work: Callable[[Options], Any]
+    show: Callable[[Any], None]
+
+
+def answer(instead: Instead, options: Options) -> None:
+    """Do what a verb does instead of its step, and print it."""
+    console.set_verbosity(quiet=options.quiet, verbose=options.verbose)
+    found = instead.work(options)
+    console.json_document(found) if options.json else instead.show(found)
+
+
 def verb(
     kind: str, *, without: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., Mapping[str, Any]]], Callable[..., None]]:
@@ -165,7 +189,8 @@ def verb(
             if "out" in own:
                 common["out"] = given["out"]
             common["set"] = tuple(common.get("set") or ())
-            run_verb(kind, function(**given), Options(**common))
+            options, values = Options(**common), function(**given)
+            answer(values, options) if isinstance(values, Instead) else run_verb(kind, values, options)
 
         keyword = inspect.Parameter.KEYWORD_ONLY
         mine = [own[name].replace(kind=keyword, annotation=hints[name]) for name in own]
@@ -190,7 +215,7 @@ def run_verb(kind: str, values: Mapping[str, Any], options: Options) -> None:
     kind : str
     values : mapping
         Config values; None means the config's own default, and a dotted key reaches into a nested config.
-        ``out`` is not part of a config and is left out.
+        ``out`` and ``scheduler`` are not part of a config; they say where, not what.
     options : Options
     """
     console.set_verbosity(quiet=options.quiet, verbose=options.verbose)
@@ -203,7 +228,8 @@ def execute_verb(kind: str, values: Mapping[str, Any], options: Options) -> Any:
     from galshift.recipes.execute import execute
     from galshift.recipes.steps import STEPS
 
-    nested = _nested({key: value for key, value in values.items() if value is not None and key != "out"})
+    given = {key: value for key, value in values.items() if value is not None}
+    nested = _nested({key: value for key, value in given.items() if key not in ("out", "scheduler")})
     if options.seed is not None and "seed" in STEPS.get(kind).Config.model_fields:
         nested.setdefault("seed", options.seed)
     return execute(
@@ -211,7 +237,7 @@ def execute_verb(kind: str, values: Mapping[str, Any], options: Options) -> Any:
         nested,
         out=options.out,
         overwrite=options.overwrite,
-        context=Context(device=options.device, workers=options.workers),
+        context=Context(device=options.device, workers=options.workers, scheduler=given.get("scheduler")),
         overrides=options.set,
     )
 

@@ -20,16 +20,18 @@ def matched_filter_pixels(psf: Psf, pixel_scale: float, half_light_radius: float
     """Pixels whose white noise a matched filter sees: 1 / sum P^2, averaged over the pixel's phase.
 
     By Parseval, sum P^2 = area of a pixel x integral |OTF|^2 d^2k.  With `half_light_radius` [arcsec] P is
-    the image of an exponential disc of scale length h instead of a point; its transform is
-    (1 + (2 pi k h)^2)^(-3/2) (Spergel 2010).
+    the image of an exponential disc instead of a point.
     """
     k = (np.arange(1024) + 0.5) / 1024 * 6 / pixel_scale - 3 / pixel_scale
     power = response(psf, pixel_scale, k)
     if half_light_radius is not None:
-        scale_length = half_light_radius / 1.67835
-        square = (2 * np.pi * scale_length) ** 2 * (k[:, None] ** 2 + k[None, :] ** 2)
-        power = power / (1 + square) ** 3
+        power = power * disc_otf(np.hypot(k[:, None], k[None, :]), half_light_radius) ** 2
     return float(1 / (power.sum() * (k[1] - k[0]) ** 2 * pixel_scale**2))
+
+
+def disc_otf(k: np.ndarray, half_light_radius: float) -> np.ndarray:
+    """Fourier transform of an exponential disc of flux 1: (1 + (2 pi k h)^2)^(-3/2), h = r_half / 1.678."""
+    return (1 + (2 * np.pi * k * half_light_radius / 1.67835) ** 2) ** -1.5
 
 
 def aperture_pixels(diameter_arcsec: float, pixel_scale: float) -> float:
