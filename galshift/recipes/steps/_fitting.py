@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ class Material:
     device : str
     """
 
-    source: TrainingSet
+    source: TrainingSet | None
     valid: TrainingSet
     target: TrainingSet | None
     preprocessing: Preprocessing
@@ -114,6 +114,18 @@ def fit_one(
         meta={**(meta or {}), "seed": seed, "fit": kept},
     )
     return summary
+
+
+def source_free(material: Material, baseline: Path) -> Material:
+    """Return the material of a method that changes a trained network by the target alone.
+
+    It starts from the run to start from, or else from the source-only network in `baseline`.  The source's
+    loss, which such a method does not see, cannot choose its epoch: the last one counts instead.
+    """
+    training = material.training
+    if training.select == "source-loss":
+        training = training.model_copy(update={"select": "last"})
+    return replace(material, source=None, init=material.init or load_checkpoint(baseline), training=training)
 
 
 def start_from(init: str | None, classes: list[str], bands: list[str]) -> Trained | None:

@@ -109,7 +109,7 @@ class Adapt(Step):
     ) -> dict[str, Any]:
         """Train the source-only network and the adapted one with one seed."""
         from galshift.methods import METHODS
-        from galshift.recipes.steps._fitting import fit_one
+        from galshift.recipes.steps._fitting import fit_one, source_free
 
         pair = {}
         plain = METHODS.get(BASELINE)()
@@ -117,6 +117,8 @@ class Adapt(Step):
             material, plain, folder / BASELINE, seed, label=BASELINE, meta={"method": BASELINE}
         )
         method = METHODS.get(config.method.kind)(config.method.config)
+        if not method.needs_source:
+            material = source_free(material, folder / BASELINE)
         pair["adapted"] = fit_one(
             material, method, folder, seed, label=config.method.kind, meta={"method": config.method.kind}
         )
