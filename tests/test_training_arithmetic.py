@@ -179,8 +179,8 @@ def test_sgd_momentum_by_hand() -> None:
 def test_accumulated_gradient_is_the_gradient_of_the_whole_batch() -> None:
     from galshift.training._networks import Networks
     from galshift.training.device import choose_device
-    from galshift.training.parallel import World
     from galshift.training.step import DomainInput
+    from galshift.training.world import World
     from tests.training_helpers import SourceOnly, images
 
     class Plain(nn.Module):

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from galshift.errors import ConfigError, DataError, Interrupted, NumericalError, ResourceError
-from galshift.training import _trainer
+from galshift.training._store import STATE_FILE
 from galshift.training.sets import TrainingSet
 from tests.training_helpers import MeanMatching, SourceOnly, images, sets, train, weights_hash
 
@@ -203,9 +203,9 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_state(tmp_path: Path) -> 
     assert caught.value.exit_code == 5
     from galshift.training.state import load_state
 
-    state = load_state(tmp_path / _trainer.STATE_FILE)
-    assert state["epoch"] >= 1
-    assert all(torch.isfinite(value).all() for value in state["model"].values())
+    state = load_state(tmp_path / STATE_FILE)
+    assert state["record"]["epoch"] >= 1
+    assert all(torch.isfinite(value).all() for value in state["networks"]["model"].values())
 
 
 def test_another_training_in_the_directory_is_refused(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_another_training_in_the_directory_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_state_is_one_sentence(tmp_path: Path) -> None:
     train(tmp_path)
-    state = tmp_path / _trainer.STATE_FILE
+    state = tmp_path / STATE_FILE
     state.write_bytes(state.read_bytes()[:500])
     with pytest.raises(DataError, match="cannot be read") as caught:
         train(tmp_path)

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from galshift.methods import METHODS
-from galshift.training.parallel import World, first_host, world_from
 from galshift.training.state import load_state
+from galshift.training.world import World, first_host, world_from
 from tests.training_helpers import train
 from tests.training_parallel import one_step
 

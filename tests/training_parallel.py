@@ -19,10 +19,10 @@ from galshift.training._networks import Networks
 from galshift.training.config import TrainConfig
 from galshift.training.criterion import source_loss
 from galshift.training.device import choose_device
-from galshift.training.parallel import World
 from galshift.training.plan import Plan
 from galshift.training.state import save_state
 from galshift.training.step import DomainInput
+from galshift.training.world import World
 from tests.training_helpers import images
 
 BATCH = 24

@@ -17,9 +17,9 @@ from galshift.training.config import TrainConfig
 from galshift.training.device import DeviceChoice
 from galshift.training.ema import ema_copy, ema_decay, ema_update
 from galshift.training.optim import build_optimizer, set_lr
-from galshift.training.parallel import World
 from galshift.training.plan import Plan
 from galshift.training.step import DomainForward, DomainInput, feature_gradients, forward_domains, step_losses
+from galshift.training.world import World
 
 Inputs = Callable[[int, int], list[DomainInput | None]]
 

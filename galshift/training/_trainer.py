@@ -1,4 +1,4 @@
-"""What a training run holds between two steps, and how it moves on."""
+"""A training run from step to step: do one, save when due, stop when asked, judge each epoch."""
 
 from __future__ import annotations
 
@@ -8,43 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from galshift.console import warn
-from galshift.errors import DataError, Interrupted, NumericalError, ResourceError
+from galshift.errors import Interrupted, NumericalError, ResourceError
 from galshift.methods._base import Method
 from galshift.provenance import fingerprint
 from galshift.training import parallel, validate
 from galshift.training._feed import Feed
+from galshift.training._judge import Judge
 from galshift.training._networks import Networks
+from galshift.training._record import Record
+from galshift.training._store import Store
 from galshift.training.config import TrainConfig
-from galshift.training.criterion import class_weights, source_loss
+from galshift.training.criterion import build_criterion
 from galshift.training.device import DeviceChoice
-from galshift.training.parallel import World
 from galshift.training.plan import Plan
-from galshift.training.sets import Stretch, TrainingSet, stretched
+from galshift.training.sets import Stretch, TrainingSet
 from galshift.training.signals import StopRequest
-from galshift.training.state import load_state, save_state
 from galshift.training.tracking import Tracker
+from galshift.training.world import World
 
-STATE_FILE = "state.safetensors"
 _CHECK_EVERY = 25  # steps between looks at a GPU's losses: each look makes it wait
+_OUTSIDE_IDENTITY = {"checkpoint_every_s"}  # options that change no number
 
 
 class Trainer:
-    """One run.  Made by :func:`galshift.training.loop.fit`, which documents the parameters.
-
-    Attributes
-    ----------
-    step, epoch : int
-        Steps and epochs done.
-    history : list of dict
-        One row per epoch done.
-    best_epoch, best_score
-        The epoch (from 1) with the highest score, and that score; 0 and None before the first.
-    stopped : str
-        Why the run ended; empty while it has not.
-    """
+    """One run.  Made by :func:`galshift.training.loop.fit`, which documents the parameters."""
 
     def __init__(
         self,
@@ -65,27 +55,21 @@ class Trainer:
         selector: Callable | None,
     ) -> None:
         self.method, self.config, self.choice, self.world = method, config, choice, world
-        self.directory, self.stretch, self.selector, self.target = directory, stretch, selector, target
-        self.spec, paired = model.spec, target if _steps_see_target(method) else None
-        sizes = [0 if images is None else len(images) for images in (source, paired)]
-        self.plan = Plan(config, seed, *sizes, parts=world.size * config.accumulate)
-        # The network sees the validation set unaugmented after every epoch: stretch it once.
-        self.valid = None if valid is None else stretched(valid, stretch)
-        self.weights = None
-        if source is not None:
-            weights = class_weights(source.labels, model.spec["n_classes"], config.class_weights)
-            self.weights = None if weights is None else weights.to(choice.device)
-        channels_last = _channels_last(model, config, choice)
-        n_target = 0 if target is None else len(target)
+        self.target, self.stretch = target, stretch
+        sizes = [0 if images is None else len(images) for images in (source, target, valid)]
+        paired = target if _steps_see_target(method) else None
+        self.plan = Plan(
+            config, seed, sizes[0], 0 if paired is None else sizes[1], parts=world.size * config.accumulate
+        )
+        identity = _identity(model, method, self.plan, sizes)
+        labels = None if source is None else source.labels
+        criterion = build_criterion(config, labels, model.spec["n_classes"])
+        layout = {"channels_last": _channels_last(model, config, choice)}
+        self.judge = Judge(
+            method, valid, target, config, choice, criterion, stretch=stretch, selector=selector
+        )
         self.networks = Networks(
-            model,
-            method,
-            self.plan,
-            choice,
-            world,
-            self._criterion,
-            channels_last=channels_last,
-            n_target=n_target,
+            model, method, self.plan, choice, world, criterion, n_target=sizes[1], **layout
         )
         self.feed = Feed(
             source,
@@ -96,19 +80,13 @@ class Trainer:
             stretch=stretch,
             views=method.views,
             device=choice.device,
-            channels_last=channels_last,
             rank=world.rank,
             world=world.size,
+            **layout,
         )
-        self.step = self.epoch = self.best_epoch = self.stale = 0
-        self.best_score: float | None = None
-        self.accumulate = config.accumulate
-        self.history: list[dict[str, Any]] = []
-        self.sums: dict[str, Tensor] = {}
-        self.stopped, self.seconds, self.notes = "", 0.0, []
+        self.store = Store(directory, identity)
+        self.record = Record(accumulate=config.accumulate)
         self._saved = time.monotonic()
-
-    # Running
 
     def run(
         self,
@@ -122,15 +100,15 @@ class Trainer:
         ------
         Interrupted, NumericalError, ResourceError
         """
-        note = ""
+        record, note = self.record, ""
         with StopRequest() as request, torch.random.fork_rng(devices=_devices(self.choice.device)):
-            while not self.stopped:
-                while self.step < (self.epoch + 1) * self.plan.steps_per_epoch:
+            while not record.stopped:
+                while record.step < (record.epoch + 1) * self.plan.steps_per_epoch:
                     self._timed_step()
                     advance(1, note)
                     self._pause(request)
                 row = self._end_epoch()
-                note = _note(row, self.best_epoch)
+                note = _note(row, record.best_epoch)
                 for tracker in trackers:
                     tracker.row(row)
                 for call in on_epoch:
@@ -141,44 +119,43 @@ class Trainer:
 
     def _timed_step(self) -> None:
         """One optimiser step, in smaller pieces if memory does not suffice."""
-        started = time.perf_counter()
-        probe = self.step % self.plan.steps_per_epoch == 0
+        record, started = self.record, time.perf_counter()
+        probe = record.step % self.plan.steps_per_epoch == 0
         while True:
             try:
-                values = self.networks.step(self.step, self._inputs, self.accumulate, probe=probe)
+                record.add(self.networks.step(record.step, self._inputs, record.accumulate, probe=probe))
                 break
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _out_of_memory(error):
                     raise
                 self._halve(error)
-        for name, value in values.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-        if self.choice.device.type == "cpu" or self.step % _CHECK_EVERY == 0:
+        if self.choice.device.type == "cpu" or record.step % _CHECK_EVERY == 0:
             self._check_finite()
-        self.step += 1
-        self.seconds += time.perf_counter() - started
+        record.step += 1
+        record.seconds += time.perf_counter() - started
 
     def _inputs(self, number: int, accumulate: int) -> list:
-        return self.feed.inputs(self.step, number, accumulate)
+        return self.feed.inputs(self.record.step, number, accumulate)
 
     def _halve(self, error: Exception) -> None:
         """Split the batch into twice as many micro-batches after running out of memory."""
+        record, batch = self.record, self.plan.batch_size
         if self.choice.device.type == "cuda":
             torch.cuda.empty_cache()
-        smallest = self.plan.batch_size // (2 * self.accumulate)
+        smallest = batch // (2 * record.accumulate)
         if smallest < 2 or self.world.size > 1:
-            part = self.plan.batch_size // self.accumulate
             raise ResourceError(
-                f"not enough memory for {part} images of {self.spec['size']} pixels",
+                f"not enough memory for {batch // record.accumulate} images of "
+                f"{self.networks.model.spec['size']} pixels",
                 where=str(self.choice.device),
                 hint="smaller batch_size or size, a smaller model, or a larger accumulate",
             ) from error
-        self.accumulate *= 2
-        self.notes.append(
-            f"out of memory at step {self.step}: from there batches of {self.plan.batch_size} went through "
-            f"in {self.accumulate} parts of {smallest}; adaptation and batch norm saw one part at a time"
+        record.accumulate *= 2
+        record.notes.append(
+            f"out of memory at step {record.step}: from there batches of {batch} went through in "
+            f"{record.accumulate} parts of {smallest}; adaptation and batch norm saw one part at a time"
         )
-        warn(self.notes[-1])
+        warn(record.notes[-1])
 
     def _pause(self, request: StopRequest) -> None:
         """Save when it is time to, or when asked to stop."""
@@ -189,175 +166,88 @@ class Trainer:
         if stop:
             name = request.name or "a signal"
             raise Interrupted(
-                f"stopped by {name} at epoch {self.epoch}, step {self.step}; all is saved",
-                where=self.directory,
+                f"stopped by {name} at epoch {self.record.epoch}, step {self.record.step}; all is saved",
+                where=self.store.directory,
                 hint="repeat the same command to go on",
             )
 
-    def _criterion(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The supervised loss, the same in training and validation."""
-        weights = None if self.weights is None else self.weights.to(logits.device)
-        smoothing, focal = self.config.label_smoothing, self.config.focal
-        return source_loss(logits, labels, weights=weights, smoothing=smoothing, focal=focal)
-
     def _check_finite(self) -> None:
-        """Refuse to go on from a loss or gradient that is not finite; sums keep a NaN until it is seen."""
+        """Refuse to go on from a loss or gradient that is not finite."""
         # A scaler meets infinite gradients on purpose, skips those steps and lowers its scale.
-        watched = [
-            name for name in self.sums if name != "gradient_norm" or not self.networks.scaler.is_enabled()
-        ]
-        if not watched or bool(
-            torch.isfinite(torch.stack([self.sums[name].cpu() for name in watched])).all()
-        ):
-            return
-        named = [name for name in watched if not bool(torch.isfinite(self.sums[name]))]
-        raise NumericalError(
-            f"not finite at epoch {self.epoch + 1}, step {self.step}: {', '.join(named)}",
-            where=self.directory,
-            hint="lower lr, or the method's weight; the last good state is kept",
-        )
-
-    # After an epoch
+        scaled = self.networks.scaler.is_enabled()
+        named = self.record.not_finite(but="gradient_norm" if scaled else None)
+        if named:
+            raise NumericalError(
+                f"not finite at epoch {self.record.epoch + 1}, step {self.record.step}: {', '.join(named)}",
+                where=self.store.directory,
+                hint="lower lr, or the method's weight; the last good state is kept",
+            )
 
     def _end_epoch(self) -> dict[str, Any]:
         """Validate, choose, and return the epoch's row."""
         self._check_finite()
-        steps = self.plan.steps_per_epoch
-        row: dict[str, Any] = {"epoch": self.epoch + 1, "step": self.step, "lr": self.plan.lr(self.step - 1)}
-        row["phase"] = self.plan.phase(self.step - 1)
-        row |= {name: float(value) / steps for name, value in self.sums.items()}
+        record, plan = self.record, self.plan
+        row: dict[str, Any] = {"epoch": record.epoch + 1, "step": record.step, "lr": plan.lr(record.step - 1)}
+        row["phase"] = plan.phase(record.step - 1)
+        row |= {name: float(value) / plan.steps_per_epoch for name, value in record.sums.items()}
         row |= {f"pull_{name}": value for name, value in self.networks.pulls.items()}
-        row |= self._score(self.networks.best)
+        row |= self.judge.row(self.networks.best, record.epoch)
         row = parallel.from_first(row, self.world)
-        self.sums = {}
-        self.epoch += 1
-        if row["phase"] != "warm-up":
-            self._choose(row["score"])
-        if not self.stopped and self.epoch >= self.config.epochs:
-            self.stopped = "epochs"
-        row["best_epoch"] = self.best_epoch
-        self.history.append(row)
-        return row
-
-    def _score(self, model: nn.Module) -> dict[str, float]:
-        """The validation values, and the score that chooses the epoch (higher is better)."""
-        row: dict[str, float] = {}
-        valid = None
-        if self.valid is not None:
-            self.method.select_domain(model, "source")
-            valid = validate.outputs(model, self.valid, None, self.choice)
-            row = validate.validation_row(valid, self.valid.labels, self._criterion)
-        if self.selector is not None:
-            row["score"] = float(self.selector(self._candidate(model, valid)))
-        elif self.config.select == "last":
-            row["score"] = float(self.epoch)
-        else:
-            row["score"] = -row["valid_loss"]
-        return row
-
-    def _candidate(self, model: nn.Module, valid: Any) -> Any:
-        """What a label-free selector sees of this epoch."""
-        from galshift.selection._base import Candidate
-
-        self.method.select_domain(model, "target")
-        limit = self.config.select_limit
-        target = validate.outputs(model, self.target, self.stretch, self.choice, limit=limit)
-        return Candidate(
-            features_target=target.features,
-            logits_target=target.logits,
-            features_source_val=None if valid is None else valid.features,
-            logits_source_val=None if valid is None else valid.logits,
-            labels_source_val=None if self.valid is None else self.valid.labels,
-            n_classes=self.spec["n_classes"],
-            prior_target=None,
-        )
-
-    def _choose(self, score: float) -> None:
-        """Keep the weights of the best epoch so far; patience starts again with each improvement."""
-        if self.best_score is None or score > self.best_score:
-            self.best_score, self.best_epoch, self.stale = score, self.epoch, 0
-            # A file of its own per epoch, which the state names: the two cannot disagree after a kill.
+        record.sums = {}
+        record.epoch += 1
+        if row["phase"] != "warm-up" and record.choose(row["score"], self.config.patience):
             best = self.networks.best_state()
             if self.world.rank == 0:
-                save_state(self._best_file(), {"model": best})
-            return
-        self.stale += 1
-        if self.config.patience is not None and self.stale >= self.config.patience:
-            self.stopped = "patience"
-
-    def _best_file(self) -> Path:
-        return self.directory / f"best-{self.best_epoch:05d}.safetensors"
+                self.store.save_best(record.epoch, best)
+        if not record.stopped and record.epoch >= self.config.epochs:
+            record.stopped = "epochs"
+        row["best_epoch"] = record.best_epoch
+        record.history.append(row)
+        return row
 
     def finish(self) -> nn.Module:
         """Return the best epoch's model, whole and in evaluation mode, after the method's last word."""
         parallel.agree([False], self.world)  # the first process has written the file once all are here
-        model = self.networks.released(load_state(self._best_file())["model"])
+        model = self.networks.released(self.store.best(self.record.best_epoch))
         if self.target is not None:
             self.method.select_domain(model, "target")
             self.method.finish(model, validate.model_inputs(self.target, self.stretch, self.choice.device))
         return model.eval().requires_grad_(False)
 
-    # Saving
-
     def save(self) -> None:
-        """Write everything needed to go on, by rename."""
+        """Write everything needed to go on; every process must call this, the first one writes."""
         self._check_finite()
-        state = self.networks.state() | {
-            "identity": self._identity(),
+        state = {
+            "networks": self.networks.state(),
             "pulls": dict(self.networks.pulls),
-            "step": self.step,
-            "epoch": self.epoch,
-            "best": [self.best_epoch, self.best_score, self.stale],
-            "accumulate": self.accumulate,
-            "threads": torch.get_num_threads(),
-            "history": self.history,
-            "sums": self.sums,
-            "stopped": self.stopped,
-            "seconds": self.seconds,
-            "notes": self.notes,
+            "record": self.record.state(),
         }
         self._saved = time.monotonic()
-        if self.world.rank != 0:
-            return
-        save_state(self.directory / STATE_FILE, state)
-        for old in self.directory.glob("best-*.safetensors"):
-            if old != self._best_file():
-                old.unlink(missing_ok=True)
+        if self.world.rank == 0:
+            self.store.save(state, self.record.best_epoch)
 
     def resume(self) -> bool:
         """Take up the saved state, if there is one."""
-        path = self.directory / STATE_FILE
-        if not path.is_file():
+        state = self.store.load()
+        if state is None:
             return False
-        state = load_state(path)
-        if state["identity"] != self._identity():
-            raise DataError(
-                "this directory holds the state of another training",
-                where=path,
-                hint="choose another directory, or remove the file",
-            )
-        # The order of a sum depends on the number of threads, and the last bits on the order.
-        torch.set_num_threads(state["threads"])
-        self.networks.load(state)
+        self.networks.load(state["networks"])
         self.networks.pulls = state["pulls"]
-        self.step, self.epoch, self.accumulate = state["step"], state["epoch"], state["accumulate"]
-        self.best_epoch, self.best_score, self.stale = state["best"]
-        self.history, self.stopped = state["history"], state["stopped"]
-        self.seconds, self.notes = state["seconds"], state["notes"]
-        self.sums = {name: value.to(self.choice.device) for name, value in state["sums"].items()}
+        self.record = Record.from_state(state["record"], self.choice.device)
         return True
 
-    def _identity(self) -> str:
-        """What a saved state belongs to."""
-        held = {
-            "model": self.spec,
-            "method": type(self.method).__name__,
-            "method_config": self.method.config.model_dump(mode="json"),
-            "config": self.config.model_dump(mode="json", exclude={"checkpoint_every_s"}),
-            "sizes": [self.plan.n_source, self.plan.n_target, 0 if self.valid is None else len(self.valid)],
-            "seed": self.plan.seed,
-        }
-        return fingerprint("fit", 1, held)
+
+def _identity(model: nn.Module, method: Method, plan: Plan, sizes: list[int]) -> str:
+    """What a saved state belongs to."""
+    held = {
+        "model": model.spec,
+        "method": type(method).__name__,
+        "method_config": method.config.model_dump(mode="json"),
+        "config": plan.config.model_dump(mode="json", exclude=_OUTSIDE_IDENTITY),
+        "sizes": sizes,
+        "seed": plan.seed,
+    }
+    return fingerprint("fit", 2, held)
 
 
 def _steps_see_target(method: Method) -> bool:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from galshift.errors import ConfigError, DataError
+from galshift.training.config import TrainConfig
+
+Criterion = Callable[[Tensor, Tensor], Tensor]
+
+
+def build_criterion(config: TrainConfig, labels: Tensor | None, n_classes: int) -> Criterion:
+    """Return the supervised loss of (logits, labels) that `config` asks for, for the classes in `labels`.
+
+    One function for training and validation: what is reported is what was optimised.
+    """
+    weights = None if labels is None else class_weights(labels, n_classes, config.class_weights)
+    return partial(source_loss, weights=weights, smoothing=config.label_smoothing, focal=config.focal)
 
 
 def class_weights(labels: Tensor, n_classes: int, how: str | Sequence[float]) -> Tensor | None:
@@ -60,7 +73,7 @@ def source_loss(
         loss = loss * (-torch.expm1(true)).clamp(min=1e-7) ** focal
     if weights is None:
         return loss.mean()
-    each = weights[labels]
+    each = weights.to(labels.device)[labels]
     return (each * loss).sum() / each.sum().clamp(min=1e-12)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from galshift.errors import ResourceError, UsageError
-from galshift.training.parallel import world_from
+from galshift.training.world import world_from
 
 
 @dataclass(frozen=True)

@@ -151,26 +151,27 @@ def fit(
         selector=selector,
     )
     if trainer.resume():
-        say(f"resuming at epoch {trainer.epoch + 1}/{config.epochs}, step {trainer.step}")
+        done = trainer.record
+        say(f"resuming at epoch {min(done.epoch + 1, config.epochs)}/{config.epochs}, step {done.step}")
     for tracker in everyone:
-        tracker.resume(trainer.history)
+        tracker.resume(trainer.record.history)
     try:
         if progress is None or not first:
             trainer.run(everyone, on_epoch if first else (), lambda steps, note: None)
         else:
             with show_progress(progress, trainer.plan.total_steps) as bar:
-                bar.advance(trainer.step)
+                bar.advance(trainer.record.step)
                 trainer.run(everyone, on_epoch, bar.advance)
     finally:
         for tracker in everyone:
             tracker.close()
-    model = trainer.finish()
+    model, record = trainer.finish(), trainer.record
     return FitResult(
         model=model,
-        history=tuple(trainer.history),
-        best_epoch=trainer.best_epoch,
-        stopped=trainer.stopped,
+        history=tuple(record.history),
+        best_epoch=record.best_epoch,
+        stopped=record.stopped,
         state={name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()},
-        seconds=trainer.seconds,
-        notes=tuple(trainer.notes),
+        seconds=record.seconds,
+        notes=tuple(record.notes),
     )
