@@ -46,6 +46,21 @@ def composite(image: np.ndarray, *, softening: float = 3.0) -> np.ndarray:
     return (np.moveaxis(np.clip(0.04 + 0.96 * shown, 0, 1), 0, -1) * 255).astype(np.uint8)
 
 
+def heat(picture: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return an (H, W, 3) uint8 picture, grey and dimmed, under an (H, W) map of weights >= 0.
+
+    The largest weight is full colour (matplotlib's inferno); a map without weight leaves the grey picture.
+    """
+    from matplotlib import colormaps
+
+    grey = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2) / 255
+    top = float(np.max(weight))
+    strength = np.clip(weight / top, 0, 1) if top > 0 else np.zeros(weight.shape)
+    colour = colormaps["inferno"](strength)[..., :3]
+    share = 0.75 * strength[..., None] ** 0.7
+    return np.round(255 * np.clip(grey * (1 - share) * 0.9 + colour * share, 0, 1)).astype(np.uint8)
+
+
 def shrunk(picture: np.ndarray, side: int) -> np.ndarray:
     """Return an (H, W, 3) uint8 picture as (side, side, 3), for a thumbnail."""
     from skimage.transform import resize

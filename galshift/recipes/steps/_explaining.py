@@ -1,0 +1,316 @@
+"""Grad-CAM maps of a classifier on one or several data sets, their scores, and the check of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from galshift.console import progress
+from galshift.data.cutouts import Dataset
+from galshift.data.open import open_dataset
+from galshift.errors import DataError
+from galshift.evaluation.explain import grad_cam, map_scores, randomisation_check, spatial_layer
+from galshift.recipes.inputs import split_name
+from galshift.recipes.steps._judging import matched_labels
+from galshift.streams import numpy_stream
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from galshift.recipes.steps.explain import ExplainConfig
+    from galshift.training.checkpoint import Trained
+
+SCORES = ("on_galaxy", "on_neighbors", "on_sky", "on_edge", "galaxy_area", "enrichment")
+_BATCH = 64
+_CHECKED = 64
+# A map that still ranks pixels like the true one after the whole network is noise shows the image's shape.
+_UNMOVED = 0.5
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The maps of one data set.
+
+    Attributes
+    ----------
+    name : str
+    dataset : Dataset
+    rows : ndarray
+        (N,) images with an answer.
+    labels : ndarray
+        (N,) in the model's classes, -1 where unknown.
+    probabilities : ndarray
+        (N, K).
+    maps : ndarray
+        (N, h, w), each of sum one, or zero where nothing speaks for the class.
+    scores : dict of str to ndarray
+        From :func:`galshift.evaluation.explain.map_scores`.
+    n_flagged : int
+        Images left out because they have no answer.
+    """
+
+    name: str
+    dataset: Dataset
+    rows: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    maps: np.ndarray
+    scores: dict[str, np.ndarray]
+    n_flagged: int
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(N,) class indices."""
+        return self.probabilities.argmax(axis=1)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything that ``explain.json`` and the report say.
+
+    Attributes
+    ----------
+    trained : Trained
+    layer : str
+    which : str
+        ``predicted`` or ``true``: the class whose evidence is drawn.
+    sets : tuple of Explained
+    check : list of dict
+        From :func:`galshift.evaluation.explain.randomisation_check`.
+    """
+
+    trained: Trained
+    layer: str
+    which: str
+    sets: tuple[Explained, ...]
+    check: list[dict[str, Any]]
+
+    def document(self) -> dict[str, Any]:
+        """Return the contents of ``explain.json``."""
+        return {
+            "layer": self.layer,
+            "map_pixels": list(self.sets[0].maps.shape[1:]),
+            "class_explained": self.which,
+            "data_sets": {s.name: self._summary(s) for s in self.sets},
+            "randomisation": self.check,
+            "answer": answer(self),
+            "warnings": warnings(self),
+        }
+
+    def _summary(self, s: Explained) -> dict[str, Any]:
+        classes = self.trained.classes
+        groups = {name: s.predicted == k for k, name in enumerate(classes)}
+        found = {
+            "n": len(s.rows),
+            "n_flagged": s.n_flagged,
+            "n_empty_maps": int((s.maps.sum(axis=(1, 2)) == 0).sum()),
+        }
+        found |= _means(s.scores, np.ones(len(s.rows), dtype=bool))
+        found["by_predicted_class"] = {
+            name: {"n": int(chosen.sum()), **_means(s.scores, chosen)}
+            for name, chosen in groups.items()
+            if chosen.any()
+        }
+        known = s.labels >= 0
+        if known.any():
+            right = s.predicted == s.labels
+            found["right"] = {"n": int((known & right).sum()), **_means(s.scores, known & right)}
+            found["wrong"] = {"n": int((known & ~right).sum()), **_means(s.scores, known & ~right)}
+        return found
+
+
+def explain_sets(config: ExplainConfig, device: str) -> Explanation:
+    """Draw and score the maps of `config`.
+
+    Raises
+    ------
+    DataError
+        When a data set does not fit the model, has no usable image or, for ``true``, no labels; or the
+        network has no layer to draw from.
+    """
+    import torch
+
+    from galshift.training.checkpoint import load_checkpoint
+    from galshift.training.device import choose_device
+
+    trained = load_checkpoint(config.run)
+    opened = []
+    for text in config.data:
+        label, path = split_name(text)
+        dataset = open_dataset(path, config.read)
+        trained.preprocessing.check(dataset.info, path)
+        opened.append((label or dataset.name, dataset))
+    place = choose_device(device, "float32").device
+    model = trained.model.to(place).eval()
+    p = trained.preprocessing
+    layer = config.layer or spatial_layer(model, torch.zeros(1, len(p.bands), p.size, p.size, device=place))
+    sets = tuple(_explained(name, dataset, trained, layer, config, place) for name, dataset in opened)
+    names = [s.name for s in sets]
+    if len(set(names)) < len(names):
+        raise DataError("two of these data sets have the same name", hint="name them: wide=DATA deep=DATA")
+    first = sets[0]
+    images = _inputs(trained, first.dataset, first.rows[:_CHECKED])[1].to(place)
+    return Explanation(
+        trained,
+        layer,
+        config.explain,
+        sets,
+        randomisation_check(model, images, layer=layer, seed=config.seed),
+    )
+
+
+def answer(found: Explanation) -> list[str]:
+    """Return the opening sentences."""
+    lines = []
+    for s in found.sets:
+        on, area = (
+            float(np.nanmean(s.scores[k])) if np.isfinite(s.scores[k]).any() else np.nan for k in SCORES[::4]
+        )
+        if not np.isfinite(on):
+            lines.append(f"On {s.name} no galaxy was found to hold the maps against.")
+            continue
+        verdict = (
+            "it looks at the galaxy more than at the rest of the image"
+            if on > 1.2 * area
+            else "it does not single out the galaxy"
+        )
+        lines.append(
+            f"On {s.name}, {on:.0%} of the evidence lies on the galaxy, whose pixels are {area:.0%} of the "
+            f"image: {verdict}."
+        )
+    last = found.check[-1]["correlation"] if found.check else float("nan")
+    if np.isfinite(last):
+        verdict = (
+            "the maps show what the network learnt"
+            if last < _UNMOVED
+            else "the maps would look alike whatever the network had learnt, so they explain little"
+        )
+        lines.append(
+            f"With every weight replaced by noise, maps correlate by {last:.2f} with the true ones "
+            f"(1 = unchanged): {verdict}."
+        )
+    return lines
+
+
+def warnings(found: Explanation) -> list[str]:
+    """Return what a reader should know before looking at the maps."""
+    height, width = found.sets[0].maps.shape[1:]
+    size = found.trained.preprocessing.size
+    lines = [
+        f"A map has {width} x {height} pixels for an image of {size} x {size}; anything finer is "
+        "interpolation."
+    ]
+    for s in found.sets:
+        empty = int((s.maps.sum(axis=(1, 2)) == 0).sum())
+        if empty:
+            lines.append(
+                f"{empty} of {len(s.rows)} maps of {s.name} are empty: nothing in that layer speaks for the "
+                "class."
+            )
+        if s.n_flagged:
+            lines.append(f"{s.n_flagged} images of {s.name} could not be used.")
+    return lines
+
+
+def scores_table(found: Explanation) -> Table:
+    """Return one row an image: its answer and where the weight of its map lies."""
+    from astropy.table import Table, vstack
+
+    names = np.array([*found.trained.classes, ""])
+    tables = []
+    for s in found.sets:
+        info = s.dataset.info
+        table = Table()
+        table["id"], table["group"] = info.ids[s.rows].astype(str), info.groups[s.rows].astype(str)
+        table["data_set"] = np.full(len(s.rows), s.name)
+        table["label"], table["prediction"] = names[s.labels], names[s.predicted]
+        table["confidence"] = s.probabilities.max(axis=1)
+        for key in SCORES:
+            table[key] = s.scores[key]
+        tables.append(table)
+    return vstack(tables, metadata_conflicts="silent") if len(tables) > 1 else tables[0]
+
+
+def write_maps(path: Path, found: Explanation) -> None:
+    """Write the table of scores and, as the second extension MAPS, the maps in the same order."""
+    from astropy.io import fits
+
+    from galshift.provenance import atomic_path
+
+    table = fits.table_to_hdu(scores_table(found))
+    table.name = "SCORES"
+    maps = fits.ImageHDU(np.concatenate([s.maps for s in found.sets]).astype(np.float32), name="MAPS")
+    maps.header["LAYER"] = (found.layer, "layer that Grad-CAM read")
+    with atomic_path(path) as temporary:
+        fits.HDUList([fits.PrimaryHDU(), table, maps]).writeto(temporary)
+
+
+def _explained(
+    name: str, dataset: Dataset, trained: Trained, layer: str, config: ExplainConfig, device: Any
+) -> Explained:
+    """Draw and score the maps of one data set."""
+    import torch
+
+    order = numpy_stream(config.seed, "explain", "limit", name).permutation(len(dataset))
+    rows = np.sort(order[: config.limit])
+    labels, _ = matched_labels(dataset, rows, trained.classes)
+    if config.explain == "true":
+        rows, labels = rows[labels >= 0], labels[labels >= 0]
+        if not len(rows):
+            raise DataError(
+                "no image has a label that the model knows",
+                where=dataset.path,
+                hint="give them with --labels, or explain the predicted class",
+            )
+    probabilities, maps, scores, kept = [], [], [], []
+    with progress(f"explain {name}", len(rows)) as bar:
+        for start in range(0, len(rows), _BATCH):
+            linear, images = _inputs(trained, dataset, rows[start : start + _BATCH])
+            images = images.to(device)
+            with torch.inference_mode():
+                p = torch.softmax(trained.model(images).logits.double(), dim=1).cpu().numpy()
+            wanted = p.argmax(axis=1) if config.explain == "predicted" else labels[start : start + _BATCH]
+            drawn = grad_cam(
+                trained.model, images, torch.as_tensor(np.array(wanted), device=device), layer=layer
+            )
+            usable = np.isfinite(p).all(axis=1)
+            probabilities.append(p[usable])
+            maps.append(drawn.cpu().numpy()[usable])
+            scores.append(map_scores(maps[-1], linear[usable]))
+            kept.append(usable)
+            bar.advance(len(p))
+    usable = np.concatenate(kept)
+    if not usable.any():
+        raise DataError("not one image of this data set gave an answer", where=dataset.path)
+    return Explained(
+        name=name,
+        dataset=dataset,
+        rows=rows[usable],
+        labels=labels[usable],
+        probabilities=np.concatenate(probabilities),
+        maps=np.concatenate(maps),
+        scores={key: np.concatenate([part[key] for part in scores]) for key in SCORES},
+        n_flagged=int((~usable).sum()),
+    )
+
+
+def _inputs(trained: Trained, dataset: Dataset, rows: np.ndarray) -> tuple[np.ndarray, Any]:
+    """Return the linear images of some rows and what the network is given."""
+    import torch
+
+    linear = trained.preprocessing.linear(dataset.read(rows))
+    return linear, trained.preprocessing.stretch(torch.from_numpy(linear))
+
+
+def _means(scores: dict[str, np.ndarray], chosen: Sequence[bool] | np.ndarray) -> dict[str, float]:
+    """Mean of each score over the chosen images; NaN where none has one."""
+    found = {}
+    for key in SCORES:
+        values = scores[key][chosen]
+        values = values[np.isfinite(values)]
+        found[key] = float(values.mean()) if len(values) else float("nan")
+    return found

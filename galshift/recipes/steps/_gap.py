@@ -1,0 +1,311 @@
+"""The comparison of two data sets: what their files say, what their images show, what a network sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from galshift.console import progress
+from galshift.data.cutouts import Cutouts, Dataset
+from galshift.data.open import open_dataset
+from galshift.data.units import to_unit
+from galshift.errors import DataError
+from galshift.evaluation.gap import domain_gap, gap_sentence
+from galshift.evaluation.measurements import common_vectors, compare, measure
+from galshift.recipes.inputs import split_name
+from galshift.streams import numpy_stream
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from galshift.recipes.steps.gap import GapConfig
+
+_CHUNK = 128
+# Below this Kolmogorov-Smirnov statistic, or above this p, a difference is not worth a sentence.
+_KS, _P = 0.3, 0.01
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two data sets.
+
+    Attributes
+    ----------
+    name : str
+    dataset : Dataset
+    rows : ndarray
+        One image of each galaxy that is compared.
+    unit : str or None
+        Of its measurements: the other's, where it could be converted.
+    measured : dict of str to ndarray
+        (N,) quantities by name.
+    features : ndarray or None
+        (N, D) of the model's layer.
+    mix : dict or None
+        Share of each predicted class.
+    """
+
+    name: str
+    dataset: Dataset
+    rows: np.ndarray
+    unit: str | None
+    measured: dict[str, np.ndarray]
+    features: np.ndarray | None = None
+    mix: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that ``gap.json`` and the report say.
+
+    Attributes
+    ----------
+    sides : tuple of Side
+        Two.
+    facts : list of dict
+        What the files say: ``what``, ``a``, ``b``.
+    quantities : list of dict
+        From :func:`galshift.evaluation.measurements.compare`.
+    images, features : dict or None
+        From :func:`galshift.evaluation.gap.domain_gap`, of the measurements and of the model's features.
+    model : str or None
+    warnings : tuple of str
+    """
+
+    sides: tuple[Side, Side]
+    facts: list[dict[str, str]]
+    quantities: list[dict[str, Any]]
+    images: dict[str, Any] | None
+    features: dict[str, Any] | None
+    model: str | None
+    warnings: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the contents of ``gap.json``."""
+        return {
+            "between": [side.name for side in self.sides],
+            "n": [len(side.rows) for side in self.sides],
+            "answer": answer(self),
+            "files": self.facts,
+            "quantities": self.quantities,
+            "images": self.images,
+            "model": self.model,
+            "features": self.features,
+            "predicted_mix": {s.name: s.mix for s in self.sides} if self.model else None,
+            "warnings": list(self.warnings),
+        }
+
+
+def compare_sets(config: GapConfig, device: str) -> Comparison:
+    """Open, measure and compare the two data sets of `config`.
+
+    Raises
+    ------
+    DataError
+        When a data set cannot be used, or shows too few galaxies to say anything.
+    """
+    opened = [_open(text, config, i) for i, text in enumerate((config.a, config.b))]
+    names = [name for name, _, _ in opened]
+    if names[0] == names[1]:
+        names = [f"{names[0]} (first)", f"{names[1]} (second)"]
+    trained = _trained(config.model, [dataset for _, dataset, _ in opened])
+    sides, notes = [], []
+    for name, (_, dataset, rows) in zip(names, opened, strict=True):
+        wanted = sides[0].unit if sides else None
+        measured, unit = _measured(dataset, rows, name, wanted)
+        side = Side(name, dataset, rows, unit, measured)
+        sides.append(_with_features(side, trained, device) if trained else side)
+        if len(rows) < 50:
+            notes.append(f"Too few galaxies: {name} has only {len(rows)}; small differences cannot be seen.")
+    a, b = sides
+    if a.unit != b.unit:
+        notes.append(
+            f"{a.name} is in {a.unit or 'an unknown unit'} and {b.name} in {b.unit or 'an unknown unit'}: "
+            "fluxes and noise are not compared."
+        )
+    elif a.unit is None:
+        notes.append("The unit of both is not known: fluxes and noise are compared as if it were the same.")
+    if not set(a.dataset.info.bands) & set(b.dataset.info.bands):
+        notes.append(
+            f"The two have no band in common ({', '.join(a.dataset.info.bands)} and "
+            f"{', '.join(b.dataset.info.bands)}): nothing that belongs to a band is compared."
+        )
+    options = {"n_permutations": config.n_permutations, "seed": config.seed}
+    return Comparison(
+        sides=(a, b),
+        facts=_facts(a, b),
+        quantities=compare(a.measured, b.measured),
+        images=_distance(*common_vectors(a.measured, b.measured), sides, notes, **options),
+        features=_distance(a.features, b.features, sides, notes, **options) if trained else None,
+        model=config.model,
+        warnings=tuple(dict.fromkeys(notes)),
+    )
+
+
+def answer(found: Comparison) -> list[str]:
+    """Return the opening sentences."""
+    a, b = found.sides
+    lines = []
+    if found.images is not None:
+        lines.append(f"By what can be measured in the images: {_lowered(gap_sentence(found.images))}")
+    if found.features is not None:
+        lines.append(f"In the features that the model decides on: {_lowered(gap_sentence(found.features))}")
+    told = _told(found.quantities)
+    if told:
+        lines.append(
+            "They differ most in " + "; ".join(_difference(row, a.name, b.name) for row in told[:4]) + "."
+        )
+    elif found.quantities:
+        lines.append("No measured quantity differs beyond what chance could make.")
+    return lines
+
+
+def shown(value: float) -> str:
+    """Return a measured number with three figures, without powers of ten up to a million."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def measurements_table(sides: Sequence[Side]) -> Table:
+    """Return one row for each measured image of both sets; a quantity that one set lacks is NaN there."""
+    from astropy.table import Table
+
+    names = list(dict.fromkeys(name for side in sides for name in side.measured))
+    table = Table()
+    table["id"] = np.concatenate([side.dataset.info.ids[side.rows] for side in sides]).astype(str)
+    table["data_set"] = np.concatenate([np.full(len(side.rows), side.name) for side in sides])
+    for name in names:
+        empty = [np.full(len(side.rows), np.nan) for side in sides]
+        table[name] = np.concatenate([s.measured.get(name, e) for s, e in zip(sides, empty, strict=True)])
+    return table
+
+
+def _open(text: str, config: GapConfig, side: int) -> tuple[str, Dataset, np.ndarray]:
+    """Open a set and draw one image of each of at most ``limit`` galaxies."""
+    label, path = split_name(text)
+    dataset = open_dataset(path, config.read)
+    order = numpy_stream(config.seed, "gap", "limit", side).permutation(len(dataset))
+    groups = np.asarray(dataset.info.groups)[order]
+    first = np.sort(np.unique(groups, return_index=True)[1])[: config.limit]
+    if len(first) < 2:
+        raise DataError("a comparison needs at least two galaxies of each data set", where=path)
+    return label or dataset.name, dataset, np.sort(order[first])
+
+
+def _measured(
+    dataset: Dataset, rows: np.ndarray, name: str, wanted: str | None
+) -> tuple[dict[str, np.ndarray], str | None]:
+    """Measure images in the unit `wanted` where they can be converted, else in their own."""
+    parts, unit = [], dataset.info.unit
+    with progress(f"measure {name}", len(rows)) as bar:
+        for start in range(0, len(rows), _CHUNK):
+            cutouts = dataset.read(rows[start : start + _CHUNK])
+            if wanted is not None and wanted != unit:
+                cutouts = _converted(cutouts, wanted)
+            if unit is None:
+                cutouts = cutouts.with_(unit="unknown unit")
+            parts.append(measure(cutouts))
+            bar.advance(len(cutouts))
+    if wanted is not None and wanted != unit and cutouts.unit == wanted:
+        unit = wanted
+    names = dict.fromkeys(key for part in parts for key in part)
+    lengths = [len(rows[start : start + _CHUNK]) for start in range(0, len(rows), _CHUNK)]
+    blank = [np.full(n, np.nan) for n in lengths]
+    return {
+        key: np.concatenate([part.get(key, empty) for part, empty in zip(parts, blank, strict=True)])
+        for key in names
+    }, unit
+
+
+def _converted(cutouts: Cutouts, unit: str) -> Cutouts:
+    try:
+        return to_unit(cutouts, unit)
+    except DataError:  # no conversion: the quantities keep their own unit in their names
+        return cutouts
+
+
+def _trained(run: str | None, datasets: Sequence[Dataset]) -> Any:
+    """Load the model, and refuse data sets that it cannot take before anything is measured."""
+    from galshift.training.checkpoint import load_checkpoint
+
+    if run is None:
+        return None
+    trained = load_checkpoint(run)
+    for dataset in datasets:
+        trained.preprocessing.check(dataset.info, dataset.path)
+    return trained
+
+
+def _with_features(side: Side, trained: Any, device: str) -> Side:
+    from dataclasses import replace
+
+    from galshift.evaluation.honesty import unlabelled_summary
+    from galshift.training.predict import forward
+
+    out = forward(trained, side.dataset, side.rows, device=device)
+    usable = np.isfinite(out.probabilities).all(axis=1)
+    mix = (
+        unlabelled_summary(out.probabilities[usable], trained.classes)["predicted_mix"]
+        if usable.any()
+        else None
+    )
+    return replace(side, features=out.features, mix=mix)
+
+
+def _distance(
+    one: np.ndarray, two: np.ndarray, sides: Sequence[Side], notes: list[str], **options: int
+) -> dict[str, Any] | None:
+    """Return the gap between two arrays; None, with a note, where galaxies or quantities are too few."""
+    if one.shape[-1] == 0:
+        notes.append("Too little can be measured in both data sets for one distance between them.")
+        return None
+    groups = [side.dataset.info.groups[side.rows] for side in sides]
+    try:
+        return domain_gap(one, two, groups_a=groups[0], groups_b=groups[1], **options)
+    except DataError as error:
+        notes.append(f"No distance is given: {error.what}.")
+        return None
+
+
+def _facts(a: Side, b: Side) -> list[dict[str, str]]:
+    """What the two files say of themselves, side by side."""
+    rows = []
+    for what, get in (
+        ("images", lambda i: str(i.n)),
+        ("galaxies", lambda i: str(len(np.unique(i.groups)))),
+        ("size", lambda i: f"{i.shape[2]} x {i.shape[1]} pixels" + (", varying" if i.ragged else "")),
+        ("bands", lambda i: ", ".join(i.bands)),
+        ("unit", lambda i: i.unit or "not known"),
+        ("pixel scale", lambda i: _span(i.pixel_scale, "arcsec")),
+        ("PSF width (FWHM)", lambda i: _span(i.psf_fwhm, "arcsec")),
+        ("survey", lambda i: i.survey or "not known"),
+        ("classes", lambda i: ", ".join(i.classes) or "no labels"),
+    ):
+        rows.append({"what": what, "a": get(a.dataset.info), "b": get(b.dataset.info)})
+    return rows
+
+
+def _span(value: float | np.ndarray | None, unit: str) -> str:
+    if value is None:
+        return "not known"
+    low, high = float(np.nanmin(value)), float(np.nanmax(value))
+    return f"{low:.3g} {unit}" if low == high else f"{low:.3g} to {high:.3g} {unit}"
+
+
+def _told(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The differences worth a sentence: one band stands for all bands of a quantity."""
+    families: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["ks"] >= _KS and row["p"] <= _P:
+            families.setdefault(row["quantity"].split(" in ")[0].split(" ")[0], row)
+    return list(families.values())
+
+
+def _difference(row: dict[str, Any], a: str, b: str) -> str:
+    return f"{row['quantity']} (median {shown(row['median_a'])} in {a}, {shown(row['median_b'])} in {b})"
+
+
+def _lowered(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
