@@ -43,7 +43,13 @@ class FitsData(Opened):
         if not len(rows):
             raise DataError("no images were asked for", where=self.path)
         images, masks, ivars = [], [], []
-        for row in rows:
+        ahead = max(1, _CACHE_BYTES // (8 * int(np.prod(info.shape))))
+        for position, row in enumerate(rows):
+            if position % ahead == 0:
+                # Galaxies that share a file come out of it together: it is opened and walked through once.
+                self._fetch(
+                    [p for near in rows[position : position + ahead] for p in self._places(int(near))]
+                )
             image, mask, ivar = self._galaxy(int(row))
             images.append(image)
             masks.append(mask)
@@ -76,7 +82,6 @@ class FitsData(Opened):
         """Return one galaxy's image (float64 scaled, then float32), mask and inverse variance (C, H, W)."""
         galaxy, factors = self.galaxies[row], self.factors[row]
         places = [galaxy.science[band] for band in self.info.bands]
-        self._fetch([*places, *galaxy.extra.values()])
         planes = [self._plane(place) * factor for place, factor in zip(places, factors)]
         shape = planes[0].shape
         if any(plane.shape != shape for plane in planes):
@@ -97,6 +102,10 @@ class FitsData(Opened):
             image = np.stack(planes).astype(np.float32)
         weights = np.stack(ivar).astype(np.float32) if self.info.has_ivar else None
         return image, np.stack(bad).astype(np.float32), weights
+
+    def _places(self, row: int) -> list[Place]:
+        galaxy = self.galaxies[row]
+        return [*(galaxy.science[band] for band in self.info.bands), *galaxy.extra.values()]
 
     def _apply(
         self, role: str, values: np.ndarray, place: Place, factor: float, bad: np.ndarray, ivar: np.ndarray

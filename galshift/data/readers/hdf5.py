@@ -57,7 +57,7 @@ class Hdf5Data(Opened):
             raise DataError(f"its images cannot be read: {error}", where=self.path) from error
         return Cutouts(
             images=images,
-            unit=info.unit or "dimensionless",
+            unit=info.unit or "",
             pixel_scale=_take(info.pixel_scale, rows),
             bands=info.bands,
             ids=info.ids[rows],
@@ -238,7 +238,7 @@ def _list(file: Any, name: str) -> list[str]:
 
 def _text(file: Any, name: str) -> str | None:
     value = file.attrs.get(name)
-    return None if value is None else str(value)
+    return str(value) if value is not None and str(value) else None
 
 
 def _number(file: Any, name: str) -> float | np.ndarray | None:

@@ -1,0 +1,204 @@
+"""Pack any data set into one HDF5 file: decoded once, in pieces, by several processes, and resumable.
+
+Each process decodes a run of neighbouring images into a piece, a small HDF5 file that appears when it is
+complete; the pieces are then laid end to end.  An interrupted run finds its pieces and goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galshift.data.cutouts import Cutouts, Dataset
+from galshift.data.hdf5 import write_hdf5
+from galshift.data.open import open_dataset
+from galshift.data.options import ReadOptions
+from galshift.errors import DataError
+from galshift.provenance import write_json
+
+PIECE_BYTES = 32 << 20
+MAX_PIECE = 4096
+# A process starts in about a second, so that few images are packed sooner by one.
+_FEW = 256
+
+_OPENED: dict[str, Dataset] = {}
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a packed file holds.
+
+    Attributes
+    ----------
+    n : int
+        Images written.
+    skipped : tuple of str
+        ``name: why`` of each image that could not be read, with ``on_error="skip"``.
+    notes : tuple of str
+        What the reader had to assume.
+    """
+
+    n: int
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def pack(
+    path: str | Path,
+    out: str | Path,
+    options: ReadOptions | None = None,
+    *,
+    scratch: str | Path,
+    workers: int = 1,
+    provenance: dict[str, Any] | None = None,
+    progress: Callable[[int], None] | None = None,
+    dataset: Dataset | None = None,
+) -> Packed:
+    """Write every image of the data set at `path` to the HDF5 file `out`.
+
+    Parameters
+    ----------
+    path : path-like
+        Anything that :func:`galshift.data.open.open_dataset` opens.
+    out : path-like
+        The file, which appears when it is complete.
+    options : ReadOptions, optional
+    scratch : path-like
+        Folder of finished pieces; give the same one to resume.  It needs as much room as `out`.
+    workers : int
+        Processes; the file does not depend on how many.
+    provenance : dict, optional
+        JSON-able account, stored in the file.
+    progress : callable, optional
+        Called with the number of images done since the last call.
+    dataset : Dataset, optional
+        What `path` and `options` open, where it is open already.
+
+    Raises
+    ------
+    DataError
+        When the data set cannot be opened, or an image cannot be read and ``on_error`` is ``raise``.
+    ResourceError
+        When the disk is full.
+    """
+    options = options or ReadOptions()
+    dataset = dataset or open_dataset(path, options)
+    cuts = pieces(dataset)
+    places = [Path(scratch) / f"piece-{cut.start:09d}.h5" for cut in cuts]
+    Path(scratch).mkdir(parents=True, exist_ok=True)
+    jobs = [
+        (str(path), options, cut.start, cut.stop, place)
+        for cut, place in zip(cuts, places)
+        if not _account(place).is_file()
+    ]
+    tell = progress or (lambda n: None)
+    tell(len(dataset) - sum(job[3] - job[2] for job in jobs))
+    for done in _run(jobs, workers if len(dataset) > _FEW else 1, dataset):
+        tell(done)
+    accounts = [json.loads(_account(place).read_text(encoding="utf-8")) for place in places]
+    skipped = [text for account in accounts for text in account["skipped"]]
+    kept = [place for place, account in zip(places, accounts) if account["n"]]
+    if not kept:
+        raise DataError("none of its images can be read", where=path, hint="; ".join(skipped[:2]))
+    extras = {name: any(account[name] for account in accounts) for name in ("mask", "ivar")}
+    write_hdf5(out, _joined(kept, dataset, extras), provenance=provenance)
+    return Packed(sum(account["n"] for account in accounts), tuple(skipped), dataset.info.notes)
+
+
+def pieces(dataset: Dataset) -> list[range]:
+    """Return the runs of rows that are packed together, each of about 32 MB."""
+    n, image_bytes = len(dataset), 4 * int(np.prod(dataset.info.shape))
+    rows = min(MAX_PIECE, max(1, PIECE_BYTES // image_bytes))
+    return [range(start, min(n, start + rows)) for start in range(0, n, rows)]
+
+
+def _run(jobs: list[tuple], workers: int, dataset: Dataset) -> Iterator[int]:
+    """Make the pieces that are missing and yield how many images each was of."""
+    if workers < 2 or len(jobs) < 2:
+        for _, options, start, stop, place in jobs:
+            yield _make(dataset, options, start, stop, place)
+        return
+    import multiprocessing
+
+    context = multiprocessing.get_context("spawn")
+    count = min(workers, len(jobs))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_leave_interrupts) as pool:
+        try:
+            yield from pool.map(_make_in_process, *zip(*jobs))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Let Ctrl-C stop the parent alone, which then stops its workers in order."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _make_in_process(path: str, options: ReadOptions, start: int, stop: int, place: Path) -> int:
+    key = f"{path}\0{options.model_dump_json()}"
+    if key not in _OPENED:
+        _OPENED[key] = open_dataset(path, options)
+    return _make(_OPENED[key], options, start, stop, place)
+
+
+def _make(dataset: Dataset, options: ReadOptions, start: int, stop: int, place: Path) -> int:
+    """Decode rows `start` to `stop` into the file `place` and, when it is complete, its account."""
+    rows, skipped = np.arange(start, stop), []
+    try:
+        cutouts = dataset.read(rows)
+    except DataError:
+        if options.on_error == "raise":
+            raise
+        good = [row for row in rows if _readable(dataset, int(row), skipped)]
+        cutouts = dataset.read(good) if good else None
+    if cutouts is not None:
+        write_hdf5(place, cutouts)
+    account = {
+        "n": 0 if cutouts is None else len(cutouts),
+        "skipped": skipped,
+        "mask": cutouts is not None and cutouts.mask is not None,
+        "ivar": cutouts is not None and cutouts.ivar is not None,
+    }
+    write_json(_account(place), account)
+    return stop - start
+
+
+def _readable(dataset: Dataset, row: int, skipped: list[str]) -> bool:
+    try:
+        dataset.read([row])
+    except DataError as error:
+        skipped.append(f"{dataset.info.ids[row]}: {error.what}")
+        return False
+    return True
+
+
+def _joined(places: list[Path], dataset: Dataset, extras: dict[str, bool]) -> Iterator[Cutouts]:
+    """Yield the pieces, each with every optional part that any of them has."""
+    for place in places:
+        piece = open_dataset(place)
+        cutouts = piece.read(np.arange(len(piece)))
+        shape, changes = cutouts.images.shape, {}
+        if extras["mask"] and cutouts.mask is None:
+            changes["mask"] = np.zeros(shape, dtype=bool)
+        elif cutouts.mask is not None and cutouts.mask.ndim == 3:
+            changes["mask"] = np.broadcast_to(cutouts.mask[:, None], shape)
+        if extras["ivar"] and cutouts.ivar is None:
+            changes["ivar"] = np.zeros(shape, dtype=np.float32)
+        # A piece may by chance have one value for all of its images where the whole data set has several.
+        for name in ("pixel_scale", "psf_fwhm"):
+            value = getattr(cutouts, name)
+            if np.ndim(getattr(dataset.info, name)) and value is not None and not np.ndim(value):
+                changes[name] = np.full(len(cutouts), value)
+        yield replace(cutouts, classes=dataset.info.classes, **changes)
+
+
+def _account(place: Path) -> Path:
+    return place.with_suffix(".json")

@@ -1,0 +1,168 @@
+"""Packing: the file holds what the data set gives, whoever makes it and however often it is interrupted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from galshift.data import pack as packing
+from galshift.data.open import ReadOptions, open_dataset
+from galshift.data.pack import pack
+from galshift.errors import DataError
+
+
+def folder_of_fits(folder, n=6, blank=()):
+    """Write small FITS files in two class folders, some with a NaN pixel."""
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        image = rng.normal(size=(2, 5, 6)).astype("f4")
+        if i in blank:
+            image[0, 1, 2] = np.nan
+        place = folder / ("merger" if i % 2 else "spiral") / f"g{i}.fits"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        header = fits.Header({"BUNIT": "nJy", "BAND0": "g", "BAND1": "r"})
+        fits.writeto(place, image, header)
+    return folder
+
+
+def same(first, second):
+    a, b = first.read(range(len(first))), second.read(range(len(second)))
+    np.testing.assert_array_equal(a.images, b.images)
+    np.testing.assert_array_equal(a.ids, b.ids)
+    np.testing.assert_array_equal(a.groups, b.groups)
+    np.testing.assert_array_equal(a.labels, b.labels)
+    assert (a.unit, a.bands, a.classes) == (b.unit, b.bands, b.classes)
+    empty = np.zeros(a.images.shape, dtype=bool)
+    np.testing.assert_array_equal(empty if a.mask is None else a.mask, empty if b.mask is None else b.mask)
+
+
+def test_packed_is_the_same_and_a_mask_in_one_piece_is_in_all(tmp_path, monkeypatch):
+    data = folder_of_fits(tmp_path / "data", blank=(4,))
+    monkeypatch.setattr(packing, "MAX_PIECE", 2)
+    seen = []
+    packed = pack(data, tmp_path / "out.h5", scratch=tmp_path / "pieces", progress=seen.append)
+    assert packed.n == 6
+    assert sum(seen) == 6
+    same(open_dataset(data), open_dataset(tmp_path / "out.h5"))
+    with h5py.File(tmp_path / "out.h5") as file:
+        # Files of a folder are read in order: spiral comes last, and g4 is its last.
+        assert file["mask"][:].sum(axis=(1, 2, 3)).tolist() == [0, 0, 0, 0, 0, 1]
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_same_file(tmp_path, monkeypatch):
+    rng = np.random.default_rng(1)
+    np.save(tmp_path / "x.npy", rng.normal(size=(400, 2, 5, 5)).astype("f4"))
+    np.save(tmp_path / "y.npy", rng.integers(0, 3, size=400))
+    path = f"{tmp_path / 'x.npy'}:{tmp_path / 'y.npy'}"
+    monkeypatch.setattr(packing, "MAX_PIECE", 100)
+    for workers in (1, 2):
+        pack(path, tmp_path / f"{workers}.h5", scratch=tmp_path / f"pieces{workers}", workers=workers)
+    same(open_dataset(tmp_path / "1.h5"), open_dataset(tmp_path / "2.h5"))
+    same(open_dataset(path), open_dataset(tmp_path / "2.h5"))
+
+
+def test_unknown_units_stay_unknown_and_scales_that_vary_stay_so(tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    data.mkdir()
+    for i, scale in enumerate((0.2, 0.2, 0.3, 0.3)):
+        header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 1.0, "CRVAL2": 2.0})
+        header.update({"CDELT1": -scale / 3600, "CDELT2": scale / 3600})
+        fits.writeto(data / f"{i}.fits", np.ones((4, 4), "f4"), header)
+    monkeypatch.setattr(packing, "MAX_PIECE", 2)
+    pack(data, tmp_path / "out.h5", scratch=tmp_path / "pieces")
+    info = open_dataset(tmp_path / "out.h5").info
+    assert info.unit is None
+    np.testing.assert_allclose(info.pixel_scale, [0.2, 0.2, 0.3, 0.3], rtol=1e-9)
+
+
+def test_pieces_that_are_there_are_not_made_again(tmp_path, monkeypatch):
+    data = folder_of_fits(tmp_path / "data")
+    monkeypatch.setattr(packing, "MAX_PIECE", 2)
+    make, made = packing._make, []
+
+    def fail_at_third(dataset, options, start, stop, place):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(start)
+        return make(dataset, options, start, stop, place)
+
+    monkeypatch.setattr(packing, "_make", fail_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        pack(data, tmp_path / "out.h5", scratch=tmp_path / "pieces")
+    assert not (tmp_path / "out.h5").exists()
+    monkeypatch.setattr(packing, "_make", lambda *job: made.append(job[2]) or make(*job))
+    pack(data, tmp_path / "out.h5", scratch=tmp_path / "pieces")
+    assert made == [0, 2, 4]
+    same(open_dataset(data), open_dataset(tmp_path / "out.h5"))
+
+
+def test_pixels_that_cannot_be_read_are_refused_or_left_out(tmp_path):
+    """A tile-compressed image is only found out when it is decoded: its header is sound."""
+    for i in range(5):
+        image = np.random.default_rng(i).integers(0, 999, size=(40, 40)).astype("i2")
+        hdu = fits.CompImageHDU(image, compression_type="GZIP_1")
+        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / f"g{i}.fits")
+    broken = bytearray((tmp_path / "g3.fits").read_bytes())
+    broken[-2880:-2000] = bytes(880)
+    (tmp_path / "g3.fits").write_bytes(broken)
+    out = tmp_path / "out.h5"
+    with pytest.raises(DataError, match=r"g3\.fits"):
+        pack(tmp_path, out, scratch=tmp_path / ".pieces")
+    assert not out.exists()
+    packed = pack(tmp_path, out, ReadOptions(on_error="skip"), scratch=tmp_path / ".pieces2")
+    assert packed.n == 4
+    assert list(open_dataset(out).info.ids) == ["g0", "g1", "g2", "g4"]
+    assert packed.skipped[0].startswith("g3: ")
+
+
+STOPPED = """
+import os, signal, sys
+from galshift.data import pack
+from galshift.__main__ import main
+
+make, pack.MAX_PIECE = pack._make, 10
+
+def make_and_be_killed(dataset, options, start, stop, place):
+    done = make(dataset, options, start, stop, place)
+    if start >= {after}:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return done
+
+pack._make = make_and_be_killed
+main()
+"""
+
+
+def galshift(*words, after):
+    """Run the command line in a process that is stopped once the piece at row `after` is made."""
+    command = [sys.executable, "-c", STOPPED.format(after=after), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.slow
+def test_the_command_is_stopped_and_goes_on(tmp_path):
+    """SIGTERM between pieces: 75 and no file; the same command then finishes without redoing pieces."""
+    images = np.random.default_rng(0).normal(size=(50, 1, 8, 8)).astype("f4")
+    np.save(tmp_path / "x.npy", images)
+    words = ("pack", tmp_path / "x.npy", tmp_path / "out.h5", "--unit", "nJy", "--json")
+    first = galshift(*words, after=20)
+    assert first.returncode == 75, first.stderr
+    assert not (tmp_path / "out.h5").exists()
+    pieces = tmp_path / ".out.h5.work" / "pieces"
+    kept = {path.name: path.stat().st_mtime_ns for path in pieces.glob("*.json")}
+    assert len(kept) == 3
+    second = galshift(*words, after=40)
+    assert second.returncode == 75, second.stderr
+    assert {name: (pieces / name).stat().st_mtime_ns for name in kept} == kept
+    third = galshift(*words, after=1000)
+    assert third.returncode == 0, third.stderr
+    assert json.loads(third.stdout)["n_images"] == 50
+    np.testing.assert_array_equal(open_dataset(tmp_path / "out.h5").read(range(50)).images, images)
+    assert not (tmp_path / ".out.h5.work").exists()
