@@ -28,9 +28,12 @@ def negative_nuclear_norm(logits: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Scalar; ``-sqrt(K / B)`` for one-hot predictions of K equally frequent classes, the least possible.
+        Scalar; ``-sqrt(K / B)`` for one-hot predictions of K equally frequent classes, the least possible;
+        NaN when a logit is not finite, so that the loop can stop.
     """
     p = torch.softmax(full_precision(logits), dim=1)
+    if not bool(torch.isfinite(p).all()):
+        return p.sum() * float("nan")
     return -torch.linalg.svdvals(p).sum() / len(p)
 
 

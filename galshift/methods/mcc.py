@@ -40,9 +40,9 @@ def class_confusion(logits: Tensor, temperature: float = 1.0) -> Tensor:
     weights = weights * (len(p) / weights.sum())
     correlation = (p * weights[:, None]).T @ p
     rows = correlation.sum(dim=1).clamp_min(torch.finfo(p.dtype).tiny)
-    present = correlation.sum(dim=1).detach() > 0
+    absent = correlation.sum(dim=1).detach() == 0
     confusion = 1 - correlation.diagonal() / rows
-    return torch.where(present, confusion, torch.zeros_like(confusion)).sum() / p.shape[1]
+    return torch.where(absent, torch.zeros_like(confusion), confusion).sum() / p.shape[1]
 
 
 class Config(MethodConfig):

@@ -134,22 +134,43 @@ def _step(
     model.train()
     rows = torch.randint(len(data.target), (BATCH,), generator=generator)
     picks = torch.randint(len(data.source[0]), (BATCH,), generator=generator)
-    source, target, terms = None, None, {}
+    images = {}
     if method.needs_source:
-        images, labels = data.source[0][picks], data.source[1][picks]
-        method.select_domain(model, "source")
-        source = Batch(images, model(images), labels, picks)
-        terms["classification"] = nn.functional.cross_entropy(source.logits, labels)
+        images["source"] = (data.source[0][picks],)
     if method.uses_target:
-        images = data.target[rows]
-        method.select_domain(model, "target")
-        views = tuple(model(_strong(images, generator)) for _ in range(method.views))
-        target = Batch(images, model(images), None, rows, views)
+        x = data.target[rows]
+        images["target"] = (x, *(_strong(x, generator) for _ in range(method.views)))
+    outputs = _forward(model, method, images)
+    source, target, terms = None, None, {}
+    if "source" in images:
+        labels = data.source[1][picks]
+        source = Batch(images["source"][0], outputs["source"][0], labels, picks)
+        terms["classification"] = nn.functional.cross_entropy(source.logits, labels)
+    if "target" in images:
+        first, *views = outputs["target"]
+        target = Batch(images["target"][0], first, None, rows, tuple(views))
     terms |= method.terms(source, target, progress)
     total = method.combine(terms, progress)
     optimiser.zero_grad()
     total.backward()
     optimiser.step()
+
+
+def _forward(
+    model: nn.Module, method: Method, images: dict[str, tuple[Tensor, ...]]
+) -> dict[str, list[Output]]:
+    """Return the outputs of each domain's images and views: one batch, unless the method keeps them apart."""
+    together = len(images) > 1 and not method.own_forward
+    results = {}
+    for group in [tuple(images)] if together else [(domain,) for domain in images]:
+        method.select_domain(model, group[0])
+        pieces = [piece for domain in group for piece in images[domain]]
+        output = model(torch.cat(pieces))
+        sizes = [len(piece) for piece in pieces]
+        parts = [Output(*pair) for pair in zip(*(part.split(sizes) for part in output), strict=True)]
+        for domain in group:
+            results[domain] = [parts.pop(0) for _ in images[domain]]
+    return results
 
 
 def _strong(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -161,13 +182,15 @@ def _strong(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def compare(names: list[str], seeds: list[int]) -> dict[str, list[Score]]:
-    """Return the scores of every method over the seeds."""
+    """Return the scores of every method over the seeds, on one thread."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     scores: dict[str, list[Score]] = {name: [] for name in names}
     for seed in seeds:
         data = make_digits(seed)
         for name in names:
             scores[name].append(run(data, name, seed))
+    torch.set_num_threads(threads)
     return scores
 
 
