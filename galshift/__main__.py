@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from galshift.console import muted
 from galshift.errors import ConfigError, GalshiftError
 
 
@@ -31,6 +32,8 @@ def main() -> None:
 
 def _tell(error: GalshiftError) -> None:
     """Print an error of the user's as one sentence, after every problem of a config on its own line."""
+    if muted():
+        return
     problems = error.problems if isinstance(error, ConfigError) else ()
     for problem in problems:
         print(problem, file=sys.stderr)

@@ -21,6 +21,16 @@ def set_verbosity(*, quiet: bool = False, verbose: bool = False) -> None:
     _LEVEL["value"] = 0 if quiet else 2 if verbose else 1
 
 
+def mute() -> None:
+    """Print nothing more in this process, warnings and results included: another one speaks for it."""
+    _LEVEL["value"] = -1
+
+
+def muted() -> bool:
+    """Return whether :func:`mute` was called."""
+    return _LEVEL["value"] < 0
+
+
 def say(text: str, *, detail: bool = False) -> None:
     """Print one line for people on stderr; a `detail` only with ``--verbose``."""
     if _LEVEL["value"] >= (2 if detail else 1):
@@ -29,19 +39,22 @@ def say(text: str, *, detail: bool = False) -> None:
 
 def warn(text: str) -> None:
     """Print a warning on stderr, also with ``--quiet``."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    if not muted():
+        print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 def result(text: str) -> None:
     """Print a result on stdout."""
-    print(text, flush=True)
+    if not muted():
+        print(text, flush=True)
 
 
 def json_document(value: Any) -> None:
     """Print the one JSON document of ``--json`` on stdout."""
     from galshift.provenance import jsonable
 
-    print(json.dumps(jsonable(value), indent=2, allow_nan=False), flush=True)
+    if not muted():
+        print(json.dumps(jsonable(value), indent=2, allow_nan=False), flush=True)
 
 
 def table(
@@ -52,7 +65,7 @@ def table(
     from rich.markup import escape
     from rich.table import Table
 
-    if not to_stdout and _LEVEL["value"] < 1:
+    if muted() or (not to_stdout and _LEVEL["value"] < 1):
         return
     stream = sys.stdout if to_stdout else sys.stderr
     drawn = Table(title=title or None, title_justify="left", header_style="bold")

@@ -17,6 +17,8 @@ from typing import Any
 import galshift
 
 _HASHES: dict[tuple[str, int, int], str] = {}
+# Names that atomic_path writes under; what a killed process leaves behind.
+PART_FILES = ".*.part*"
 _PACKAGES = ("numpy", "scipy", "astropy", "photutils", "h5py", "scikit-learn", "torch")
 
 

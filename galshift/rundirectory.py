@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from galshift.errors import ConfigError, DataError, ResourceError
-from galshift.provenance import atomic_path, content_sha256, environment, jsonable, write_json
+from galshift.provenance import PART_FILES, atomic_path, content_sha256, environment, jsonable, write_json
 
 _STATE = "run.json"
 
@@ -80,6 +80,8 @@ class RunDirectory:
         run = cls(path, kind, fingerprint)
         run._acquire()
         if not run.done:
+            for left in path.rglob(PART_FILES):  # by a killed process, half-written
+                left.unlink(missing_ok=True)
             write_json(path / _STATE, {"kind": kind, "fingerprint": fingerprint})
             run._write_config(config)
         return run

@@ -60,6 +60,8 @@ class Step:
         for verbs whose result is a run directory.
     resumable : bool
         True when an interrupted run takes up where it stopped; otherwise its directory is removed.
+    distributed : bool
+        True when several processes (torchrun, srun) do its work together; see `galshift.recipes.together`.
     """
 
     kind: ClassVar[str]
@@ -69,6 +71,7 @@ class Step:
     display: ClassVar[tuple[str, ...]] = ()
     product: ClassVar[str] = ""
     resumable: ClassVar[bool] = False
+    distributed: ClassVar[bool] = False
 
     def run(self, config: Strict, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Do the work inside ``run.path`` and return the headline results (JSON-able).

@@ -24,7 +24,9 @@ from galshift.recipes._step import Context, Step
 from galshift.recipes.inputs import Inputs, identify, manifest_beside, without
 from galshift.recipes.problems import dotted, explain
 from galshift.recipes.steps import STEPS
+from galshift.recipes.together import followed, opened, world_of
 from galshift.rundirectory import RunDirectory
+from galshift.training.world import World
 from galshift.types import Strict
 
 _BOOKKEEPING = {"run.json", "config.yaml", "log.txt", ".lock"}
@@ -130,6 +132,7 @@ def execute(
     prepared = prepare(kind, config_values, overrides=overrides)
     context = context or Context()
     if out is not None and prepared.step.product:
+        world_of(prepared.step)
         return _make_product(prepared, Path(out), overwrite, context)
     path = Path("runs") / prepared.directory if out is None else Path(out)
     return perform(prepared, path, overwrite=overwrite, context=context)
@@ -137,11 +140,11 @@ def execute(
 
 def perform(prepared: Prepared, path: Path, *, overwrite: bool, context: Context) -> Executed:
     """Run a prepared step in the run directory `path`, or return what it holds; see :func:`execute`."""
-    step = prepared.step
-    run = RunDirectory.open(
-        path, kind=step.kind, fingerprint=prepared.fingerprint, config=resolved(prepared), overwrite=overwrite
-    )
-    with run:
+    step, world = prepared.step, world_of(prepared.step)
+    described = {"kind": step.kind, "fingerprint": prepared.fingerprint, "config": resolved(prepared)}
+    if world.rank > 0:
+        return _help(prepared, path, described, context, world)
+    with opened(path, described, overwrite=overwrite, world=world) as run:
         if run.done:
             return Executed(run, _located(run.manifest()["results"], path, prepared), True, step)
         if step.product:
@@ -150,6 +153,16 @@ def perform(prepared: Prepared, path: Path, *, overwrite: bool, context: Context
         results = _work(prepared, run, context)
         run.finish(results, inputs=prepared.inputs.hashes, **_details(prepared, context, started))
     return Executed(run, _located(results, path, prepared), False, step)
+
+
+def _help(
+    prepared: Prepared, path: Path, described: dict[str, Any], context: Context, world: World
+) -> Executed:
+    """Run the step beside the process that owns the run; the results are the owner's."""
+    owned = RunDirectory(path, prepared.step.kind, prepared.fingerprint)
+    with followed(path, described, world) as run:
+        results = owned.manifest()["results"] if run is None else _work(prepared, run, context)
+    return Executed(owned, _located(results, path, prepared), run is None, prepared.step)
 
 
 def prepare(
@@ -367,7 +380,7 @@ def _discard(run: RunDirectory) -> None:
 
 @contextmanager
 def _termination_as_interrupt() -> Iterator[None]:
-    """Treat a scheduler's SIGTERM like Ctrl-C, so that nothing half-written stays behind."""
+    """Treat a scheduler's SIGTERM and SIGUSR1 like Ctrl-C, so that nothing half-written stays behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -375,11 +388,13 @@ def _termination_as_interrupt() -> Iterator[None]:
     def stop(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _copied(value: Any) -> Any:

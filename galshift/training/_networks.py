@@ -91,14 +91,8 @@ class Networks:
         network = DomainForward(forward, self.method, self.choice)
         if self.world.size == 1 or config.shard:
             return network
-        return nn.parallel.DistributedDataParallel(
-            network,
-            device_ids=[self.choice.device] if self.choice.device.type == "cuda" else None,
-            broadcast_buffers=False,  # the global batch norm keeps them equal
-            gradient_as_bucket_view=True,
-            # Domain batch norm leaves the target's parameters out of the warm-up.
-            find_unused_parameters=self.method.own_forward,
-        )
+        # Domain batch norm leaves the target's parameters out of the warm-up.
+        return parallel.data_parallel(network, self.choice.device, unused=self.method.own_forward)
 
     @property
     def best(self) -> nn.Module:

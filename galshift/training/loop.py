@@ -19,6 +19,7 @@ from galshift.console import say
 from galshift.methods._base import Method
 from galshift.training import parallel
 from galshift.training._check import check_sets
+from galshift.training._store import clear
 from galshift.training._trainer import Trainer
 from galshift.training.config import TrainConfig
 from galshift.training.device import DeviceChoice, choose_device
@@ -27,7 +28,7 @@ from galshift.training.tracking import JsonLines, Tracker
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
-__all__ = ["Augment", "FitResult", "TrainingSet", "fit"]
+__all__ = ["Augment", "FitResult", "TrainingSet", "clear", "fit"]
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def fit(
     config : TrainConfig
     directory : Path
         Holds ``metrics.jsonl`` and the state of the unfinished run.  The same call with the same directory
-        resumes, on a CPU to the same bits as a run that was never stopped.
+        resumes, on a CPU to the same bits as a run that was never stopped.  Of several processes, all use
+        the first one's, which they must be able to read.
     seed : int
     device : str or DeviceChoice
     augment, strong_augment : callable, optional
@@ -130,7 +132,8 @@ def fit(
         model, method, source_train, source_valid, target_train, config, has_selector=selector is not None
     )
     choice = device if isinstance(device, DeviceChoice) else choose_device(device, config.precision)
-    world = parallel.connect(choice.device.type)
+    world = parallel.connect()
+    directory = Path(parallel.from_first(str(directory.absolute()), world))
     directory.mkdir(parents=True, exist_ok=True)
     first = world.rank == 0
     everyone: list[Tracker] = [JsonLines(directory / "metrics.jsonl"), *trackers] if first else []

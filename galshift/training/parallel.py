@@ -7,6 +7,7 @@ global batch, so that N x (B / N) images give the loss and the gradient of 1 x B
 from __future__ import annotations
 
 import atexit
+import inspect
 import json
 import os
 from dataclasses import replace
@@ -22,8 +23,10 @@ from galshift.training.world import World, first_host, world_from
 from galshift.types import Batch, Output
 
 
-def connect(device_type: str = "cpu") -> World:
+def connect() -> World:
     """Join the process group when several processes were started together, and return our place in it.
+
+    With GPUs there, each process takes the one of its number on its machine.
 
     Raises
     ------
@@ -37,7 +40,10 @@ def connect(device_type: str = "cpu") -> World:
         os.environ.setdefault("MASTER_ADDR", first_host(os.environ.get("SLURM_STEP_NODELIST", "127.0.0.1")))
         # One port per job, so that two jobs on a machine do not meet.
         os.environ.setdefault("MASTER_PORT", str(20000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20000))
-    backend = "cpu:gloo,cuda:nccl" if device_type == "cuda" else "gloo"
+    backend = "gloo"
+    if torch.cuda.is_available() and dist.is_nccl_available():
+        backend = "cpu:gloo,cuda:nccl"
+        torch.cuda.set_device(world.local_rank % torch.cuda.device_count())
     try:
         dist.init_process_group(backend, rank=world.rank, world_size=world.size)
     except (RuntimeError, ValueError) as error:
@@ -94,6 +100,24 @@ def gather_batch(batch: Batch | None, world: World) -> Batch | None:
     )
 
 
+def data_parallel(network: nn.Module, device: torch.device, *, unused: bool) -> nn.Module:
+    """Return `network` with gradients averaged over processes while they are computed.
+
+    `unused` says that a step may leave some parameters out.
+    """
+    wrapper = nn.parallel.DistributedDataParallel
+    # The global batch norm keeps buffers equal; the option that says so was renamed in PyTorch 2.13.
+    names = inspect.signature(wrapper).parameters
+    apart = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
+    return wrapper(
+        network,
+        device_ids=[device] if device.type == "cuda" else None,
+        gradient_as_bucket_view=True,
+        find_unused_parameters=unused,
+        **{apart: False},
+    )
+
+
 @torch.no_grad()
 def average_gradients(parameters: list[nn.Parameter], world: World) -> None:
     """Average over processes the gradients of parameters that no wrapper looks after."""
@@ -140,6 +164,24 @@ def synchronise_batchnorm(model: nn.Module, device: torch.device) -> nn.Module:
     return model
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over processes; each one's share enters every other's loss, so gradients are summed too."""
+
+    @staticmethod
+    def forward(context: Any, share: Tensor) -> Tensor:
+        """Sum."""
+        total = share.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        """Sum the gradients."""
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
 class _GlobalBatchNorm(nn.BatchNorm2d):
     """Batch norm over the images of all processes (equal shares), by two differentiable sums."""
 
@@ -152,15 +194,13 @@ class _GlobalBatchNorm(nn.BatchNorm2d):
         """Normalise x (B, C, H, W) by the mean and variance of every process's x."""
         if not self.training:
             return super().forward(x)
-        from torch.distributed.nn.functional import all_reduce
-
         axes = [axis for axis in range(x.ndim) if axis != 1]
         shape = [1, -1, *[1] * (x.ndim - 2)]
         count = x.numel() // x.shape[1] * dist.get_world_size()
         # Two passes: one (mean of squares minus square of mean) loses digits where the mean is large.
-        mean = all_reduce(x.sum(axes)) / count
+        mean = _Sum.apply(x.sum(axes)) / count
         centred = x - mean.view(shape)
-        variance = all_reduce(centred.square().sum(axes)) / count
+        variance = _Sum.apply(centred.square().sum(axes)) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)

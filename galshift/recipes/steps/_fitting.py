@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +16,9 @@ from galshift.data.preprocess import Preprocessing
 from galshift.errors import DataError
 from galshift.methods._base import Method
 from galshift.models.build import build_model
+from galshift.training import parallel
 from galshift.training.checkpoint import FILE, Trained, load_checkpoint, save_checkpoint
-from galshift.training.loop import fit
+from galshift.training.loop import clear, fit
 from galshift.training.sets import TrainingSet
 
 if TYPE_CHECKING:
@@ -77,8 +79,10 @@ def fit_one(
         ``best_epoch``, ``epochs``, ``stopped``, ``seconds`` (None when it had been trained before) and
         ``notes`` of the training.
     """
-    if (directory / FILE).is_file():
-        return {**load_checkpoint(directory).meta["fit"], "seconds": None}
+    kept = trained_before(directory)
+    if kept is not None:
+        clear(directory)
+        return {**kept, "seconds": None}
     network = _network(material, seed)
     result = fit(
         network,
@@ -103,6 +107,7 @@ def fit_one(
         "seconds": round(result.seconds, 1),
         "notes": list(result.notes),
     }
+    directory.mkdir(parents=True, exist_ok=True)
     # Seconds differ from run to run and stay out of a checkpoint that repeats bit for bit.
     kept = {key: value for key, value in summary.items() if key != "seconds"}
     save_checkpoint(
@@ -113,7 +118,22 @@ def fit_one(
         bands=material.preprocessing.bands,
         meta={**(meta or {}), "seed": seed, "fit": kept},
     )
+    clear(directory)
     return summary
+
+
+def trained_before(directory: Path) -> dict[str, Any] | None:
+    """Return the summary of the training whose model is in `directory` already, or None.
+
+    Of several processes only the first keeps its directory, so that the others copy the model from there.
+    """
+    world = parallel.connect()
+    here = load_checkpoint(directory).meta["fit"] if (directory / FILE).is_file() else None
+    found, first = parallel.from_first([here, str(directory.absolute())], world)
+    if found is not None and here is None:
+        directory.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(first) / FILE, directory / FILE)
+    return found
 
 
 def source_free(material: Material, baseline: Path) -> Material:

@@ -67,6 +67,7 @@ class Adapt(Step):
     inputs = ("source", "target", "read.labels?", "read_target.labels?", "init")
     display = ("samples",)
     resumable = True
+    distributed = True
 
     def run(self, config: AdaptStepConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Write the adapted model, the source-only one, predictions for the target, and the report."""
@@ -92,7 +93,9 @@ class Adapt(Step):
             if k > 0:
                 write_splits(folder, records)
             write_splits(folder / BASELINE, records)
-        found = evaluate(EvaluateConfig(runs=[str(run.path)], seed=config.seed), context.device, finished=False)
+        found = evaluate(
+            EvaluateConfig(runs=[str(run.path)], seed=config.seed), context.device, finished=False
+        )
         judged = write_evaluation(found, run.path, samples=config.samples, seed=config.seed)
         return {
             "method": config.method.kind,

@@ -42,6 +42,7 @@ class Train(Step):
     Config = TrainStepConfig
     inputs = ("data", "read.labels?", "init")
     resumable = True
+    distributed = True
 
     def run(self, config: TrainStepConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Write ``model.safetensors``, ``splits.json`` and ``metrics.jsonl``."""
