@@ -138,8 +138,13 @@ def execute(
     return perform(prepared, path, overwrite=overwrite, context=context)
 
 
-def perform(prepared: Prepared, path: Path, *, overwrite: bool, context: Context) -> Executed:
-    """Run a prepared step in the run directory `path`, or return what it holds; see :func:`execute`."""
+def perform(
+    prepared: Prepared, path: Path, *, overwrite: bool, context: Context, product: str = ""
+) -> Executed:
+    """Run a prepared step in the run directory `path`, or return what it holds; see :func:`execute`.
+
+    `product` names the file of a verb with a product in that directory; default the verb's own name for it.
+    """
     step, world = prepared.step, world_of(prepared.step)
     described = {"kind": step.kind, "fingerprint": prepared.fingerprint, "config": resolved(prepared)}
     if world.rank > 0:
@@ -148,7 +153,7 @@ def perform(prepared: Prepared, path: Path, *, overwrite: bool, context: Context
         if run.done:
             return Executed(run, _located(run.manifest()["results"], path, prepared), True, step)
         if step.product:
-            context = replace(context, out=path / step.product)
+            context = replace(context, out=path / (product or step.product))
         started = time.monotonic()
         results = _work(prepared, run, context)
         run.finish(results, inputs=prepared.inputs.hashes, **_details(prepared, context, started))
@@ -332,9 +337,9 @@ def _details(prepared: Prepared, context: Context, started: float) -> dict[str, 
 
 
 def _located(results: Mapping[str, Any], where: Path, prepared: Prepared) -> dict[str, Any]:
-    product = prepared.step.product
-    if not product:
+    if not prepared.step.product:
         return {"run": str(where), **results}
+    product = results.get("product") or prepared.step.product
     return {
         "out": str(where / product if where.is_dir() and (where / "run.json").is_file() else where),
         **results,

@@ -58,6 +58,12 @@ class Planned:
         """True when the result is there."""
         return (self.directory / "manifest.json").is_file()
 
+    @property
+    def product(self) -> str:
+        """File name of a product, after the recipe's step, so that reports name data as the recipe does."""
+        usual = self.prepared.step.product
+        return f"{self.step.name}{Path(usual).suffix}" if usual else ""
+
     def manifest(self) -> dict[str, Any]:
         """Return the manifest of a finished step."""
         return json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
@@ -153,8 +159,7 @@ def located(planned: Planned, role: str | None) -> str:
     """
     directory = planned.directory
     if role is None:
-        product = planned.prepared.step.product
-        return str(directory / product) if product else str(directory)
+        return str(directory / planned.product) if planned.product else str(directory)
     if not planned.done:
         return str(directory / role)
     outputs = planned.manifest()["results"].get("outputs") or {}

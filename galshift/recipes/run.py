@@ -203,7 +203,9 @@ def _run_step(planned: Planned, context: Context) -> Executed:
     if planned.reason.startswith("forced") and planned.done:
         _move_aside(planned.directory)
     context = replace(context, upstream=planned.prepared.inputs.upstream)
-    return perform(planned.prepared, planned.directory, overwrite=False, context=context)
+    return perform(
+        planned.prepared, planned.directory, overwrite=False, context=context, product=planned.product
+    )
 
 
 def _shown(row: Mapping[str, Any]) -> str:
