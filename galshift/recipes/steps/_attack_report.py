@@ -127,7 +127,7 @@ def _comparison(comparison: Mapping[str, Any]) -> Section:
         f"McNemar's exact p = {paired['p']:.2g}.",
     )
     interval = [
-        (side["name"], side["success_rate"], *side["success_ci95"])
+        (side["name"], side["success_rate"], *side["success_ci95"], float("nan"))
         for side in comparison["runs"]
         if side["success_rate"] is not None
     ]
