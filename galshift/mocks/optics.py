@@ -139,8 +139,11 @@ def input_psf(
     return RadialPsf("gaussian", float(choice), pixel_arcsec=scale_in) if choice > 0 else None
 
 
-def kernel(psf: Psf, scale: float, side: int | None = None) -> np.ndarray:
-    """Return the PSF in pixels of `scale` [arcsec], (P, P) float32 of odd P, centred, of sum <= 1."""
+def kernel(psf: Psf, scale: float, side: int | None = None, eighths: tuple[int, int] = (0, 0)) -> np.ndarray:
+    """Return the PSF in pixels of `scale` [arcsec], (P, P) float32 of odd P and of sum about 1.
+
+    Its centre is that of the middle pixel, or `eighths` of a pixel (rows, columns) off it.
+    """
     if side is None:
         side = 2 * int(np.clip(np.ceil(reach(psf) / 2 / scale), 7, 31)) + 1
     n = 4 * side
@@ -149,5 +152,5 @@ def kernel(psf: Psf, scale: float, side: int | None = None) -> np.ndarray:
     spectrum = psf.otf(k, k) * np.outer(pixel, pixel)
     fine = np.fft.fftshift(np.fft.ifft2(spectrum).real) * 64
     centre = 8 * n // 2
-    offsets = centre + 8 * (np.arange(side) - side // 2)
-    return fine[np.ix_(offsets, offsets)].astype(np.float32)
+    rows, columns = (centre - shift + 8 * (np.arange(side) - side // 2) for shift in eighths)
+    return fine[np.ix_(rows, columns)].astype(np.float32)

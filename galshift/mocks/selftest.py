@@ -9,7 +9,7 @@ import numpy as np
 
 from galshift.data.cutouts import Cutouts
 from galshift.mocks.bands import match_bands
-from galshift.mocks.depth import expected_depth, matched_filter_pixels
+from galshift.mocks.depth import expected_depth
 from galshift.mocks.observe import observe_in_full
 from galshift.mocks.optics import kernel
 from galshift.mocks.psf import ArrayPsf, Psf, from_model
@@ -21,6 +21,7 @@ TOLERANCE_MAG = 0.2
 _SIDE = 512
 _FIELDS = 3
 _SPACING = 32
+_STAR_SNR = 20.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class BandCheck:
     measured_depth, expected_depth : float or None
         AB mag, as `published` defines it: from the mocks, and from the preset's numbers by formula.
     point_snr, expected_snr : float
-        Of stars ten times over the sky noise of a matched filter, measured and by formula.
+        Of stars twenty times over the sky noise of a matched filter, measured and by formula.
     flux_ratio : float
         Their measured over their true flux.
     fwhm_arcsec, expected_fwhm_arcsec : float
@@ -73,7 +74,7 @@ COLUMNS = (
     "published",
     "difference",
     "of what",
-    "S/N of a 10-sigma star",
+    "S/N of a 20-sigma star",
     "flux ratio",
     "FWHM [arcsec]",
     "of the preset",
@@ -136,21 +137,20 @@ def _check_band(survey: Survey, name: str, seed: int) -> BandCheck:
     band, scale = survey.bands[name], survey.pixel_scale.value
     psf = from_model(survey.psf, band, scale)
     blank, sigma = _observed(survey, name, np.zeros((_FIELDS, _SIDE, _SIDE), np.float32), seed, "blank")
-    effective = matched_filter_pixels(psf, scale)
-    star = 10 * sigma * np.sqrt(effective)
-    stars, _ = _observed(survey, name, _star_field(star), seed, "stars")
-    fluxes, scatter = _matched_filter(stars, blank, kernel(psf, scale, _SPACING - 1))
+    profile = kernel(psf, scale, _SPACING - 1)
+    star = _STAR_SNR * sigma / float(np.sqrt((profile.astype(np.float64) ** 2).sum()))
+    finer = 1 if psf.fwhm() > 3 * scale else 5  # points on coarse pixels would lose what aliases
+    stars, _ = _observed(survey, name, _star_field(star, finer), seed, "stars", finer)
+    fluxes, scatter = _matched_filter(stars, blank, profile)
     depth = band.depth
-    single = np.zeros((1, 65, 65), np.float32)
-    single[0, 32, 32] = 1.0
-    image = _noiseless(survey, name, single)
+    image = _noiseless(survey, name, finer)
     return BandCheck(
         band=name,
         published=depth,
         measured_depth=None if depth is None else measure_depth(blank, depth, psf, survey),
         expected_depth=None if depth is None else expected_depth(depth, psf, survey, sigma),
         point_snr=float(fluxes.mean() / scatter),
-        expected_snr=10.0,
+        expected_snr=_STAR_SNR,
         flux_ratio=float(fluxes.mean() / star),
         fwhm_arcsec=_fwhm(image, scale),
         expected_fwhm_arcsec=_fwhm(kernel(psf, scale, 65), scale),
@@ -159,21 +159,24 @@ def _check_band(survey: Survey, name: str, seed: int) -> BandCheck:
 
 
 def _observed(
-    survey: Survey, band: str, images: np.ndarray, seed: int, what: str
+    survey: Survey, band: str, images: np.ndarray, seed: int, what: str, finer: int = 1
 ) -> tuple[np.ndarray, float]:
-    """Observe fields on the survey's own pixels; return them (N, H, W) and the preset's sky noise."""
-    made = observe_in_full(_field(survey, band, images, what), survey, seed=seed)
+    """Observe fields of pixels `finer` than the survey's; return them (N, H, W) and the sky noise."""
+    made = observe_in_full(_field(survey, band, images, what, finer), survey, seed=seed)
     return made.cutouts.images[:, 0], float(made.records[0]["bands"][band]["sky_sigma_njy"])
 
 
-def _noiseless(survey: Survey, band: str, images: np.ndarray) -> np.ndarray:
-    return observe_in_full(_field(survey, band, images, "star"), survey).truth[0, 0]
+def _noiseless(survey: Survey, band: str, finer: int) -> np.ndarray:
+    """A star in the middle of 65 x 65 of the survey's pixels."""
+    single = np.zeros((1, 65 * finer, 65 * finer), np.float32)
+    single[0, 65 * finer // 2, 65 * finer // 2] = 1.0
+    return observe_in_full(_field(survey, band, single, "star", finer), survey).truth[0, 0]
 
 
-def _field(survey: Survey, band: str, images: np.ndarray, what: str) -> Cutouts:
+def _field(survey: Survey, band: str, images: np.ndarray, what: str, finer: int) -> Cutouts:
     """Fields whose pixels are points: their PSF is one pixel, so that the pixel is no blur of theirs."""
     ids = np.array([f"check-{what}-{i}" for i in range(len(images))])
-    scale = survey.pixel_scale.value
+    scale = survey.pixel_scale.value / finer
     return Cutouts(
         images[:, None],
         unit="nJy",
@@ -185,30 +188,29 @@ def _field(survey: Survey, band: str, images: np.ndarray, what: str) -> Cutouts:
     )
 
 
-def _star_field(flux: float) -> np.ndarray:
-    """Stars of `flux` on a grid, one in the middle of a pixel each."""
-    images = np.zeros((_FIELDS, _SIDE, _SIDE), dtype=np.float32)
-    images[:, _SPACING // 2 :: _SPACING, _SPACING // 2 :: _SPACING] = flux
+def _star_field(flux: float, finer: int) -> np.ndarray:
+    """Stars of `flux` on a grid, in the middle of every 32nd of the survey's pixels."""
+    images = np.zeros((1 if finer > 1 else _FIELDS, _SIDE * finer, _SIDE * finer), dtype=np.float32)
+    first = _SPACING // 2 * finer + finer // 2
+    images[:, first :: _SPACING * finer, first :: _SPACING * finer] = flux
     return images
 
 
 def _matched_filter(stars: np.ndarray, blank: np.ndarray, psf: np.ndarray) -> tuple[np.ndarray, float]:
     """Fluxes of the stars of `_star_field`, and the scatter of the same filter on blank sky."""
-    weights = psf / float((psf.astype(np.float64) ** 2).sum())
     half = psf.shape[0] // 2
-    centres = np.arange(_SPACING // 2, _SIDE, _SPACING)
+    first = _SPACING // 2 - half  # a valid convolution starts at the kernel's half width
+    fluxes = _filtered(stars, psf)[:, first::_SPACING, first::_SPACING]
+    return fluxes.ravel(), float(_filtered(blank, psf).std())
 
-    def measured(fields: np.ndarray) -> np.ndarray:
-        return np.array(
-            [
-                (field[y - half : y + half + 1, x - half : x + half + 1] * weights).sum(dtype=np.float64)
-                for field in fields
-                for y in centres
-                for x in centres
-            ]
-        )
 
-    return measured(stars), float(measured(blank).std())
+def _filtered(fields: np.ndarray, profile: np.ndarray) -> np.ndarray:
+    """Best linear estimate of the flux of a source of `profile` about each pixel where it fits in."""
+    from scipy.signal import fftconvolve
+
+    weights = profile.astype(np.float64) / (profile.astype(np.float64) ** 2).sum()
+    flipped = weights[::-1, ::-1]
+    return np.stack([fftconvolve(field.astype(np.float64), flipped, mode="valid") for field in fields])
 
 
 def measure_depth(blank: np.ndarray, depth: Depth, psf: Psf, survey: Survey) -> float:
@@ -217,15 +219,14 @@ def measure_depth(blank: np.ndarray, depth: Depth, psf: Psf, survey: Survey) -> 
     if depth.kind == "aperture":
         scatter = _aperture_scatter(blank, depth.aperture_diameter_arcsec / 2 / scale)
         return float(mag_from_njy(depth.snr * scatter))
-    profile = kernel(psf, scale, _SPACING - 1)
     if depth.kind == "galaxy":
-        profile = _disc(psf, scale, depth.half_light_radius_arcsec)
-    weights = profile / float((profile.astype(np.float64) ** 2).sum())
-    from scipy.signal import fftconvolve
-
-    half = profile.shape[0] // 2
-    filtered = [fftconvolve(field.astype(np.float64), weights[::-1, ::-1], mode="valid") for field in blank]
-    return float(mag_from_njy(depth.snr * np.std(np.stack(filtered)[:, :: half // 4 + 1, :: half // 4 + 1])))
+        profiles = [_disc(psf, scale, depth.half_light_radius_arcsec)]
+    else:
+        # A star's place within its pixel matters where pixels are coarse.
+        places = [(y, x) for y in (-2, 0, 2) for x in (-2, 0, 2)] if psf.fwhm() < 3 * scale else [(0, 0)]
+        profiles = [kernel(psf, scale, _SPACING - 1, place) for place in places]
+    information = np.mean([_filtered(blank, profile).std() ** -2 for profile in profiles])
+    return float(mag_from_njy(depth.snr / np.sqrt(information)))
 
 
 def _aperture_scatter(blank: np.ndarray, radius: float) -> float:
