@@ -18,6 +18,7 @@ from galshift.cli._reading import (
     Unit,
     reading,
 )
+from galshift.cli._training import CheckpointEvery, Track, training
 
 EXAMPLES = ("galshift adapt sim.h5 sdss/", "galshift adapt sim.h5 sdss/ --method mmd --seeds 3")
 
@@ -42,6 +43,8 @@ def command(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all, the warm-up included.")] = None,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Repeat for a mean and an interval.")] = 1,
+    checkpoint_every: CheckpointEvery = None,
+    track: Track = None,
     labels: Labels = None,
     label_column: LabelColumn = None,
     classes_map: ClassesMap = None,
@@ -66,6 +69,7 @@ def command(
         "model": model,
         "init": init,
         "training.epochs": epochs,
+        **training(checkpoint_every, track),
         "seeds": seeds,
         "read": {**shared, **own},
         "read_target": shared,

@@ -18,6 +18,7 @@ from galshift.cli._reading import (
     Unit,
     reading,
 )
+from galshift.cli._training import CheckpointEvery, Track, training
 
 EXAMPLES = ("galshift train sim.h5", "galshift train sim.h5 --model resnet18 --epochs 30")
 
@@ -32,6 +33,8 @@ def command(
     init: Annotated[
         str | None, typer.Option(metavar="RUN", help="Start from the weights of another run.")
     ] = None,
+    checkpoint_every: CheckpointEvery = None,
+    track: Track = None,
     labels: Labels = None,
     label_column: LabelColumn = None,
     classes_map: ClassesMap = None,
@@ -49,6 +52,7 @@ def command(
         "data": data,
         "model": model,
         "training.epochs": epochs,
+        **training(checkpoint_every, track),
         "init": init,
         "read": reading(
             labels=labels,

@@ -17,6 +17,7 @@ from galshift.provenance import fingerprint
 from galshift.training import parallel, validate
 from galshift.training._feed import Feed
 from galshift.training._judge import Judge
+from galshift.training._live import live_line
 from galshift.training._networks import Networks
 from galshift.training._record import Record
 from galshift.training._store import Store
@@ -30,7 +31,7 @@ from galshift.training.tracking import Tracker
 from galshift.training.world import World
 
 _CHECK_EVERY = 25  # steps between looks at a GPU's losses: each look makes it wait
-_OUTSIDE_IDENTITY = {"checkpoint_every_s"}  # options that change no number
+_OUTSIDE_IDENTITY = {"checkpoint_every_s", "track"}  # options that change no number
 
 
 class Trainer:
@@ -87,6 +88,7 @@ class Trainer:
         self.store = Store(directory, identity)
         self.record = Record(accumulate=config.accumulate)
         self._saved = time.monotonic()
+        self._looked, self._line = 0.0, ""
 
     def run(
         self,
@@ -100,15 +102,14 @@ class Trainer:
         ------
         Interrupted, NumericalError, ResourceError
         """
-        record, note = self.record, ""
+        record = self.record
         with StopRequest() as request, torch.random.fork_rng(devices=_devices(self.choice.device)):
             while not record.stopped:
                 while record.step < (record.epoch + 1) * self.plan.steps_per_epoch:
                     self._timed_step()
-                    advance(1, note)
+                    advance(1, self._note())
                     self._pause(request)
                 row = self._end_epoch()
-                note = _note(row, record.best_epoch)
                 for tracker in trackers:
                     tracker.row(row)
                 for call in on_epoch:
@@ -116,6 +117,12 @@ class Trainer:
                 self.save()
                 self._pause(request)
         self.feed.close()
+
+    def _note(self) -> str:
+        """The live line, made afresh once a second: each look makes a GPU wait."""
+        if time.monotonic() - self._looked > 1:
+            self._looked, self._line = time.monotonic(), live_line(self.record, self.plan)
+        return self._line
 
     def _timed_step(self) -> None:
         """One optimiser step, in smaller pieces if memory does not suffice."""
@@ -270,10 +277,3 @@ def _devices(device: torch.device) -> list[torch.device]:
 def _out_of_memory(error: Exception) -> bool:
     """A GPU's error has a type of its own; a CPU's only a message."""
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-
-
-def _note(row: dict[str, Any], best: int) -> str:
-    """The live line of an epoch."""
-    shown = {"loss": "loss", "valid_accuracy": "source accuracy", "score": "score"}
-    values = ", ".join(f"{label} {row[name]:.3g}" for name, label in shown.items() if name in row)
-    return f"epoch {row['epoch']} ({row['phase']}): {values}, best {best or '-'}"

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from galshift.types import Strict
 
+# Where a step's config holds what cannot change a number: how often to save, where else to log.
+NO_NUMBERS = ("training.checkpoint_every_s", "training.track")
+
 
 class TrainConfig(Strict):
     """How a network is trained; what is trained on what is decided elsewhere."""
@@ -52,6 +55,9 @@ class TrainConfig(Strict):
         2000, ge=10, description="At most so many target images are scored after an epoch."
     )
     checkpoint_every_s: float = Field(300.0, gt=0, description="The most time [s] that a kill can cost.")
+    track: tuple[Literal["tensorboard", "mlflow"], ...] = Field(
+        (), description="Loggers beside metrics.jsonl; they need the extra 'tracking'."
+    )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     compile: bool = Field(False, description="torch.compile the network: slow start, then faster on a GPU.")
     channels_last: bool | None = Field(None, description="Memory layout of images; default: on a GPU.")

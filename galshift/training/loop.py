@@ -23,6 +23,7 @@ from galshift.training._store import clear
 from galshift.training._trainer import Trainer
 from galshift.training.config import TrainConfig
 from galshift.training.device import DeviceChoice, choose_device
+from galshift.training.loggers import open_logger
 from galshift.training.sets import Stretch, TrainingSet
 from galshift.training.tracking import JsonLines, Tracker
 
@@ -111,7 +112,7 @@ def fit(
     on_epoch : sequence of callable
         Each receives the row of every finished epoch.
     trackers : sequence of Tracker
-        Further loggers beside ``metrics.jsonl``.
+        Further loggers beside ``metrics.jsonl`` and those of the config.
     progress : str or None
         Label of the progress display; None for none.
 
@@ -136,7 +137,7 @@ def fit(
     directory = Path(parallel.from_first(str(directory.absolute()), world))
     directory.mkdir(parents=True, exist_ok=True)
     first = world.rank == 0
-    everyone: list[Tracker] = [JsonLines(directory / "metrics.jsonl"), *trackers] if first else []
+    everyone = _trackers(config, directory, trackers) if first else []
     trainer = Trainer(
         model=model,
         method=method,
@@ -178,3 +179,9 @@ def fit(
         seconds=record.seconds,
         notes=tuple(record.notes),
     )
+
+
+def _trackers(config: TrainConfig, directory: Path, further: Sequence[Tracker]) -> list[Tracker]:
+    """The truth, the loggers of the config, and the caller's."""
+    loggers = [open_logger(name, directory) for name in config.track]
+    return [JsonLines(directory / "metrics.jsonl"), *loggers, *further]

@@ -23,7 +23,7 @@ from galshift.recipes.steps._domains import (
     training_set,
 )
 from galshift.rundirectory import RunDirectory
-from galshift.training.config import TrainConfig
+from galshift.training.config import NO_NUMBERS, TrainConfig
 from galshift.types import Strict
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Adapt(Step):
     version = 1
     Config = AdaptStepConfig
     inputs = ("source", "target", "read.labels?", "read_target.labels?", "init")
-    display = ("samples",)
+    display = ("samples", *NO_NUMBERS)
     resumable = True
     distributed = True
 

@@ -15,7 +15,7 @@ from galshift.recipes.choice import ChoiceOf, Chosen
 from galshift.recipes.steps import STEPS
 from galshift.recipes.steps._domains import SplitConfig, common_frame, open_source, training_set
 from galshift.rundirectory import RunDirectory
-from galshift.training.config import TrainConfig
+from galshift.training.config import NO_NUMBERS, TrainConfig
 from galshift.types import Strict
 
 
@@ -41,6 +41,7 @@ class Train(Step):
     version = 1
     Config = TrainStepConfig
     inputs = ("data", "read.labels?", "init")
+    display = NO_NUMBERS
     resumable = True
     distributed = True
 
