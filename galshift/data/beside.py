@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +36,13 @@ def catalog_beside(folder: Path, files: Sequence[Path], described: Sequence[Any]
     Text tables in the folder itself are looked at, and FITS files that hold tables only.  Two catalogues that
     both name images are as good as none: the user chooses with ``--labels``.
     """
-    candidates = [file for file in sorted(folder.iterdir()) if file.name.lower().endswith(_SUFFIXES)]
+    with os.scandir(folder) as entries:
+        tables = sorted(entry.name for entry in entries if entry.name.lower().endswith(_SUFFIXES))
+    candidates = [folder / name for name in tables]
     candidates += [
         file for file, found in zip(files, described) if isinstance(found, str) and "tables" in found
     ]
-    names = {file.name for file in files}
+    names = {file.name for file in files} if candidates else set()
     fitting = []
     for candidate in candidates[:16]:
         try:

@@ -32,12 +32,14 @@ _ZERO_POINTS = ("MAGZERO", "ABZP", "ZPT_AB", "ZP_AB", "ABMAGZP")
 _WCS_KEY = re.compile(r"(?:CTYPE|CUNIT|CDELT|CROTA)\d|(?:CD|PC)\d_\d|A_\d_\d|B_\d_\d|LATPOLE|LONPOLE|PV\d_\d")
 
 
+@lru_cache(maxsize=4096)
 def role_of(name: str) -> str | None:
     """Return the role (a key of ROLES, or ``ignored``) that an extension's or file's word stands for."""
     word = name.strip().lower()
     return "ignored" if word in _IGNORED else _ROLE_OF.get(word)
 
 
+@lru_cache(maxsize=4096)
 def is_band(name: str) -> bool:
     """Return whether `name` is how astronomers write a passband (g, Ks, F814W, NUV, ...)."""
     return _BAND.fullmatch(name.strip()) is not None

@@ -75,6 +75,8 @@ def _galaxies_of_plane(
     shape = plane["shape"]
     named = plane["name"] if is_band(plane["name"]) else None
     band = (bands[0] if len(bands) == 1 else plane["band"] or named) or "band0"
+    if len(shape) == 2:
+        return [Galaxy(name, {band: place}, file=place.file)], []
     # Leading axes of length 1, which radio images carry, are passed over.
     axes = [axis for axis, side in enumerate(shape) if side > 1 or axis >= len(shape) - 2]
 
@@ -146,6 +148,8 @@ def combine(stems: Sequence[str], pattern: str | None) -> list[tuple[str, str | 
     words = [re.split(r"([_\-. ]+)", stem) for stem in stems]
     roles = [_role(parts) for parts in words]
     bare = [[w for w in parts if role_of(w) is None] for parts in words]
+    if not any(roles) and not any(is_band(word) for parts in bare for word in parts):
+        return [(stem, None, None) for stem in stems]
     best: list[tuple[str, str | None]] = [(stem, None) for stem in stems]
     # The position whose filters split names into the fewest galaxies is where the band is written.
     for position in sorted({i for parts in bare for i, w in enumerate(parts) if is_band(w)}):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from galshift.console import warn
 from galshift.data.beside import attach, catalog_beside, catalog_named
-from galshift.data.fits_index import fits_files, index_files
+from galshift.data.fits_index import below, fits_files, index_files
 from galshift.data.fits_layout import Galaxy, combine, galaxies_of_file
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
@@ -127,13 +128,15 @@ def _folder_labels(
     folder: Path, files: Sequence[Path], galaxies: Sequence[Galaxy]
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Return labels from sub-folders, where every galaxy lies in one of at least two."""
-    parts = [files[galaxy.file].relative_to(folder).parts for galaxy in galaxies]
+    tops = [name.split(os.sep, 1) for name in below(folder, files)]
+    parts = [tops[galaxy.file] for galaxy in galaxies]
     if any(len(part) < 2 for part in parts):
         return None, ()
     classes = sorted({part[0] for part in parts})
     if len(classes) < 2:
         return None, ()
-    return np.asarray([classes.index(part[0]) for part in parts], dtype=np.int64), tuple(classes)
+    number = {name: k for k, name in enumerate(classes)}
+    return np.asarray([number[part[0]] for part in parts], dtype=np.int64), tuple(classes)
 
 
 def _few(notes: list[str]) -> list[str]:
