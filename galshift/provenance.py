@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -82,9 +83,22 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in _PACKAGES},
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": _command(),
         "utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def command_line() -> str:
+    """Return what was typed, ready to paste into a shell; empty when galshift was called from Python."""
+    command = _command()
+    return shlex.join(command) if command[0] == "galshift" else ""
+
+
+def _command() -> list[str]:
+    """The program and its words; `python -m galshift` is the same program as `galshift`."""
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return [name, *sys.argv[1:]]
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipeline import Pipeline, run_pipeline
+
 # Small arrays everywhere in the suite: threads cost more than they give, and results stay the same.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -18,3 +20,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the sample data folder shared/data is not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """Return what simulate, make-mocks, train, adapt, evaluate, predict, embed and an attack left behind."""
+    return run_pipeline(tmp_path_factory.mktemp("pipeline"))

@@ -114,7 +114,7 @@ def segment(image: np.ndarray, *, n_sigma: float = 1.5, n_pixels: int = 5) -> tu
     """Return which pixels of one linear image belong to the central galaxy, and which to other sources.
 
     Bands are added in units of their own noise and smoothed a little; sources are connected pixels above
-    `n_sigma`; the galaxy is the source at the centre, else the one nearest to it.  Sources that touch are one:
+    `n_sigma`; the galaxy is the source at the centre, else the nearest to it.  Sources that touch are one:
     splitting them would cut mergers and spiral arms apart.
 
     Parameters

@@ -9,7 +9,7 @@ import numpy as np
 
 from galshift.evaluation.calibration import reliability
 from galshift.evaluation.gap import gap_sentence
-from galshift.provenance import environment
+from galshift.provenance import command_line, environment
 from galshift.recipes.steps._evaluation_words import answer, class_losses, unlabelled_words
 from galshift.recipes.steps._judging import Classifier, JudgedSet
 from galshift.recipes.steps._outcomes import Evaluation
@@ -37,14 +37,14 @@ def report_data(found: Evaluation, *, samples: int, seed: int) -> ReportData:
         sections.append(_gap_section(found))
     sections.append(parts.training_section({c.name: c.history for c in found.classifiers}))
     sections.append(_reading_section())
-    made = environment()
+    made = {key: value for key, value in environment().items() if key != "command"}
     return ReportData(
         title=_title(found),
         lede=tuple(answer(found)),
         cards=tuple(_cards(found)),
         warnings=(*found.warnings, *class_losses(found)),
         sections=tuple(section for section in sections if section is not None),
-        command=" ".join(made.pop("command")),
+        command=command_line(),
         provenance={**made, "runs": {c.name: _about(c) for c in found.classifiers}},
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from galshift.evaluation.explain import enlarged
-from galshift.provenance import environment
+from galshift.provenance import command_line, environment
 from galshift.recipes.steps._explaining import SCORES, Explained, Explanation, answer, warnings
 from galshift.report import Card, Figure, Gallery, Picture, ReportData, Section, Table, figures
 from galshift.report.pictures import composite, data_uri, heat
@@ -26,14 +26,14 @@ def explain_report(found: Explanation, *, samples: int, seed: int) -> ReportData
     """Return the whole page."""
     sections = [_pictures_section(found, s, samples, seed) for s in found.sets if samples]
     sections += [_scores_section(found), _check_section(found)]
-    made = environment()
+    made = {key: value for key, value in environment().items() if key != "command"}
     return ReportData(
         title=f"Where the classifier looks on {' and '.join(s.name for s in found.sets)}",
         lede=tuple(answer(found)),
         cards=tuple(_cards(found)),
         warnings=tuple(warnings(found)),
         sections=tuple(sections),
-        command=" ".join(made.pop("command")),
+        command=command_line(),
         provenance={**made, "run": str(found.trained.path.parent), "layer": found.layer},
     )
 

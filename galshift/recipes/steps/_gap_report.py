@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from galshift.evaluation.gap import gap_sentence
-from galshift.provenance import environment
+from galshift.provenance import command_line, environment
 from galshift.recipes.steps._gap import Comparison, Side, answer, shown
 from galshift.report import Card, Figure, ReportData, Section, Table, figures
 from galshift.report.pictures import gallery
@@ -26,14 +26,14 @@ def gap_report(found: Comparison, *, samples: int) -> ReportData:
         sections.append(gap_section(gaps, f"{a.name} and {b.name}", text))
     if found.model and a.mix and b.mix:
         sections.append(_mix_section(found))
-    made = environment()
+    made = {key: value for key, value in environment().items() if key != "command"}
     return ReportData(
         title=f"How {b.name} differs from {a.name}",
         lede=tuple(answer(found)),
         cards=tuple(_cards(found)),
         warnings=found.warnings,
         sections=tuple(sections),
-        command=" ".join(made.pop("command")),
+        command=command_line(),
         provenance={**made, "a": str(a.dataset.path), "b": str(b.dataset.path), "model": str(found.model)},
     )
 

@@ -57,6 +57,7 @@ class Embed(Step):
         from galshift.embedding.quality import domain_mixing, map_quality
         from galshift.embedding.reducers import REDUCERS
         from galshift.evaluation.predictions import write_predictions
+        from galshift.provenance import command_line
         from galshift.training.checkpoint import load_checkpoint
 
         trained = load_checkpoint(config.run)
@@ -95,7 +96,7 @@ class Embed(Step):
             thumbnails=_thumbnails(parts, np.asarray(table["anomaly"]), trained, config),
             notes=notes(results, len(parts)),
             axes=(f"{config.reduce.kind} 1", f"{config.reduce.kind} 2"),
-            command=_command(),
+            command=command_line(),
         )
         return results
 
@@ -222,9 +223,3 @@ def _thumbnails(
 
 def _shown(column: Any) -> bool:
     return column.ndim == 1 and column.dtype.kind in "fiubUSO"
-
-
-def _command() -> str:
-    from galshift.provenance import environment
-
-    return " ".join(environment()["command"])
