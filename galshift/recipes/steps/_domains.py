@@ -105,13 +105,19 @@ def open_source(path: str, options: ReadOptions, split: SplitConfig, seed: int) 
     return Domain(dataset, {name: known[rows] for name, rows in parts.items()})
 
 
-def open_target(path: str, options: ReadOptions, split: SplitConfig, seed: int) -> Domain:
+def open_target(
+    path: str, options: ReadOptions, split: SplitConfig, seed: int, source: Domain | None = None
+) -> Domain:
     """Open the unlabelled domain and split its galaxies into train and test; labels play no part.
+
+    A galaxy that `source` shows too (mocks of one galaxy for two surveys) is in the same part of both, so
+    that none is learnt from in one survey and judged in the other; those of the source's validation part are
+    left out of training.
 
     Raises
     ------
     DataError
-        When it shows fewer than two galaxies.
+        When it shows fewer than two galaxies, or a part would have none.
     """
     from galshift.data.open import open_dataset
     from galshift.data.splits import split_groups
@@ -123,8 +129,32 @@ def open_target(path: str, options: ReadOptions, split: SplitConfig, seed: int) 
             where=path,
             hint="check the 'group' column or attribute",
         )
+    groups = np.asarray(dataset.info.groups).astype(str)
+    home = _parts_of_groups(source)
+    shared = np.array([group in home for group in groups])
+    own = np.flatnonzero(~shared)
     fractions = {"train": 1 - split.test, "test": split.test}
-    return Domain(Unlabelled(dataset), split_groups(dataset.info.groups, None, fractions, seed))
+    parts = split_groups(groups[own], None, fractions, seed) if len(own) else {}
+    rows = {part: own[chosen] for part, chosen in parts.items()}
+    for part in ("train", "valid", "test") if shared.any() else ():
+        same = [row for row in np.flatnonzero(shared) if home[groups[row]] == part]
+        rows[part] = np.sort(np.concatenate([rows.get(part, own[:0]), np.asarray(same, dtype=own.dtype)]))
+    for part in fractions:
+        if not len(rows[part]):
+            raise DataError(
+                f"no galaxy of the target is left for its {part} part: most are in the source too",
+                where=path,
+                hint="give more galaxies, or another --seed",
+            )
+    return Domain(Unlabelled(dataset), rows)
+
+
+def _parts_of_groups(domain: Domain | None) -> dict[str, str]:
+    """The part of each galaxy of `domain`; empty for none."""
+    if domain is None:
+        return {}
+    groups = np.asarray(domain.info.groups).astype(str)
+    return {groups[row]: part for part, rows in domain.parts.items() for row in rows}
 
 
 class Unlabelled:

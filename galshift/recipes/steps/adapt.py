@@ -78,7 +78,7 @@ class Adapt(Step):
         from galshift.training.checkpoint import FILE
 
         source = open_source(config.source, config.read, config.split, config.seed)
-        target = open_target(config.target, config.read_target, config.split, config.seed)
+        target = open_target(config.target, config.read_target, config.split, config.seed, source)
         material = prepare(config, source, target, context.device)
         records = {
             "source": source.record(config.source, config.read),
