@@ -80,6 +80,35 @@ def test_patience_starts_again_after_an_improvement(tmp_path: Path) -> None:
     assert (len(result.history), result.best_epoch) == (6, 4)
 
 
+class Pooled:
+    """A selector whose scores change as the pool grows: the first epochs look best until the fourth."""
+
+    def measure(self, candidate) -> dict:
+        return {"mean": float(candidate.logits_target.mean()), "array": candidate.logits_target[:2]}
+
+    def compare(self, measured) -> np.ndarray:
+        assert all(isinstance(one["array"], np.ndarray) for one in measured)
+        order = np.arange(len(measured), dtype=float)
+        return order if len(measured) > 3 else -order
+
+
+def test_a_pool_of_epochs_is_ranked_afresh_and_survives_a_stop(tmp_path: Path) -> None:
+    result = train(tmp_path / "a", epochs=7, warmup_epochs=1, patience=None, selector=Pooled())
+    assert result.best_epoch == 7
+    assert [row["best_epoch"] for row in result.history] == [0, 2, 2, 2, 5, 6, 7]
+    assert [row["score"] for row in result.history][1:] == [0.0, -1.0, -2.0, 3.0, 4.0, 5.0]
+
+    def stop(row: dict) -> None:
+        if row["epoch"] == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    options = {"epochs": 7, "warmup_epochs": 1, "patience": None, "selector": Pooled()}
+    with pytest.raises(Interrupted):
+        train(tmp_path / "b", on_epoch=[stop], **options)
+    assert weights_hash(train(tmp_path / "b", **options)) == weights_hash(result)
+    assert (tmp_path / "a/metrics.jsonl").read_bytes() == (tmp_path / "b/metrics.jsonl").read_bytes()
+
+
 def test_candidate_holds_outputs_and_no_target_labels(tmp_path: Path) -> None:
     seen = []
     train(tmp_path, epochs=2, selector=lambda candidate: seen.append(candidate) or 0.0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 from galshift.methods._base import Method
 from galshift.training import validate
@@ -29,7 +31,8 @@ class Judge:
         The loss that is trained on.
     stretch : callable
     selector : callable or None
-        Label-free score of a :class:`galshift.selection.Candidate`; without it the validation loss decides.
+        Of a label-free ``galshift.selection`` candidate: a function that returns its score, or a selector,
+        whose ``compare`` ranks all epochs so far afresh.  Without it the validation loss decides.
     """
 
     def __init__(
@@ -49,19 +52,27 @@ class Judge:
         # The network sees the validation set unaugmented after every epoch: stretch it once.
         self.valid = None if valid is None else stretched(valid, stretch)
 
-    def row(self, model: nn.Module, epoch: int) -> dict[str, float]:
-        """Return the validation values of `model` after `epoch` epochs, and ``score``: higher is better."""
+    def look(self, model: nn.Module, epoch: int) -> tuple[dict[str, float], dict[str, Any]]:
+        """Return the validation values of `model` after `epoch` epochs, and what is kept to rank it by."""
         row: dict[str, float] = {}
         valid = None
         if self.valid is not None:
             self.method.select_domain(model, "source")
             valid = validate.outputs(model, self.valid, None, self.choice)
             row = validate.validation_row(valid, self.valid.labels, self.criterion)
-        if self.selector is not None:
-            row["score"] = float(self.selector(self._candidate(model, valid)))
-        else:
-            row["score"] = float(epoch) if self.config.select == "last" else -row["valid_loss"]
-        return row
+        if self.selector is None:
+            return row, {"score": float(epoch) if self.config.select == "last" else -row["valid_loss"]}
+        candidate = self._candidate(model, valid)
+        if not hasattr(self.selector, "measure"):
+            return row, {"score": float(self.selector(candidate))}
+        return row, {name: _stored(value) for name, value in self.selector.measure(candidate).items()}
+
+    def scores(self, kept: Sequence[Mapping[str, Any]]) -> list[float]:
+        """Return the scores of epochs from what :meth:`look` kept of each; higher is better."""
+        if not hasattr(self.selector, "compare"):
+            return [one["score"] for one in kept]
+        pool = [{name: _plain(value) for name, value in one.items()} for one in kept]
+        return [float(score) for score in self.selector.compare(pool)]
 
     def _candidate(self, model: nn.Module, valid: Output | None) -> Any:
         """What a label-free selector sees of this epoch."""
@@ -79,3 +90,12 @@ class Judge:
             n_classes=target.logits.shape[1],
             prior_target=None,
         )
+
+
+def _stored(value: Any) -> Any:
+    """Arrays are kept as tensors, which a saved state holds."""
+    return torch.from_numpy(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
+
+
+def _plain(value: Any) -> Any:
+    return value.numpy() if isinstance(value, Tensor) else value

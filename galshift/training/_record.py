@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -19,8 +20,10 @@ class Record:
         Steps and epochs done.
     accumulate : int
         Micro-batches a step, which grows when memory runs out.
-    best_epoch, best_score
-        The epoch (from 1) with the highest score, and that score; 0 and None before the first.
+    kept : list of dict
+        What each epoch since the warm-up is ranked by.
+    best_epoch, best_place : int
+        The epoch (from 1) whose weights are held, 0 before the first, and its place in `kept`.
     stale : int
         Epochs since then.
     history : list of dict
@@ -38,8 +41,9 @@ class Record:
     step: int = 0
     epoch: int = 0
     accumulate: int = 1
+    kept: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
-    best_score: float | None = None
+    best_place: int = 0
     stale: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     sums: dict[str, Tensor] = field(default_factory=dict)
@@ -60,13 +64,19 @@ class Record:
             return []
         return [name for name in watched if not bool(torch.isfinite(self.sums[name]))]
 
-    def choose(self, score: float, patience: int | None) -> bool:
-        """Return whether the epoch just done is the best so far; else count towards `patience`.
+    def choose(self, scores: Sequence[float], patience: int | None) -> bool:
+        """Return whether the epoch just done beats the best one; else count towards `patience`.
 
         Patience starts again with each improvement; at its end the run is stopped.
+
+        Parameters
+        ----------
+        scores : sequence of float
+            Of the epochs in `kept`, by today's knowledge: a pool's scores change as it grows.
+        patience : int or None
         """
-        if self.best_score is None or score > self.best_score:
-            self.best_score, self.best_epoch, self.stale = score, self.epoch, 0
+        if self.best_epoch == 0 or scores[-1] > scores[self.best_place]:
+            self.best_epoch, self.best_place, self.stale = self.epoch, len(scores) - 1, 0
             return True
         self.stale += 1
         if patience is not None and self.stale >= patience:

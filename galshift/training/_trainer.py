@@ -198,19 +198,26 @@ class Trainer:
         row["phase"] = plan.phase(record.step - 1)
         row |= {name: float(value) / plan.steps_per_epoch for name, value in record.sums.items()}
         row |= {f"pull_{name}": value for name, value in self.networks.pulls.items()}
-        row |= self.judge.row(self.networks.best, record.epoch)
-        row = parallel.from_first(row, self.world)
+        values, kept = self.judge.look(self.networks.best, record.epoch)
+        scores = self.judge.scores([*record.kept, kept])
+        row, scores = parallel.from_first([row | values | {"score": scores[-1]}, scores], self.world)
         record.sums = {}
         record.epoch += 1
-        if row["phase"] != "warm-up" and record.choose(row["score"], self.config.patience):
-            best = self.networks.best_state()
-            if self.world.rank == 0:
-                self.store.save_best(record.epoch, best)
+        if row["phase"] != "warm-up":
+            record.kept.append(kept)
+            if record.choose(scores, self.config.patience):
+                self._keep_best()
         if not record.stopped and record.epoch >= self.config.epochs:
             record.stopped = "epochs"
         row["best_epoch"] = record.best_epoch
         record.history.append(row)
         return row
+
+    def _keep_best(self) -> None:
+        """Hold the weights of the epoch just done; every process must call this."""
+        best = self.networks.best_state()
+        if self.world.rank == 0:
+            self.store.save_best(self.record.epoch, best)
 
     def finish(self) -> nn.Module:
         """Return the best epoch's model, whole and in evaluation mode, after the method's last word."""

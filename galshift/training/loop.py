@@ -107,8 +107,9 @@ def fit(
     stretch : callable
         Linear images to model input; the same for every image, whatever batch it is in.
     selector : callable, optional
-        Label-free score of a :class:`galshift.selection.Candidate`, higher is better; without it the source's
-        validation loss chooses the epoch.  Target labels are never seen here.
+        What chooses the epoch without target labels: a function of a candidate (``galshift.selection``) that
+        returns a score, higher is better, or a selector, which ranks all epochs so far afresh (the weights
+        of the best one alone are held).  Without it the source's validation loss chooses.
     on_epoch : sequence of callable
         Each receives the row of every finished epoch.
     trackers : sequence of Tracker
