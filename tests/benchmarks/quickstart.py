@@ -107,12 +107,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, help="folder to keep the runs in [default: a temporary one]")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="first seed; several may share one --work")
     options = parser.parse_args()
     console.set_verbosity(quiet=True)
     with tempfile.TemporaryDirectory() as scratch:
         work = options.work or Path(scratch)
         seeds = []
-        for seed in range(options.seeds):
+        for seed in range(options.first, options.first + options.seeds):
             folder = work / f"seed-{seed}"
             folder.mkdir(parents=True, exist_ok=True)
             seeds.append(one_seed(folder, seed))
