@@ -70,7 +70,9 @@ def train(
     directory: Path, kind: str = "adapt", *, method: Method | None = None, data: dict | None = None, **options
 ) -> FitResult:
     """Train a small network; `options` are those of TrainConfig and some of fit."""
-    extra = {name: options.pop(name) for name in ("augment", "selector", "on_epoch") if name in options}
+    extra = {
+        name: options.pop(name) for name in ("augment", "selector", "on_epoch", "trackers") if name in options
+    }
     seed, name = options.pop("seed", 3), options.pop("model", "deepmerge")
     config = TrainConfig(**({"epochs": 4, "warmup_epochs": 1, "batch_size": 16, "ema": 0.9} | options))
     data = sets() if data is None else data

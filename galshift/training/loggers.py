@@ -119,7 +119,8 @@ class Forgiving:
         try:
             call(self._logger)
         except Exception as error:
-            warn(f"{self.name} is given up: {str(error).strip().splitlines()[0] if str(error) else error!r}")
+            reason = str(error).strip() or repr(error)
+            warn(f"{self.name} is given up: {reason.splitlines()[0]}")
             self._logger = None
 
 
