@@ -1,5 +1,9 @@
-"""Scores that choose an epoch, a weight or a method without target labels: one file each."""
+"""Scores that choose an epoch, a weight or a method without target labels: one file each.
+
+``label_shift`` (the target's class mix) and ``guards`` (what to warn of) stand beside them and are no scores.
+"""
 
 from galshift.registry import Registry
 
-SELECTORS = Registry("selector", "galshift.selection", exclude=("label_shift",))
+SELECTORS = Registry("selector", "galshift.selection", exclude=("label_shift", "guards"))
+DEFAULT = "guarded"
