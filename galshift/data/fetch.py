@@ -1,0 +1,282 @@
+"""Fetch public data sets: resumable, checksummed where the publisher states a checksum, never half a file.
+
+Pooch keeps the registry and checks the sums; the downloader here takes up a broken transfer where it stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from galshift.data.public import PublicSet, RemoteFile
+from galshift.errors import DataError, ResourceError
+
+ZENODO = "https://zenodo.org/api"
+TRIES = 5
+# What a broken connection may cost: the piece that was on its way.
+_CHUNK = 1 << 16
+_TIMEOUT = (15, 60)
+# A server that answers so will answer the same tomorrow.
+_FINAL = (400, 401, 403, 404, 405, 410)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The files of a public set on disk.
+
+    Attributes
+    ----------
+    files : tuple of Path
+    unchecked : tuple of str
+        Names of files whose publisher states no checksum.
+    """
+
+    files: tuple[Path, ...]
+    unchecked: tuple[str, ...]
+
+
+def fetch(
+    wanted: PublicSet,
+    folder: str | Path,
+    *,
+    only: str | None = None,
+    progress: Callable[[int], None] | None = None,
+    api: str = "",
+    pause: float = 2.0,
+) -> Fetched:
+    """Bring the files of a public set into `folder`; what is there and sound is not fetched again.
+
+    Parameters
+    ----------
+    wanted : PublicSet
+    folder : path-like
+        Broken transfers stay in its ``.part`` folder and are taken up again.
+    only : str, optional
+        Pattern of the file names wanted, such as ``SimReal*``; all by default.
+    progress : callable, optional
+        Called with the number of bytes since the last call.
+    api : str
+        Base address of Zenodo's interface; another for a mirror.
+    pause : float
+        Seconds before a broken transfer is taken up, doubled each time.
+
+    Raises
+    ------
+    DataError
+        When the set or a file is not at its publisher's any more, or its checksum is wrong twice.
+    ResourceError
+        When the network or the server fails, or the disk has no room; the same call goes on later.
+    """
+    folder = Path(folder)
+    files = [file for file in listing(wanted, api=api) if only is None or fnmatch(file.name, only)]
+    if not files:
+        raise DataError(f"no file of the set is called like '{only}'", where=wanted.page)
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_room(files, folder)
+    paths = tuple(_fetch_one(file, folder, progress, pause, wanted.page) for file in files)
+    shutil.rmtree(folder / ".part", ignore_errors=True)
+    return Fetched(paths, tuple(file.name for file in files if file.checksum is None))
+
+
+def listing(wanted: PublicSet, *, api: str = "") -> list[RemoteFile]:
+    """Return the files of a set: its own list, or that of its Zenodo record with sizes and checksums.
+
+    Raises
+    ------
+    DataError
+        When the record is not there or is not understood.
+    ResourceError
+        When Zenodo cannot be reached.
+    """
+    if wanted.zenodo is None:
+        return list(wanted.files)
+    url = f"{api or ZENODO}/records/{wanted.zenodo}"
+    with _errors_told(url, wanted.page):
+        import requests
+
+        reply = requests.get(url, timeout=_TIMEOUT, headers={"Accept": "application/json"})
+        _check_status(reply, url, wanted.page)
+        record = reply.json()
+    try:
+        return [_remote_file(entry, wanted) for entry in record["files"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError("the record's list of files is not understood", where=url) from error
+
+
+def _remote_file(entry: dict[str, Any], wanted: PublicSet) -> RemoteFile:
+    name, url = str(entry["key"]), str(entry["links"]["self"])
+    if Path(name).name != name or name.startswith(".") or not url.startswith(("https://", "http://")):
+        raise ValueError(f"'{name}' is not a file name")
+    stated = wanted.checksums.get(name) or entry.get("checksum")
+    size = entry.get("size")
+    return RemoteFile(name=name, url=url, checksum=stated, n_bytes=None if size is None else int(size))
+
+
+def _fetch_one(
+    file: RemoteFile, folder: Path, progress: Callable[[int], None] | None, pause: float, page: str
+) -> Path:
+    import pooch
+
+    pooch.get_logger().setLevel(logging.WARNING)
+    store = pooch.create(
+        path=folder, base_url="", registry={file.name: file.checksum}, urls={file.name: file.url}
+    )
+    if (folder / file.name).is_file() and progress is not None:
+        progress(file.n_bytes or 0)
+    downloader = Resuming(folder / ".part", file, progress, pause, page)
+    for again in (True, False):
+        try:
+            with _errors_told(file.url, page):
+                return Path(store.fetch(file.name, downloader=downloader))
+        except ValueError as error:
+            # Pooch's word for a wrong sum: what came is thrown away, and asked for once more from the start.
+            if not again:
+                raise DataError(
+                    f"{file.name} came with a wrong checksum twice: {' '.join(str(error).split())[:160]}",
+                    where=file.url,
+                    hint=f"see {page}",
+                ) from error
+    raise AssertionError("unreachable")
+
+
+class Resuming:
+    """A pooch downloader that keeps what has arrived and asks the server for the rest.
+
+    Parameters
+    ----------
+    folder : Path
+        Of parts.
+    file : RemoteFile
+    progress : callable or None
+    pause : float
+        Seconds before the first retry.
+    page : str
+        The publisher's page, for messages.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        file: RemoteFile,
+        progress: Callable[[int], None] | None,
+        pause: float,
+        page: str,
+    ) -> None:
+        self.part, self.tag = folder / file.name, folder / f"{file.name}.etag"
+        self.progress, self.pause, self.page = progress or (lambda n: None), pause, page
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
+        """Download `url` to `output_file`, with up to five tries."""
+        import requests
+
+        broken = (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ContentDecodingError,
+        )
+        if self.part.is_file():
+            self.progress(self.part.stat().st_size)
+        for number in range(TRIES):
+            try:
+                self._more(url)
+                break
+            except broken:
+                if number == TRIES - 1:
+                    raise
+                time.sleep(self.pause * 2**number)
+        self.tag.unlink(missing_ok=True)
+        os.replace(self.part, output_file)
+
+    def _more(self, url: str) -> None:
+        """Append what is missing to the part; a server that cannot resume, or a changed file, starts anew."""
+        import requests
+
+        have = self.part.stat().st_size if self.part.is_file() else 0
+        headers = {"Accept-Encoding": "identity"}
+        tag = self.tag.read_text(encoding="utf-8") if self.tag.is_file() else ""
+        if have:
+            headers["Range"] = f"bytes={have}-"
+            if tag:
+                headers["If-Range"] = tag
+        with requests.get(url, stream=True, timeout=_TIMEOUT, headers=headers) as reply:
+            if reply.status_code == 416:
+                if reply.headers.get("Content-Range", "").endswith(f"/{have}"):
+                    return
+                self.part.unlink()
+                raise requests.ConnectionError("the part does not fit the file")
+            _check_status(reply, url, self.page)
+            resumed = reply.status_code == 206
+            if not resumed and have:
+                self.progress(-have)
+                have = 0
+            if not reply.headers.get("ETag", "W/").startswith("W/"):
+                self.tag.write_text(reply.headers["ETag"], encoding="utf-8")
+            expected = have + int(reply.headers.get("Content-Length", -1 - have))
+            with self.part.open("ab" if resumed else "wb") as stream:
+                for chunk in reply.iter_content(_CHUNK):
+                    stream.write(chunk)
+                    self.progress(len(chunk))
+        if expected >= 0 and self.part.stat().st_size != expected:
+            raise requests.ConnectionError("the server closed the connection early")
+
+
+def _check_status(reply: Any, url: str, page: str) -> None:
+    """Turn the server's refusal into an error: for good where it says so, else one to try again."""
+    import requests
+
+    status = reply.status_code
+    if status < 400:
+        return
+    if status in _FINAL:
+        gone = "is not there any more" if status in (404, 410) else "is refused"
+        raise DataError(f"the server says that this {gone} (HTTP {status})", where=url, hint=f"see {page}")
+    raise requests.ConnectionError(f"HTTP {status}")
+
+
+class _errors_told:
+    """Turn what can go wrong between here and a server into one sentence."""
+
+    def __init__(self, url: str, page: str) -> None:
+        self.url, self.page = url, page
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        import requests
+
+        again = f"try again: it goes on where it stopped; or fetch it by hand from {self.page}"
+        if isinstance(error, requests.RequestException):
+            reason = "the server does not answer" if isinstance(error, requests.Timeout) else _reason(error)
+            raise ResourceError(f"the download broke: {reason}", where=self.url, hint=again) from error
+        if isinstance(error, OSError):
+            raise ResourceError(f"the file cannot be written: {error}", where=self.url, hint=again) from error
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    if "NameResolution" in text or "Name or service" in text or "getaddrinfo" in text:
+        return "there is no network, or no such server"
+    return "the connection failed" if "ConnectionPool" in text else text[:120]
+
+
+def _check_room(files: list[RemoteFile], folder: Path) -> None:
+    """Refuse to begin what the disk cannot hold."""
+    missing = sum(file.n_bytes or 0 for file in files if not (folder / file.name).is_file())
+    missing -= sum(part.stat().st_size for part in (folder / ".part").glob("*"))
+    free = shutil.disk_usage(folder).free
+    if missing > free:
+        raise ResourceError(
+            f"the files need {missing / 1e9:.3g} GB and the disk has {free / 1e9:.3g} GB free",
+            where=folder,
+            hint="free some, choose a part with --only, or set XDG_CACHE_HOME to another disk",
+        )
