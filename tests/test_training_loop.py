@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +17,6 @@ from galshift.errors import ConfigError, DataError, Interrupted, NumericalError,
 from galshift.training._store import STATE_FILE
 from galshift.training.sets import TrainingSet
 from tests.training_helpers import MeanMatching, SourceOnly, images, sets, train, weights_hash
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -165,60 +159,6 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 
 def _forbidden(linear, generator):
     raise AssertionError("nothing was left to train")
-
-
-@pytest.mark.parametrize("kind", ["train", "adapt"])
-def test_killed_at_random_moments(tmp_path: Path, kind: str) -> None:
-    """SIGKILL cannot be caught: whatever the moment, the same command ends in the same bits."""
-    epochs = 12
-    whole = _finish(_start(tmp_path / "whole", kind, epochs))
-    rng = random.Random(kind)
-    kills = 0
-    for _ in range(12):
-        process = _start(tmp_path / "killed", kind, epochs)
-        _wait_for_training(tmp_path / "killed", process)
-        time.sleep(rng.uniform(0, 0.4))
-        process.kill()
-        kills += process.wait() == -signal.SIGKILL
-        if kills == 2:
-            break
-    assert kills >= 1
-    assert _finish(_start(tmp_path / "killed", kind, epochs)) == whole
-    assert (tmp_path / "killed/metrics.jsonl").read_bytes() == (tmp_path / "whole/metrics.jsonl").read_bytes()
-
-
-def _start(directory: Path, kind: str, epochs: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.training_helpers", str(directory), kind, str(epochs)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-
-
-def _wait_for_training(directory: Path, process: subprocess.Popen) -> None:
-    """Importing torch takes longer than training: begin to count when the first state is on disk."""
-    before = (
-        (directory / "state.safetensors").stat().st_mtime_ns
-        if (directory / "state.safetensors").exists()
-        else 0
-    )
-    for _ in range(3000):
-        state = directory / "state.safetensors"
-        if process.poll() is not None or (state.exists() and state.stat().st_mtime_ns != before):
-            return
-        time.sleep(0.01)
-
-
-def _finish(process: subprocess.Popen) -> str:
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
-    return out.strip()
-
-
-def test_terminated_process_ends_with_75(tmp_path: Path) -> None:
-    process = _start(tmp_path, "adapt", 400)
-    _wait_for_training(tmp_path, process)
-    process.terminate()
-    process.communicate(timeout=60)
-    assert process.returncode == 75
-    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_state(tmp_path: Path) -> None:

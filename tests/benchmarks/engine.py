@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import itertools
 import random
+import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +24,7 @@ from galshift.methods import METHODS
 from galshift.models.build import build_model
 from galshift.training.config import TrainConfig
 from galshift.training.loop import TrainingSet, fit
+from tests import killing
 
 SIZE, BANDS, CLASSES, BATCH, EPOCHS = 75, 3, 3, 64, 6
 N_TRAIN, N_VALID = 512, 128
@@ -134,29 +135,26 @@ def overhead() -> None:
 
 
 def kills(moments: int = 20) -> None:
-    """Kill train and adapt at random moments, go on, and compare with a run that was left alone."""
-    for kind in ("train", "adapt"):
-        with tempfile.TemporaryDirectory() as folder:
-            whole = _started(Path(folder) / "whole", kind).communicate()[0]
-            rng, killed = random.Random(kind), 0
-            while killed < moments:
-                process = _started(Path(folder) / "killed", kind)
-                # From before the first import to well into the training.
-                time.sleep(rng.uniform(2.0, 5.0))
-                process.kill()
-                process.communicate()
-                killed += process.returncode == -signal.SIGKILL
-                if process.returncode == 0:
-                    break
-            last = _started(Path(folder) / "killed", kind).communicate()[0]
-            rows = [(Path(folder) / name / "metrics.jsonl").read_bytes() for name in ("whole", "killed")]
-            same = last == whole and rows[0] == rows[1]
-            print(f"{kind}: killed {killed} times; weights and metrics bit-equal: {same}")
-
-
-def _started(directory: Path, kind: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.training_helpers", str(directory), kind, "150"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE)
+    """SIGKILL train and adapt at random moments from the start of the process on, and go on each time."""
+    for kind in killing.OPTIONS:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            killing.make_data(folder / "whole")
+            started = time.monotonic()
+            killing.finish(folder / "whole", kind)
+            whole, longest = killing.products(folder / "whole"), time.monotonic() - started
+            rng, done, same, runs = random.Random(kind), 0, True, 0
+            while done < moments:
+                here = folder / f"killed{runs}"
+                here.mkdir()
+                shutil.copy(folder / "whole/sim.h5", here)
+                runs += 1
+                while done < moments and not (here / "run/manifest.json").is_file():
+                    code = killing.stop(here, kind, signal.SIGKILL, rng, within=longest, training=False)
+                    done += code == -signal.SIGKILL
+                killing.finish(here, kind)
+                same = same and killing.products(here) == whole and not killing.leftovers(here)
+            print(f"{kind}: killed {done} times in {runs} runs; weights and metrics bit-equal: {same}")
 
 
 def batchnorm(seeds: int = 3) -> None:
