@@ -167,6 +167,23 @@ def test_one_folder_per_class(tmp_path):
     assert merged.info.classes == ("disturbed",)
 
 
+def test_a_table_beside_a_stack_holds_its_labels(tmp_path):
+    """The DeepMerge archive: (N, C, H, W) pixels, then a table with one column, 1 for a merger."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(40, 3, 9, 9)).astype(">f4")
+    labels = rng.integers(0, 2, size=40).astype("f8")
+    column = fits.Column("MERGER", "D", array=labels)
+    hdus = [fits.PrimaryHDU(images), fits.BinTableHDU.from_columns([column])]
+    fits.HDUList(hdus).writeto(tmp_path / "mergers.fits")
+    options = ReadOptions(
+        bands=("F814W", "F160W", "F356W"), classes_map={"class0": "non-merger", "class1": "merger"}
+    )
+    dataset = open_dataset(tmp_path / "mergers.fits", options)
+    assert dataset.info.classes == ("merger", "non-merger")
+    assert (dataset.info.labels == 1 - labels).all()
+    np.testing.assert_array_equal(dataset.read([7]).images[0], images[7])
+
+
 def hsc_like(path, bits, shape=(8, 8)):
     """Write an LSST/HSC style file: IMAGE, MASK with named planes, VARIANCE, counts with FLUXMAG0."""
     rng = np.random.default_rng(1)

@@ -8,6 +8,8 @@ from pathlib import Path
 from galshift.data.cutouts import Dataset
 from galshift.data.options import ReadOptions, parse_classes_map
 from galshift.data.readers import READERS
+from galshift.data.select_bands import with_bands
+from galshift.data.units import unit_name
 from galshift.errors import DataError, GalshiftError
 
 __all__ = ["ReadOptions", "find_reader", "open_dataset", "parse_classes_map", "split_pair"]
@@ -30,6 +32,12 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
         When there is nothing there, no reader knows it, or it is broken; the message says which.
     """
     options = options or ReadOptions()
+    if options.unit is not None and unit_name(options.unit) is None:
+        raise DataError(
+            f"'{options.unit}' is no unit that astropy knows",
+            where="--unit",
+            hint="such as nJy, nanomaggy, MJy/sr, mag/arcsec2, electron or dimensionless",
+        )
     name = options.reader or find_reader(path)
     first, _ = split_pair(path)
     if not first.exists():
@@ -44,11 +52,30 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
             where=path,
             hint="galshift inspect shows what is in a file; --hdu, --bands and --unit help a reader",
         ) from error
-    if options.labels is not None or options.vote_columns or options.classes_map:
+    if options.labels is not None or options.label_column or options.vote_columns or options.classes_map:
         from galshift.data.labels import with_labels
 
         dataset = with_labels(dataset, options)
-    return dataset
+    _check_labels(dataset)
+    return with_bands(dataset, options.bands)
+
+
+def _check_labels(dataset: Dataset) -> None:
+    """Refuse class numbers that have no name: they would be learnt as classes of their own."""
+    import numpy as np
+
+    labels, classes = dataset.info.labels, dataset.info.classes
+    if labels is None or not classes or np.ndim(labels) != 1 or not np.issubdtype(labels.dtype, np.integer):
+        return
+    wrong = np.flatnonzero(labels >= len(classes))
+    if wrong.size:
+        row = int(wrong[0])
+        raise DataError(
+            f"image {dataset.info.ids[row]} (row {row}) has the label {labels[row]}, and there are "
+            f"{len(classes)} classes: {', '.join(classes)}",
+            where=dataset.path,
+            hint="labels count from 0; -1 says that an image has none",
+        )
 
 
 def find_reader(path: str | Path) -> str:

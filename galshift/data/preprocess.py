@@ -160,6 +160,12 @@ def fit_preprocessing(
         for part in np.array_split(chosen, max(1, len(chosen) // 128))
     ]
     images = np.concatenate(pieces)
+    if not images.any():
+        raise DataError(
+            "no training image has a pixel that is good and not zero",
+            where=dataset.path,
+            hint="galshift inspect shows what the images hold",
+        )
     kind = config.stretch
     if kind == "auto":
         kind = "linear" if unit == DIMENSIONLESS else "asinh"

@@ -106,7 +106,7 @@ def conversion(unit: str, to: str, pixel_scale: float | np.ndarray | None) -> fl
     from astropy import units as u
 
     arcsec2 = u.arcsec**2
-    for factor, power in ((u.dimensionless_unscaled, 0), (arcsec2, 1), (1 / arcsec2, -1)):
+    for factor, power in ((u.dimensionless_unscaled, 0), (arcsec2, 1), (arcsec2**-1, -1)):
         if (first * factor).is_equivalent(second):
             if power and pixel_scale is None:
                 raise DataError(

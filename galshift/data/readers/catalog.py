@@ -24,8 +24,8 @@ from galshift.errors import DataError
 FILES = ("file", "filename", "path", "gal_filename", "filepath", "fits_file", "image")
 _HDUS = ("hdu", "gal_hdu", "ext", "extension")
 _IDS = ("id", "ident", "object_id", "objid", "name", "source_id")
-_GROUPS = ("group", "galaxy", "group_id", "galaxy_id")
-_CLASSES = ("label", "class", "morphology", "type")
+GROUPS = ("group", "galaxy", "group_id", "galaxy_id")
+CLASSES = ("label", "class", "morphology", "type")
 _SCALES = ("pixel_scale", "pixscale", "pxscale")
 
 
@@ -129,7 +129,7 @@ def _details(table: Any, galaxies: list[Galaxy], path: Path) -> dict[str, Any]:
     if len(set(names)) < len(names):
         names = [f"{name}#{i}" for i, name in enumerate(names)]
     details["ids"] = np.asarray(names)
-    group, klass, scale = (find_column(table, words) for words in (_GROUPS, _CLASSES, _SCALES))
+    group, klass, scale = (find_column(table, words) for words in (GROUPS, CLASSES, _SCALES))
     details["groups"] = (
         np.asarray([str(value) for value in column(table, group, path)]) if group else details["ids"]
     )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from galshift.data.fits_file import describe
+import numpy as np
+
+from galshift.data.fits_file import describe, open_fits
 from galshift.data.fits_layout import galaxies_of_file
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
+from galshift.data.readers._arrays import interpret_labels
 from galshift.data.readers._base import Opened, stem
 from galshift.data.readers._fits_data import build
+from galshift.data.readers.catalog import CLASSES, GROUPS, find_column
 from galshift.errors import DataError
 
 
@@ -41,7 +46,33 @@ def open_fits_file(path: str | Path, options: ReadOptions) -> Opened:
             have = ", ".join(f"{plane['hdu']} {plane['name']}".strip() for plane in describe(path))
             raise DataError(f"it has no image in HDU {options.hdu}", where=path, hint=f"images: {have}")
     galaxies, notes = galaxies_of_file(0, stem(path), planes, options.bands)
-    return build(path, "fits", [path], [planes], galaxies, options, notes=notes)
+    rows = _rows(path, len(galaxies)) if len(galaxies) > 1 else {}
+    return build(path, "fits", [path], [planes], galaxies, options, notes=notes, **rows)
+
+
+def _rows(path: Path, n: int) -> dict[str, Any]:
+    """Return the table in the same file that has one row a galaxy, and the labels in it.
+
+    The class is its column called ``label``, ``class``, ..., or its only column.
+    """
+    from astropy.io import fits
+    from astropy.table import Table
+
+    with open_fits(path) as hdus:
+        tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU) and not hdu.is_image]
+        fitting = [hdu for hdu in tables if hdu.header.get("NAXIS2") == n]
+        if len(fitting) != 1:
+            return {}
+        table = Table(fitting[0].data)
+    named = find_column(table, CLASSES) or (table.colnames[0] if len(table.colnames) == 1 else None)
+    group = find_column(table, GROUPS)
+    found: dict[str, Any] = {"table": table}
+    if named is not None:
+        values = np.asarray(table[named])
+        found["labels"], found["classes"] = interpret_labels(values, n, path)
+    if group is not None:
+        found["groups"] = np.asarray([str(value).strip() for value in table[group]])
+    return found
 
 
 def _names_files(path: Path) -> bool:

@@ -106,7 +106,12 @@ def _wanted(file: np.lib.npyio.NpzFile, name: str) -> bool:
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     text = " ".join(str(error).split())
-    if "allow_pickle" in text or "Object arrays" in text or "pickle" in text.lower():
+    with path.open("rb") as stream:
+        begins_right = stream.read(6).startswith((b"\x93NUMPY", b"PK"))
+    if not begins_right:
+        hint = "save arrays with numpy.save or numpy.savez"
+        return DataError("this is not a NumPy file", where=path, hint=hint)
+    if "Python objects" in text or "Object arrays" in text or "pickle" in text.lower():
         what = "it holds Python objects, which galshift never loads"
         return DataError(what, where=path, hint="save plain arrays of numbers with numpy.save")
     return DataError(

@@ -200,4 +200,7 @@ def _size(file: Path) -> tuple[int, int, int]:
 
 def _unreadable(file: Path, error: Exception) -> DataError:
     text = " ".join(str(error).replace(str(file), "").split())
-    return DataError(f"the picture cannot be read: {text or type(error).__name__}", where=file)
+    if "cannot identify" in text:
+        text = "it is no picture, or damaged from its first bytes on"
+    hint = "mend or remove it, or leave such files out with --on-error skip"
+    return DataError(f"the picture cannot be read: {text or type(error).__name__}", where=file, hint=hint)
