@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from galshift.audit.graph import Layer, Local, Network, trace
+from galshift.audit.graph import Layer, Network, trace
+from galshift.audit.layers import Local
 from galshift.types import Output
 
 
@@ -152,7 +153,7 @@ def incremental_forward(
     model: nn.Module, shape: tuple[int, int, int], patch=(1, 1)
 ) -> IncrementalForward | None:
     """Return the incremental forward of `model`, or None where its code cannot be read."""
-    network = trace(model)
+    network = trace(model, shape, max(patch))
     return None if network is None else IncrementalForward(network, shape, patch)
 
 
