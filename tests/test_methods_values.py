@@ -155,7 +155,7 @@ def test_joint_mmd_of_equal_predictions_is_mmd() -> None:
 def test_joint_mmd_of_one_image_each_by_hand() -> None:
     s, t = (torch.tensor([[v]], dtype=torch.float64) for v in (0.0, 1.0))
     ls, lt = (torch.tensor([v], dtype=torch.float64) for v in ([0.0, 0.0], [20.0, -20.0]))
-    # One pair: the median squared distance is 1, so the variance is 2; the probabilities are 0.5 apart, twice.
+    # One pair: the median squared distance is 1, so the variance is 2; the probabilities are 0.5 apart.
     k = math.exp(-1 / 4) * math.exp(-0.5 / (2 * 0.92**2))
     value = jmmd(Output(s, ls), Output(t, lt), n_kernels=1)
     assert value.item() == pytest.approx(2 - 2 * k, abs=1e-8)

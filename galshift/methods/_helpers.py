@@ -33,6 +33,9 @@ def fisher_ratio(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
 class FisherCentres(nn.Module):
     """Class centres that are optimised with the network, and the Fisher term about them.
 
+    They start at the class means of the first batch: from a random place, at the small steps of an optimiser,
+    they would not reach the features' scale within a run, and would drag the features to themselves instead.
+
     Parameters
     ----------
     n_classes, feature_dim : int
@@ -42,7 +45,19 @@ class FisherCentres(nn.Module):
     def __init__(self, n_classes: int, feature_dim: int) -> None:
         super().__init__()
         self.centres = nn.Parameter(torch.randn(n_classes, feature_dim))
+        self.register_buffer("placed", torch.zeros(n_classes, dtype=torch.bool))
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Return the Fisher trace ratio of (B, D) source features with (B,) labels."""
+        if self.training and not bool(self.placed.all()):
+            self._place(features.detach(), labels)
         return fisher_ratio(features, labels, self.centres.to(features.dtype))
+
+    @torch.no_grad()
+    def _place(self, features: Tensor, labels: Tensor) -> None:
+        """Put the centre of every class that is seen for the first time at its mean."""
+        for k in (~self.placed).nonzero().flatten().tolist():
+            members = features[labels == k]
+            if len(members):
+                self.centres[k] = members.mean(dim=0).to(self.centres.dtype)
+                self.placed[k] = True

@@ -1,12 +1,13 @@
-"""Adaptive feature norm: features of both domains grow step by step to larger, more transferable norms.
+"""Adaptive feature norm: features of both domains are drawn to one, or to ever larger norms.
 
 References
 ----------
-Xu et al. 2019 (ICCV, arXiv:1811.07456), equation 5 (stepwise form).
+Xu et al. 2019 (ICCV, arXiv:1811.07456), equations 4 (hard form) and 5 (stepwise).
 """
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -51,26 +52,45 @@ def feature_norm_step(features: Tensor, step: float = 1.0) -> Tensor:
     return (norms - (norms.detach() + step)).square().mean()
 
 
-class Config(MethodConfig):
-    """Options of `afn`; `weight` multiplies the term, `step` is the growth of the norms asked for."""
+def default_radius(feature_dim: int) -> float:
+    """Return the paper's radius, 25 at 1000 features, as a norm per feature: 0.8 sqrt(D)."""
+    return 25.0 * math.sqrt(feature_dim / 1000)
 
-    weight: float = Field(0.05, ge=0)
+
+class Config(MethodConfig):
+    """Options of `afn`.
+
+    Attributes
+    ----------
+    weight : float
+        Multiplies the term.
+    form : {"hard", "stepwise"}
+        Both domains' mean norms to one radius, or every norm to its present value plus `step`; the latter
+        never comes to rest, and small networks lose the classification to it.
+    radius : float or None
+        By default `default_radius`.
+    step : float
+        Growth asked for at every step.
+    """
+
+    weight: float = Field(0.01, ge=0)
     form: Literal["hard", "stepwise"] = "hard"
-    radius: float = Field(25.0, gt=0)
+    radius: float | None = Field(None, gt=0)
     step: float = Field(1.0, gt=0)
 
 
 @METHODS.register("afn")
 class AFN(Method):
-    """Enlarge the feature norms of both domains."""
+    """Bring the feature norms of both domains to one, larger value."""
 
     Config = Config
-    reference = "Xu et al. 2019, arXiv:1811.07456, eq. 5"
+    reference = "Xu et al. 2019, arXiv:1811.07456, eq. 4-5"
 
     def losses(self, source: Batch, target: Batch, progress: float) -> dict[str, Tensor]:
         """Return ``afn``; arguments as for `Method.losses`."""
         c = self.config
         pair = (source.features, target.features)
         if c.form == "hard":
-            return {"afn": c.weight * sum(feature_norm_distance(x, c.radius) for x in pair)}
+            radius = c.radius or default_radius(source.features.shape[1])
+            return {"afn": c.weight * sum(feature_norm_distance(x, radius) for x in pair)}
         return {"afn": c.weight * sum(feature_norm_step(x, c.step) for x in pair)}

@@ -42,5 +42,9 @@ class Learned(Weighting):
     ) -> Tensor:
         """Return the weighted sum plus the penalty; arguments as for `Weighting.combine`."""
         variance = self.scales().square()
+        weights = 1 / (2 * variance)
         losses = torch.stack([supervised, adaptation])
-        return (losses / (2 * variance)).sum() + torch.log1p(variance).sum()
+        # The scales follow the losses' sizes: a term that may be negative would otherwise buy itself weight.
+        for_scales = (weights * losses.detach().abs()).sum()
+        for_model = (weights.detach() * losses).sum()
+        return for_model + for_scales - for_scales.detach() + torch.log1p(variance).sum()

@@ -1,0 +1,317 @@
+"""Weightings, helper terms, batch-norm adaptation, memories and universal scores."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from galshift.errors import ConfigError
+from galshift.methods import METHODS
+from galshift.methods._base import Method, MethodConfig
+from galshift.methods._domain_batchnorm import DomainBatchNorm, batchnorms, estimate_statistics
+from galshift.methods._memory import Memory
+from galshift.methods.weighting import WEIGHTINGS
+from galshift.methods.weighting.dynamic_average import WINDOW
+from galshift.types import Batch, Output
+
+
+class Net(nn.Module):
+    """A convolution with batch norm, and a classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
+        self.head = nn.Linear(64, 3)
+
+    def forward(self, x: Tensor) -> Output:
+        """Return features and logits of (B, 1, 6, 6) images."""
+        features = self.encoder(x)
+        return Output(features, self.head(features))
+
+
+def stars(n: int, seed: int = 0) -> Tensor:
+    """N images of noise, brighter with the seed."""
+    return torch.randn(n, 1, 6, 6, generator=torch.Generator().manual_seed(seed)) + seed
+
+
+def target_batch(model: nn.Module, x: Tensor, start: int = 0) -> Batch:
+    """A forwarded target batch."""
+    return Batch(x, model(x), None, torch.arange(start, start + len(x)))
+
+
+# Weightings
+
+
+def weigh(name: str, supervised: float, adaptation: float, progress: float = 0.5) -> tuple[Tensor, nn.Module]:
+    """The total of two losses at a new weighting."""
+    weighting = WEIGHTINGS.get(name)()
+    losses = (torch.tensor(supervised), torch.tensor(adaptation))
+    return weighting.combine(*losses, (), progress), weighting
+
+
+def test_fixed_and_ramped() -> None:
+    assert weigh("fixed", 2.0, 3.0)[0].item() == 5
+    assert weigh("ramped", 2.0, 3.0, 0.5)[0].item() == pytest.approx(2 + 3 * math.tanh(2.5))
+    assert weigh("ramped", 2.0, 3.0, 0.0)[0].item() == 2
+
+
+def test_learned_weights_start_at_a_half_and_settle_where_the_derivative_is_zero() -> None:
+    value, weighting = weigh("learned", 2.0, 3.0)
+    assert value.item() == pytest.approx(2 / 2 + 3 / 2 + 2 * math.log(2))
+    optimiser = torch.optim.Adam(weighting.parameters(), lr=0.05)
+    for _ in range(800):
+        optimiser.zero_grad()
+        weighting.combine(torch.tensor(0.8), torch.tensor(0.3), (), 0.5).backward()
+        optimiser.step()
+    # d/de [L / (2 e^2) + ln(1 + e^2)] = 0 at 2 e^4 = L (1 + e^2).
+    for scale, loss in zip(weighting.scales().tolist(), (0.8, 0.3), strict=True):
+        v = (loss + math.sqrt(loss**2 + 8 * loss)) / 4
+        assert scale == pytest.approx(math.sqrt(v), rel=1e-3)
+
+
+@pytest.mark.parametrize("adaptation", [0.0, 1e-8, -2.0])
+def test_learned_weights_cannot_run_away(adaptation: float) -> None:
+    weighting = WEIGHTINGS.get("learned")()
+    optimiser = torch.optim.Adam(weighting.parameters(), lr=0.1)
+    for _ in range(500):
+        optimiser.zero_grad()
+        total = weighting.combine(torch.tensor(0.5), torch.tensor(adaptation), (), 0.5)
+        total.backward()
+        optimiser.step()
+    weights = 1 / (2 * weighting.scales().square())
+    assert bool(torch.isfinite(total))
+    assert total.item() > -10
+    assert weights.min() > 0
+    assert weights.max() <= 50
+    # A term that may go below zero is weighed by its size: the least loss is not a reason for all the weight.
+    if adaptation == -2.0:
+        assert weights[1] < 1
+
+
+def test_gradnorm_brings_the_pulls_together() -> None:
+    weighting = WEIGHTINGS.get("gradnorm")()
+    z = torch.ones(4, requires_grad=True)
+    optimiser = torch.optim.Adam(weighting.parameters(), lr=0.02)
+    for _ in range(300):
+        optimiser.zero_grad()
+        supervised, adaptation = z.sum(), 9 * z.sum()
+        total = weighting.combine(supervised, adaptation, (z,), 0.5)
+        assert total.item() == pytest.approx((weighting.weights() * torch.tensor([4.0, 36.0])).sum().item())
+        total.backward()
+        optimiser.step()
+    assert weighting.weights().tolist() == pytest.approx([1.8, 0.2], abs=0.05)
+    assert weighting.weights().sum().item() == pytest.approx(2)
+
+
+def test_dynamic_average_follows_the_slower_loss() -> None:
+    weighting = WEIGHTINGS.get("dynamic-average")()
+    one = torch.ones((), requires_grad=True)
+    for step in range(2 * WINDOW):
+        factor = 1.0 if step < WINDOW else 0.5
+        weighting.combine(2 * one, 3 * factor * one, (), 0.5)
+    expected = 2 * np.exp([1 / 2, 0.5 / 2]) / np.exp([1 / 2, 0.5 / 2]).sum()
+    assert weighting.weights().tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", WEIGHTINGS.names())
+def test_every_weighting_reaches_both_losses_and_round_trips(name: str) -> None:
+    z = torch.ones(3, requires_grad=True)
+    weighting = WEIGHTINGS.get(name)()
+    total = weighting.combine(z[0].square(), z[1].square(), (z,), 0.7)
+    total.backward()
+    assert z.grad[0] != 0
+    assert z.grad[1] != 0
+    assert WEIGHTINGS.get(name)().load_state_dict(weighting.state_dict())
+
+
+# Helper terms
+
+
+def test_fisher_centres_are_optimised_and_pull_the_classes_together() -> None:
+    method = METHODS.get("source-only")(MethodConfig(fisher=1.0))
+    method.build(4, 3, 0)
+    torch.manual_seed(0)
+    labels = torch.arange(30) % 3
+    features = (3 * torch.eye(3, 4)[labels] + torch.randn(30, 4)).requires_grad_()
+    optimiser = torch.optim.Adam([*method.nets.parameters()], lr=0.05)
+    for _ in range(400):
+        source = Batch(torch.zeros(0), Output(features, features[:, :3]), labels, torch.arange(30))
+        value = method.terms(source, None, 0.5)["fisher"]
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+    # With fixed features the least ratio is S / (S + M), at centres that stand (S + M) / M times as far from
+    # their mean as the class means do: S is the scatter within classes, M that of their means.
+    x = features.detach()
+    means = torch.stack([x[labels == k].mean(0) for k in range(3)])
+    within = (x - means[labels]).square().sum(1).mean()
+    between = (means - means.mean(0)).square().sum(1).mean()
+    centres = method.nets["fisher"].centres.detach()
+    assert value.item() == pytest.approx((within / (within + between)).item(), rel=1e-3)
+    expected = means.mean(0) + (1 + within / between) * (means - means.mean(0))
+    assert torch.allclose(centres, expected, atol=0.02)
+
+
+def test_fisher_centres_start_where_their_class_is() -> None:
+    fisher = METHODS.get("source-only")(MethodConfig(fisher=1.0)).build(2, 3, 0)["fisher"]
+    features = torch.tensor([[10.0, 0], [12, 0], [0, 30]])
+    fisher(features, torch.tensor([0, 0, 2]))
+    assert fisher.placed.tolist() == [True, False, True]
+    assert fisher.centres[0].tolist() == [11, 0]
+    fisher(features, torch.tensor([1, 0, 2]))
+    assert fisher.centres[:2].tolist() == [[11, 0], [10, 0]]
+
+
+def test_target_entropy_joins_any_method() -> None:
+    method = METHODS.get("coral")(METHODS.get("coral").Config(entropy=0.5))
+    method.build(4, 3, 8)
+    parts = [Batch(torch.zeros(0), Output(torch.randn(8, 4), torch.zeros(8, 3)), None, torch.arange(8))] * 2
+    terms = method.terms(*parts, 0.5)
+    assert set(terms) == {"coral", "entropy"}
+    assert terms["entropy"].item() == pytest.approx(0.5 * math.log(3))
+
+
+def test_losses_are_computed_in_float32_under_autocast() -> None:
+    method = METHODS.get("mmd")()
+    method.build(4, 3, 8)
+    x = 300 * torch.randn(8, 4)
+    parts = [Batch(torch.zeros(0), Output(z, torch.zeros(8, 3)), None, torch.arange(8)) for z in (x, x + 200)]
+    exact = method.terms(*parts, 0.5)["mmd"]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = method.terms(*parts, 0.5)["mmd"]
+    assert inside.dtype == torch.float32
+    assert inside.item() == exact.item()
+
+
+# Batch norm
+
+
+def test_pooled_statistics_are_numpys_whatever_the_batches() -> None:
+    model = Net().train()
+    x = stars(11, 3)
+    assert estimate_statistics(model, x.split(4)) == 11
+    assert model.training
+    norm = batchnorms(model)[0]
+    values = model.encoder[0](x).detach().numpy().transpose(1, 0, 2, 3).reshape(4, -1)
+    assert norm.running_mean.numpy() == pytest.approx(values.mean(1), rel=1e-5)
+    assert norm.running_var.numpy() == pytest.approx(values.var(1, ddof=1), rel=1e-5)
+
+
+def test_adabn_changes_statistics_alone_and_twice_is_once() -> None:
+    model, method = Net(), METHODS.get("adabn")()
+    method.build(64, 3, 20)
+    method.prepare(model)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    method.finish(model, stars(20, 2).split(8))
+    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert {key for key in changed if "num_batches" not in key} == {
+        "encoder.1.running_mean",
+        "encoder.1.running_var",
+    }
+    model.eval()
+    first = model(stars(5)).logits
+    method.finish(model, stars(20, 2).split(8))
+    assert torch.allclose(model.eval()(stars(5)).logits, first, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adabn", "tent"])
+def test_a_model_without_batch_norm_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="batch norm"):
+        METHODS.get(name)().prepare(nn.Linear(2, 2))
+
+
+def adapted(name: str) -> tuple[Net, dict[str, Tensor]]:
+    """A network after ten source-free steps, and its state before."""
+    torch.manual_seed(3)
+    model, method = Net(), METHODS.get(name)()
+    nets = method.build(64, 3, 24)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    optimiser = torch.optim.SGD([*method.trainable(method.prepare(model)), *nets.parameters()], lr=0.05)
+    for step in range(10):
+        start = 8 * (step % 3)
+        batch = target_batch(model.train(), stars(24, 1)[start : start + 8], start)
+        total = method.combine(method.terms(None, batch, step / 10), step / 10)
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+    method.finish(model, stars(24, 1).split(8))
+    return model, before
+
+
+def test_tent_trains_batch_norm_alone_and_grows_surer() -> None:
+    model, before = adapted("tent")
+    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert {key for key in changed if "running" not in key and "num" not in key} == {
+        "encoder.1.weight",
+        "encoder.1.bias",
+    }
+
+
+def test_shot_leaves_the_classifier_alone() -> None:
+    model, before = adapted("shot")
+    assert all(torch.equal(model.state_dict()[key], before[key]) for key in ("head.weight", "head.bias"))
+    assert not torch.equal(model.encoder[0].weight, before["encoder.0.weight"])
+
+
+def test_domain_batch_norm_keeps_the_domains_apart_and_ends_as_the_targets() -> None:
+    method = METHODS.get("coral")(METHODS.get("coral").Config(domain_batchnorm=True))
+    assert method.own_forward
+    model = Net()
+    keys = list(model.state_dict())
+    method.build(64, 3, 20)
+    model = method.prepare(model).train()
+    norm = model.encoder[1]
+    assert isinstance(norm, DomainBatchNorm)
+    for domain, x in (("source", stars(20)), ("target", stars(20, 4))):
+        method.select_domain(model, domain)
+        model(x)
+    assert not torch.equal(norm.source.running_mean, norm.target.running_mean)
+    wanted = norm.target.running_mean.clone()
+    method.finish(model, [])
+    assert list(model.state_dict()) == keys
+    assert torch.equal(model.encoder[1].running_mean, wanted)
+
+
+# Memory and universal adaptation
+
+
+def test_memory_replaces_rows_and_hides_an_image_from_itself() -> None:
+    memory = Memory(5, 2)
+    memory.remember(torch.tensor([3, 1]), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    memory.remember(torch.tensor([3]), torch.tensor([[5.0, 6.0]]))
+    rows, allowed = memory.others(torch.tensor([1, 0]))
+    assert rows[3].tolist() == [5, 6]
+    assert allowed.tolist() == [[False, False, False, True, False], [False, True, False, True, False]]
+
+
+def test_an_unknown_class_stands_out_among_two_known_ones() -> None:
+    torch.manual_seed(0)
+    g = torch.Generator().manual_seed(1)
+    centres = torch.tensor([[3.0, 0, 0, 0], [-3.0, 0, 0, 0], [0, 3.0, 3.0, 0]])
+    labels = torch.arange(300) % 3
+    target_x = centres[labels] + 0.4 + torch.randn(300, 4, generator=g)
+    source_y = torch.arange(200) % 2
+    source_x = centres[source_y] + torch.randn(200, 4, generator=g)
+    encoder, head = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 16)), nn.Linear(16, 2)
+    method: Method = METHODS.get("dance")()
+    nets = method.build(16, 2, 300)
+    optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters(), *nets.parameters()], lr=3e-3)
+    for step in range(200):
+        picks, rows = torch.randint(200, (64,), generator=g), torch.randint(300, (64,), generator=g)
+        z = encoder(source_x[picks])
+        source = Batch(source_x[picks], Output(z, head(z)), source_y[picks], picks)
+        z = encoder(target_x[rows])
+        target = Batch(target_x[rows], Output(z, head(z)), None, rows)
+        supervised = nn.functional.cross_entropy(source.logits, source.labels)
+        terms = {"classification": supervised, **method.terms(source, target, step / 200)}
+        optimiser.zero_grad()
+        method.combine(terms, step / 200).backward()
+        optimiser.step()
+    z = encoder(target_x)
+    score = method.unknown_score(Output(z, head(z))).detach().numpy()
+    assert roc_auc_score(labels.numpy() == 2, score) > 0.85
