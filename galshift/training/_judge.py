@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,10 +56,8 @@ class Judge:
     def look(self, model: nn.Module, epoch: int) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the validation values of `model` after `epoch` epochs, and what is kept to rank it by."""
         row: dict[str, float] = {}
-        valid = None
-        if self.valid is not None:
-            self.method.select_domain(model, "source")
-            valid = validate.outputs(model, self.valid, None, self.choice)
+        valid = self.validate(model)
+        if valid is not None:
             row = validate.validation_row(valid, self.valid.labels, self.criterion)
         if self.selector is None:
             return row, {"score": float(epoch) if self.config.select == "last" else -row["valid_loss"]}
@@ -66,6 +65,13 @@ class Judge:
         if not hasattr(self.selector, "measure"):
             return row, {"score": float(self.selector(candidate))}
         return row, {name: _stored(value) for name, value in self.selector.measure(candidate).items()}
+
+    def validate(self, model: nn.Module) -> Output | None:
+        """Return the outputs of `model` on the source's validation images, with the source's batch norm."""
+        if self.valid is None:
+            return None
+        self.method.select_domain(model, "source")
+        return validate.outputs(model, self.valid, None, self.choice)
 
     def scores(self, kept: Sequence[Mapping[str, Any]]) -> list[float]:
         """Return the scores of epochs from what :meth:`look` kept of each; higher is better."""
@@ -89,7 +95,21 @@ class Judge:
             labels_source_val=None if self.valid is None else self.valid.labels,
             n_classes=target.logits.shape[1],
             prior_target=None,
+            mixed=partial(self._mixed, model),
         )
+
+    def _mixed(self, model: nn.Module, first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+        """Logits of mixtures of two of the scored target images, mixed as the network sees them."""
+        scored = torch.cat(list(self.target.chunks(len(self.target), self.config.select_limit)))
+        logits = []
+        for rows in torch.arange(len(first)).split(256):
+            one, two = (
+                self.stretch(self.target.take(scored[torch.from_numpy(index)[rows]]).to(self.choice.device))
+                for index in (first, second)
+            )
+            images = TrainingSet(share * one + (1 - share) * two)
+            logits.append(validate.outputs(model, images, None, self.choice).logits)
+        return torch.cat(logits).numpy()
 
 
 def _stored(value: Any) -> Any:

@@ -29,6 +29,7 @@ from galshift.training.sets import Stretch, TrainingSet
 from galshift.training.signals import StopRequest
 from galshift.training.tracking import Tracker
 from galshift.training.world import World
+from galshift.types import Output
 
 _CHECK_EVERY = 25  # steps between looks at a GPU's losses: each look makes it wait
 _OUTSIDE_IDENTITY = {"checkpoint_every_s", "track"}  # options that change no number
@@ -89,6 +90,7 @@ class Trainer:
         self.record = Record(accumulate=config.accumulate)
         self._saved = time.monotonic()
         self._looked, self._line = 0.0, ""
+        self.valid: Output | None = None
 
     def run(
         self,
@@ -223,6 +225,7 @@ class Trainer:
         """Return the best epoch's model, whole and in evaluation mode, after the method's last word."""
         parallel.agree([False], self.world)  # the first process has written the file once all are here
         model = self.networks.released(self.store.best(self.record.best_epoch))
+        self.valid = self.judge.validate(model)
         if self.target is not None:
             self.method.select_domain(model, "target")
             self.method.finish(model, validate.model_inputs(self.target, self.stretch, self.choice.device))

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from galshift.errors import did_you_mean
+from galshift.selection import SELECTORS
 from galshift.types import Strict
+
+# What chooses an epoch without looking at the target.
+PLAIN_SELECTION = ("source-loss", "last")
 
 # Where a step's config holds what cannot change a number: how often to save, where else to log.
 NO_NUMBERS = ("training.checkpoint_every_s", "training.track")
@@ -49,7 +54,8 @@ class TrainConfig(Strict):
         10, ge=1, description="Epochs without improvement before stopping; null: never."
     )
     select: str = Field(
-        "source-loss", description="What chooses the best epoch: source-loss, last or a selector."
+        "source-loss",
+        description="What chooses the best epoch: source-loss, last, or a label-free selector.",
     )
     select_limit: int = Field(
         2000, ge=10, description="At most so many target images are scored after an epoch."
@@ -67,6 +73,14 @@ class TrainConfig(Strict):
     shard: bool = Field(
         False, description="Split a large network over the devices (FSDP2) instead of copying it."
     )
+
+    @field_validator("select")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        known = [*PLAIN_SELECTION, *SELECTORS.names()]
+        if name not in known:
+            raise ValueError(f"unknown selector '{name}' ({did_you_mean(name, known)})")
+        return name
 
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:

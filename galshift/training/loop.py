@@ -26,6 +26,7 @@ from galshift.training.device import DeviceChoice, choose_device
 from galshift.training.loggers import open_logger
 from galshift.training.sets import Stretch, TrainingSet
 from galshift.training.tracking import JsonLines, Tracker
+from galshift.types import Output
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -52,6 +53,8 @@ class FitResult:
         Time spent training, over all resumed parts.
     notes : tuple of str
         What the run changed by itself (a smaller micro-batch), for the report.
+    valid : Output or None
+        Of the source's validation images, before ``finish`` gave the model over to the target.
     """
 
     model: nn.Module
@@ -61,6 +64,7 @@ class FitResult:
     state: dict[str, Tensor]
     seconds: float
     notes: tuple[str, ...] = ()
+    valid: Output | None = None
 
 
 def fit(
@@ -179,6 +183,7 @@ def fit(
         state={name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()},
         seconds=record.seconds,
         notes=tuple(record.notes),
+        valid=trainer.valid,
     )
 
 
