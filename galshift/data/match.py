@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from galshift.data.resample import fit_picture, resample
+from galshift.data.resample import crop_or_pad, fit_picture, resample
 from galshift.errors import DataError
 
 
@@ -108,6 +108,9 @@ def match_scale(
     # Scales within a thousandth are the same: resampling would only blur.
     ratios = np.where(np.abs(want / scales - 1) < 1e-3, 1.0, want / scales)
     out = np.empty((*images.shape[:2], size, size), dtype=np.float32)
+    if (ratios == 1).all() and size <= min(images.shape[-2:]):
+        # Nothing to resample and nothing beyond the edges: the pixels stay as they are, to the last bit.
+        return np.ascontiguousarray(crop_or_pad(images, size), dtype=np.float32)
     for ratio in np.unique(ratios):
         rows = ratios == ratio
         sky = _sky(images[rows])

@@ -21,6 +21,8 @@ from galshift.streams import numpy_stream
 from galshift.types import Strict
 
 FIT_IMAGES = 2048
+FIT_BYTES = 512 << 20
+_PART = 128
 PICTURE_SIZE = 128
 
 
@@ -132,7 +134,7 @@ def fit_preprocessing(
 ) -> Preprocessing:
     """Fit the constants on the training images at `indices` (all for None).
 
-    At most 2048 images, chosen by `seed`, are read; the result does not depend on the order of `indices`.
+    At most 2048 images (512 MB), chosen by `seed`, are read; the order of `indices` does not matter.
 
     Raises
     ------
@@ -144,9 +146,6 @@ def fit_preprocessing(
     chosen = np.unique(np.arange(len(dataset)) if indices is None else np.asarray(indices))
     if not len(chosen):
         raise DataError("there are no training images to fit the preprocessing on", where=dataset.name)
-    if len(chosen) > FIT_IMAGES:
-        picked = numpy_stream(seed, "preprocess", "fit").choice(len(chosen), FIT_IMAGES, replace=False)
-        chosen = chosen[np.sort(picked)]
     unit = common_unit(_known_unit(info, dataset.name), info.pixel_scale)
     scale = config.pixel_scale_arcsec
     if scale is None and info.pixel_scale is not None:
@@ -155,11 +154,15 @@ def fit_preprocessing(
         check_scale(None, scale)
     size = config.size or _default_size(info, scale)
     bands = list(config.bands) or list(info.bands)
-    pieces = [
-        linear_images(dataset.read(part), bands=bands, unit=unit, scale=scale, size=size)
-        for part in np.array_split(chosen, max(1, len(chosen) // 128))
-    ]
-    images = np.concatenate(pieces)
+    most = min(FIT_IMAGES, max(64, FIT_BYTES // (4 * len(bands) * size**2)))
+    if len(chosen) > most:
+        picked = numpy_stream(seed, "preprocess", "fit").choice(len(chosen), most, replace=False)
+        chosen = chosen[np.sort(picked)]
+    images = np.empty((len(chosen), len(bands), size, size), dtype=np.float32)
+    for start in range(0, len(chosen), _PART):
+        part = slice(start, start + _PART)
+        cutouts = dataset.read(chosen[part])
+        images[part] = linear_images(cutouts, bands=bands, unit=unit, scale=scale, size=size)
     if not images.any():
         raise DataError(
             "no training image has a pixel that is good and not zero",
@@ -225,31 +228,41 @@ def training_sky_sigma(images: np.ndarray) -> list[float]:
 
     edge = border(torch.from_numpy(images)).numpy()
     spread = 1.4826 * np.median(np.abs(edge - np.median(edge, axis=-1, keepdims=True)), axis=-1)
-    bright = np.percentile(np.abs(images), 99.5, axis=(0, 2, 3))
+    # Band by band, here and below: the copies that a percentile makes stay small.
+    bright = np.asarray([np.percentile(np.abs(images[:, c]), 99.5) for c in range(images.shape[1])])
     sigma = np.median(spread, axis=0)
     floor = np.where(bright > 0, bright, 1.0) * 1e-3
     return [float(value) for value in np.where(sigma > floor * 1e-3, sigma, floor)]
 
 
 def _fit_stretch(kind: str, images: np.ndarray, sigma: list[float], softening: float) -> Stretch:
-    import torch
-
     ones = [1.0] * images.shape[1]
     constants: dict[str, Any] = {"kind": kind, "mean": [0.0] * len(ones), "std": ones}
     if kind in ("asinh", "sky-sigma"):
         constants["softening"] = [softening * value for value in sigma]
     elif kind == "percentile":
-        low, high = np.percentile(images, (0.1, 99.9), axis=(0, 2, 3))
+        limits = [np.percentile(images[:, c], (0.1, 99.9)) for c in range(images.shape[1])]
+        low, high = np.transpose(limits)
         constants["low"] = [float(value) for value in low]
         constants["high"] = [float(max(value, 1e-30)) for value in high]
     elif kind == "lupton":
         constants["range"] = float(5 * softening * np.mean(sigma))
     stretch = Stretch(**constants)
-    values = raw_stretch(stretch, torch.from_numpy(images)).double()
-    mean, std = values.mean(dim=(0, 2, 3)), values.std(dim=(0, 2, 3))
+    mean, std = _mean_and_std(stretch, images)
     return stretch.model_copy(
         update={"mean": mean.tolist(), "std": [s if s > 0 else 1.0 for s in std.tolist()]}
     )
+
+
+def _mean_and_std(stretch: Stretch, images: np.ndarray) -> tuple[Any, Any]:
+    """Return mean and spread of the raw stretch by band, in two passes over pieces that fit in memory."""
+    import torch
+
+    parts = torch.from_numpy(images).split(_PART)
+    n = images[:, 0].size
+    mean = sum(raw_stretch(stretch, part).double().sum(dim=(0, 2, 3)) for part in parts) / n
+    away = ((raw_stretch(stretch, part).double() - mean.view(-1, 1, 1)) ** 2 for part in parts)
+    return mean, (sum(square.sum(dim=(0, 2, 3)) for square in away) / max(1, n - 1)).sqrt()
 
 
 def _default_size(info: DataInfo, scale: float | None) -> int:

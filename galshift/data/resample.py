@@ -77,6 +77,8 @@ def resample(images: np.ndarray, ratio: float, size: int, *, average: bool = Fal
 def crop_or_pad(images: np.ndarray, size: int, fill: float = 0.0) -> np.ndarray:
     """Return the central `size` x `size` pixels, pixel n // 2 at size // 2, filled beyond the input."""
     height, width = images.shape[-2:]
+    if height == width == size:
+        return images
     out = np.full((*images.shape[:-2], size, size), fill, dtype=images.dtype)
     top, left = size // 2 - height // 2, size // 2 - width // 2
     to_y, to_x = slice(max(top, 0), min(top + height, size)), slice(max(left, 0), min(left + width, size))

@@ -1,165 +1,132 @@
-"""Feed training from data sets larger than memory: shuffled windows, read in order, prepared ahead.
+"""Feed training from data sets larger than memory: blocks of neighbours, read whole, mixed over many places.
 
-Rows are dealt into blocks of neighbours; blocks are shuffled over the whole set, and rows are shuffled
-inside a
-window of several blocks.  The disk sees long sequential reads, the network sees rows from many places; while
-one window is used, a thread reads and prepares the next.  The order is a function of (seed, name, epoch) and
-of
-the sizes below, never of time or threads.
+Rows are dealt into blocks of neighbours of about a megabyte.  An epoch goes through the blocks in random
+order, some tens of them at a time, and takes rows from all of these at random: the disk sees reads of whole
+blocks, the network sees rows from many places, and every block is read once an epoch.  The order is a
+function of (seed, name, epoch) and of the sizes below, never of time, threads or memory.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from galshift.data.cutouts import Cutouts, Dataset
 from galshift.streams import numpy_stream
 
-WINDOW_BYTES = 96 << 20
-BLOCKS = 16
+BLOCK_BYTES = 1 << 20
+SPAN = 64
+# Blocks kept beyond those that the order mixes, for the batch that is read ahead.
+_SPARE = 16
 
 
-def block_shuffle(n: int, block: int, window: int, seed: int, *names: object) -> list[np.ndarray]:
-    """Return windows of positions that together are a random permutation of ``range(n)``.
+def block_order(n: int, block: int, span: int, seed: int, *names: object) -> np.ndarray:
+    """Return a random permutation of ``range(n)`` that keeps rows of one block near one another.
+
+    Block b, the k-th of a random order of blocks, gives its rows at random between the places of the k-th and
+    the (k + span)-th block: at any time rows come from about `span` blocks, and a new one begins for each
+    that ends.
 
     Parameters
     ----------
     n : int
     block : int
-        Neighbouring positions that stay in one window.
-    window : int
-        Blocks a window; rows are shuffled inside it.
+        Rows of a block; 1 gives a plain random permutation.
+    span : int
+        Blocks that are mixed.
     seed, *names
         The random stream, such as ``(42, "source", epoch)``.
 
     Returns
     -------
-    list of ndarray
-        int64 positions in the order in which they are used; all windows but the last hold ``block * window``
-        positions, or fewer where the short last block of the set is among them.
+    ndarray
+        (n,) int64.
     """
-    generator = numpy_stream(seed, "block-shuffle", *names)
-    blocks = generator.permutation(-(-n // block)) if n else np.empty(0, dtype=np.int64)
-    windows = []
-    for start in range(0, len(blocks), window):
-        chosen = blocks[start : start + window]
-        rows = np.concatenate([np.arange(b * block, min(n, (b + 1) * block)) for b in chosen])
-        windows.append(generator.permutation(rows))
-    return windows
+    generator = numpy_stream(seed, "block-order", *names)
+    if block <= 1:
+        return generator.permutation(n)
+    place = np.empty(-(-n // block), dtype=np.float64)
+    place[generator.permutation(len(place))] = np.arange(len(place))
+    keys = np.repeat(place, block)[:n] + generator.uniform(0, span, size=n)
+    return np.argsort(keys, kind="stable")
 
 
-class Stream:
-    """Batches of prepared images, epoch after epoch.
+class BlockReader:
+    """Linear images of a data set that does not fit in memory, for a training set.
 
     Parameters
     ----------
     dataset : Dataset
-    indices : ndarray
-        Rows of `dataset` to use.
+    rows : ndarray
+        Rows of `dataset` that make up the training set, in its order.
     prepare : callable
-        From cut-outs to what a batch holds, such as ``preprocessing.linear``; it must not depend on which
-        images
-        come together.
-    batch_size : int
-    seed : int
-    name : str
-        Of the random stream.
-    window_bytes : int
-        Memory of one window; at most three exist at a time.
+        From cut-outs to (n, C, S, S) float32, such as ``preprocessing.linear``; what it makes of an image
+        must not depend on the others.
+    image_bytes : int
+        Of one prepared image.
+
+    Attributes
+    ----------
+    block, span : int
+        Rows of a block, and how many blocks an epoch should mix (see :func:`block_order`).
     """
 
     def __init__(
         self,
         dataset: Dataset,
-        indices: np.ndarray,
+        rows: np.ndarray,
         prepare: Callable[[Cutouts], np.ndarray],
+        image_bytes: int,
         *,
-        batch_size: int = 64,
-        seed: int = 42,
-        name: str = "stream",
-        window_bytes: int = WINDOW_BYTES,
+        block_bytes: int = BLOCK_BYTES,
+        span: int = SPAN,
     ) -> None:
         self.dataset, self.prepare = dataset, prepare
-        self.indices = np.sort(np.asarray(indices, dtype=np.int64))
-        self.batch_size, self.seed, self.name = batch_size, seed, name
-        image_bytes = 4 * int(np.prod(dataset.info.shape))
-        rows = max(batch_size, window_bytes // image_bytes)
-        self.block = max(1, rows // BLOCKS)
+        self.rows = np.asarray(rows, dtype=np.int64)
+        self.block, self.span = max(1, block_bytes // image_bytes), span
+        self._held: OrderedDict[int, np.ndarray] = OrderedDict()
 
     def __len__(self) -> int:
-        return -(-len(self.indices) // self.batch_size)
+        return len(self.rows)
 
-    def epoch(self, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (rows, images) batches that cover the indices once; the last batch may be smaller."""
-        windows = block_shuffle(len(self.indices), self.block, BLOCKS, self.seed, self.name, number)
-        held_rows = np.empty(0, dtype=np.int64)
-        held: np.ndarray | None = None
-        for rows, images in prefetch(self._load(windows), depth=1):
-            rows = np.concatenate([held_rows, rows])
-            images = images if held is None or not len(held) else np.concatenate([held, images])
-            full = len(rows) - len(rows) % self.batch_size
-            for start in range(0, full, self.batch_size):
-                part = slice(start, start + self.batch_size)
-                yield rows[part], images[part]
-            held_rows, held = rows[full:], images[full:].copy()
-        if len(held_rows):
-            yield held_rows, held
+    def fetch(self, indices: Tensor) -> Tensor:
+        """Return the images at `indices` (B,) as (B, C, S, S); blocks are read whole and kept for a while.
 
-    def _load(self, windows: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for window in windows:
-            rows = self.indices[window]
-            order = np.argsort(rows, kind="stable")
-            # Read in the order of the disk, a block at a time, then put back into the order of use.
-            images: np.ndarray | None = None
-            for start in range(0, len(order), self.block):
-                part = order[start : start + self.block]
-                prepared = self.prepare(self.dataset.read(rows[part]))
-                if images is None:
-                    images = np.empty((len(rows), *prepared.shape[1:]), dtype=prepared.dtype)
-                images[part] = prepared
-            if images is not None:
-                yield rows, images
+        What is asked for from more blocks than could pay off, as at random, is read by itself.
+        """
+        wanted = np.asarray(indices, dtype=np.int64)
+        places = wanted // self.block
+        new = np.setdiff1d(places, np.fromiter(self._held, dtype=np.int64, count=len(self._held)))
+        if len(new) * self.block > 8 * max(len(wanted), self.block):
+            return torch.from_numpy(self._read(wanted))
+        for place in new:
+            start = int(place) * self.block
+            self._held[int(place)] = self._read(np.arange(start, min(len(self.rows), start + self.block)))
+        out: np.ndarray | None = None
+        for place in np.unique(places):
+            held = self._held[int(place)]
+            self._held.move_to_end(int(place))
+            here = places == place
+            if out is None:
+                out = np.empty((len(wanted), *held.shape[1:]), dtype=held.dtype)
+            out[here] = held[wanted[here] - int(place) * self.block]
+        while len(self._held) > self.span + _SPARE:
+            self._held.popitem(last=False)
+        if out is None:
+            raise ValueError("no images were asked for")
+        return torch.from_numpy(out)
 
-
-def prefetch(items: Iterator[Any], depth: int = 2) -> Iterator[Any]:
-    """Yield `items`, made ahead in a thread that stays at most `depth` in front; errors are raised here."""
-    ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
-
-    def put(kind: str, value: Any) -> bool:
-        while not stop.is_set():
-            try:
-                ready.put((kind, value), timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        try:
-            for item in items:
-                if not put("item", item):
-                    return
-            put("end", None)
-        except BaseException as error:
-            put("error", error)
-
-    thread = threading.Thread(target=work, name="galshift-prefetch", daemon=True)
-    thread.start()
-    try:
-        while True:
-            kind, value = ready.get()
-            if kind == "end":
-                return
-            if kind == "error":
-                raise value
-            yield value
-            value = None
-    finally:
-        stop.set()
-        thread.join(timeout=5)
+    def _read(self, positions: np.ndarray) -> np.ndarray:
+        """Return prepared images, read in the order of the disk."""
+        rows = self.rows[positions]
+        order = np.argsort(rows, kind="stable")
+        block = np.asarray(self.prepare(self.dataset.read(rows[order])), dtype=np.float32)
+        if (np.diff(order) == 1).all():
+            return block
+        out = np.empty_like(block)
+        out[order] = block
+        return out
