@@ -3,6 +3,7 @@
 A verb is one file ``galshift/cli/<verb>.py`` (underscores for hyphens).  Its first line, a docstring in one
 sentence, is the verb's line in ``galshift --help``.  Its ``command`` (a function; see ``_common.py``) or its
 ``app`` (a ``typer.Typer`` with sub-commands) is what runs.  Its ``EXAMPLES``, lines to paste, end its help.
+``SEVERAL``, where there is one, names options that take all words up to the next option.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Verb(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Import the verb's file and hand over to its own command."""
-        return load(self.name or "").make_context(info_name, args, parent=parent, **extra)
+        command = load(self.name or "")
+        return command.make_context(info_name, _spread(args, command.several), parent=parent, **extra)
 
 
 class Verbs(TyperGroup):
@@ -79,8 +81,26 @@ def load(name: str) -> Any:
         app.command(name, help=_escaped(text), epilog=epilog)(module.command)
     command = typer.main.get_command(app)
     command.name = name
+    command.several = getattr(module, "SEVERAL", ())
     _escape_options(command)
     return command
+
+
+def _spread(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Repeat an option before each of the words that follow it: ``--on a b`` becomes ``--on a --on b``.
+
+    Only after a word that is no option, so that arguments that come last stay arguments.
+    """
+    spread: list[str] = []
+    repeated = None
+    for i, word in enumerate(words):
+        if word.startswith("-"):
+            before = any(not earlier.startswith("-") for earlier in words[:i])
+            repeated = word if word in options and before else None
+        elif repeated is not None and spread[-1] != repeated:
+            spread.append(repeated)
+        spread.append(word)
+    return spread
 
 
 def _version(wanted: bool) -> None:

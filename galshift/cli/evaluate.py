@@ -23,6 +23,8 @@ EXAMPLES = (
     "galshift evaluate runs/adapt-1a2b3c4d",
     "galshift evaluate runs/train-1a2b3c4d runs/adapt-1a2b3c4d --on wide=sdss/ --labels votes.csv",
 )
+# `--on wide=sdss/ deep=stripe82.h5` names two data sets.
+SEVERAL = ("--on",)
 
 
 @verb("evaluate", without=("workers",))
@@ -34,7 +36,8 @@ def command(
     on: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="DATA", help="Data set to judge on, or name=DATA; repeatable [default: held-out images]."
+            metavar="DATA...",
+            help="Data sets to judge on; name=DATA names one [default: held-out images].",
         ),
     ] = None,
     bootstrap: Annotated[

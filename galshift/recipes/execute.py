@@ -255,6 +255,7 @@ def _work(prepared: Prepared, run: RunDirectory, context: Context) -> dict[str, 
     fresh = all(file.name in _BOOKKEEPING for file in run.path.iterdir())
     try:
         with _termination_as_interrupt():
+            _check_device(context.device)
             results = jsonable(prepared.step.run(prepared.config, run, context))
         return {"product": context.out.name, **results} if context.out else results
     except Interrupted:
@@ -272,6 +273,14 @@ def _work(prepared: Prepared, run: RunDirectory, context: Context) -> dict[str, 
     except Exception:
         run.log("failed: this is a bug in galshift\n" + traceback.format_exc())
         raise
+
+
+def _check_device(name: str) -> None:
+    """Refuse a device that is not there before anything is written."""
+    if name not in ("auto", "cpu"):
+        from galshift.training.device import choose_device
+
+        choose_device(name, "float32")
 
 
 def _make_product(prepared: Prepared, out: Path, overwrite: bool, context: Context) -> Executed:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FILE = "model.safetensors"
+ENCODER = "encoder"  # in the meta of a pre-trained encoder, which has no classes yet
 _HINT = "give the folder that train or adapt printed, or its model.safetensors"
 
 
@@ -102,18 +103,31 @@ def save_checkpoint(
     return path
 
 
-def load_checkpoint(path: str | Path) -> Trained:
+def load_checkpoint(path: str | Path, *, encoder: bool = False) -> Trained:
     """Return the trained model in a file or run directory.
+
+    Parameters
+    ----------
+    path : path-like
+    encoder : bool
+        Whether a pre-trained encoder, which has no classes and an untrained head, will do.
 
     Raises
     ------
     DataError
-        When it is missing, truncated, pickled, of a newer format, or its tensors do not fit the network.
+        When it is missing, truncated, pickled, of a newer format, its tensors do not fit the network, or it
+        cannot classify.
     """
     from galshift.data.preprocess import Preprocessing
 
     path = _file(Path(getattr(path, "path", path)))
     header, tensors = read_checkpoint(path)
+    if header["meta"].get(ENCODER) and not encoder:
+        raise DataError(
+            "this is a pre-trained encoder, which has no classes yet",
+            where=path,
+            hint=f"train it first: galshift train DATA --init {path.parent}",
+        )
     model = rebuild_with(header["model"], tensors, path)
     try:
         preprocessing = Preprocessing.model_validate(header["preprocessing"])
@@ -143,6 +157,8 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
     if not path.is_file():
         raise DataError("there is no trained model", where=path, hint=_HINT)
     _refuse_pickle(path)
+    if path.suffix != Path(FILE).suffix:
+        raise DataError("this is no trained model", where=path, hint=_HINT)
     try:
         with safe_open(path, framework="pt") as stored:
             text = (stored.metadata() or {}).get("galshift")
@@ -188,16 +204,24 @@ def rebuild_with(spec: Mapping[str, Any], tensors: Mapping[str, Tensor], path: P
     own = model.state_dict()
     for name, value in own.items():
         if name not in tensors:
-            raise DataError(f"the checkpoint lacks the tensor '{name}' of its network", where=path)
+            raise DataError(
+                f"the checkpoint lacks the tensor '{name}' of its network",
+                where=path,
+                hint="these weights belong to another network",
+            )
         if tensors[name].shape != value.shape:
             found, wanted = tuple(tensors[name].shape), tuple(value.shape)
             raise DataError(
-                f"the tensor '{name}' has shape {found}, and its network needs {wanted}", where=path
+                f"the tensor '{name}' has shape {found}, and its network needs {wanted}",
+                where=path,
+                hint="these weights belong to another network",
             )
     unknown = sorted(set(tensors) - set(own))
     if unknown:
         raise DataError(
-            f"the checkpoint has a tensor '{unknown[0]}' that its network does not have", where=path
+            f"the checkpoint has a tensor '{unknown[0]}' that its network does not have",
+            where=path,
+            hint="these weights belong to another network",
         )
     model.load_state_dict(dict(tensors))
     return model.eval().requires_grad_(False)

@@ -68,7 +68,7 @@ def forward(
     DataError
         When the data set cannot be reconciled with the model (bands, unit, pixel scale).
     """
-    trained.preprocessing.check(dataset.info)
+    trained.preprocessing.check(dataset.info, getattr(dataset, "path", None))
     choice = device if isinstance(device, DeviceChoice) else choose_device(device, "float32")
     indices = np.arange(len(dataset)) if indices is None else np.asarray(indices)
     if len(indices) == 0:

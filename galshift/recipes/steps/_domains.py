@@ -210,8 +210,15 @@ def training_set(domain: Domain, part: str, preprocessing: Preprocessing) -> Tra
 
     rows = domain.parts[part]
     labels = domain.info.labels
+    images = _linear_images(domain.dataset, rows, preprocessing)
+    if isinstance(images, torch.Tensor) and not bool(images.any()):
+        raise DataError(
+            f"no image of the {part} part has a pixel that is good and not zero",
+            where=domain.dataset.path,
+            hint="galshift inspect shows what the images hold",
+        )
     return TrainingSet(
-        images=_linear_images(domain.dataset, rows, preprocessing),
+        images=images,
         labels=None if labels is None else torch.from_numpy(np.asarray(labels)[rows].astype(np.int64)),
         ids=tuple(domain.ids(part)),
     )

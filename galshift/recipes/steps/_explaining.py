@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from galshift.recipes.steps.explain import ExplainConfig
     from galshift.training.checkpoint import Trained
+    from galshift.training.device import DeviceChoice
 
 SCORES = ("on_galaxy", "on_neighbors", "on_sky", "on_edge", "galaxy_area", "enrichment")
 _BATCH = 64
@@ -144,11 +145,12 @@ def explain_sets(config: ExplainConfig, device: str) -> Explanation:
         dataset = open_dataset(path, config.read)
         trained.preprocessing.check(dataset.info, path)
         opened.append((label or dataset.name, dataset))
-    place = choose_device(device, "float32").device
+    choice = choose_device(device, "float32")
+    place = choice.device
     model = trained.model.to(place).eval()
     p = trained.preprocessing
     layer = config.layer or spatial_layer(model, torch.zeros(1, len(p.bands), p.size, p.size, device=place))
-    sets = tuple(_explained(name, dataset, trained, layer, config, place) for name, dataset in opened)
+    sets = tuple(_explained(name, dataset, trained, layer, config, choice) for name, dataset in opened)
     names = [s.name for s in sets]
     if len(set(names)) < len(names):
         raise DataError("two of these data sets have the same name", hint="name them: wide=DATA deep=DATA")
@@ -250,10 +252,12 @@ def write_maps(path: Path, found: Explanation) -> None:
 
 
 def _explained(
-    name: str, dataset: Dataset, trained: Trained, layer: str, config: ExplainConfig, device: Any
+    name: str, dataset: Dataset, trained: Trained, layer: str, config: ExplainConfig, choice: DeviceChoice
 ) -> Explained:
     """Draw and score the maps of one data set."""
     import torch
+
+    from galshift.training.predict import forward
 
     order = numpy_stream(config.seed, "explain", "limit", name).permutation(len(dataset))
     rows = np.sort(order[: config.limit])
@@ -266,32 +270,32 @@ def _explained(
                 where=dataset.path,
                 hint="give them with --labels, or explain the predicted class",
             )
-    probabilities, maps, scores, kept = [], [], [], []
+    probabilities = forward(trained, dataset, rows, device=choice).probabilities
+    usable = np.isfinite(probabilities).all(axis=1)
+    if not usable.any():
+        raise DataError(
+            "not one image of this data set gave an answer",
+            where=dataset.path,
+            hint="galshift inspect shows what the images hold",
+        )
+    rows, labels, probabilities = rows[usable], labels[usable], probabilities[usable]
+    wanted = torch.as_tensor(probabilities.argmax(axis=1) if config.explain == "predicted" else labels)
+    maps, scores = [], []
     with progress(f"explain {name}", len(rows)) as bar:
         for start in range(0, len(rows), _BATCH):
-            linear, images = _inputs(trained, dataset, rows[start : start + _BATCH])
-            images = images.to(device)
-            with torch.inference_mode():
-                p = torch.softmax(trained.model(images).logits.double(), dim=1).cpu().numpy()
-            wanted = p.argmax(axis=1) if config.explain == "predicted" else labels[start : start + _BATCH]
-            drawn = grad_cam(
-                trained.model, images, torch.as_tensor(np.array(wanted), device=device), layer=layer
-            )
-            usable = np.isfinite(p).all(axis=1)
-            probabilities.append(p[usable])
-            maps.append(drawn.cpu().numpy()[usable])
-            scores.append(map_scores(maps[-1], linear[usable]))
-            kept.append(usable)
-            bar.advance(len(p))
-    usable = np.concatenate(kept)
-    if not usable.any():
-        raise DataError("not one image of this data set gave an answer", where=dataset.path)
+            part = slice(start, start + _BATCH)
+            linear, images = _inputs(trained, dataset, rows[part])
+            place = choice.device
+            drawn = grad_cam(trained.model, images.to(place), wanted[part].to(place), layer=layer)
+            maps.append(drawn.cpu().numpy())
+            scores.append(map_scores(maps[-1], linear))
+            bar.advance(len(images))
     return Explained(
         name=name,
         dataset=dataset,
-        rows=rows[usable],
-        labels=labels[usable],
-        probabilities=np.concatenate(probabilities),
+        rows=rows,
+        labels=labels,
+        probabilities=probabilities,
         maps=np.concatenate(maps),
         scores={key: np.concatenate([part[key] for part in scores]) for key in SCORES},
         n_flagged=int((~usable).sum()),

@@ -211,6 +211,12 @@ def _measured(
     if wanted is not None and wanted != unit and cutouts.unit == wanted:
         unit = wanted
     names = dict.fromkeys(key for part in parts for key in part)
+    if not names:
+        raise DataError(
+            "not one image of this data set can be measured",
+            where=dataset.path,
+            hint="galshift inspect shows what the images hold",
+        )
     lengths = [len(rows[start : start + _CHUNK]) for start in range(0, len(rows), _CHUNK)]
     blank = [np.full(n, np.nan) for n in lengths]
     return {

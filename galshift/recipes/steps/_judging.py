@@ -121,6 +121,9 @@ def open_classifiers(
     companions: list[Classifier] = []
     for text in runs:
         label, path = split_name(text)
+        if not Path(path).is_dir() and Path(path).name != FILE:
+            hint = f"give the folder that train or adapt printed, or its {FILE}"
+            raise DataError("this is no run of train or adapt", where=path, hint=hint)
         folder = Path(path) if Path(path).is_dir() else Path(path).parent
         classifier = _open(folder, label, finished)
         found.append(classifier)

@@ -180,7 +180,11 @@ def _outcome(
     probabilities = aligned(out.probabilities, c.trained, classes)
     usable = np.isfinite(probabilities).all(axis=1)
     if not usable.any():
-        raise DataError("not one image of this data set gave an answer", where=s.dataset.path)
+        raise DataError(
+            "not one image of this data set gave an answer",
+            where=s.dataset.path,
+            hint="galshift inspect shows what the images hold",
+        )
     if s.labelled and (s.labels[usable] >= 0).any():
         metrics = classification_metrics(
             s.labels[usable],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from galshift.data.options import ReadOptions
+from galshift.errors import DataError
 from galshift.recipes._step import Context, Step
 from galshift.recipes.choice import ChoiceOf, Chosen
 from galshift.recipes.steps import STEPS
@@ -167,6 +168,12 @@ def _read(text: str, trained: Trained, config: EmbedConfig, device: str) -> Part
     rows = np.sort(order[: config.limit])
     with progress(f"embed {dataset.name}", len(rows)) as bar:
         out = forward(trained, dataset, rows, device=device, progress=bar.advance)
+    if not np.isfinite(out.features).all(axis=1).any():
+        raise DataError(
+            "not one image of this data set gave an answer",
+            where=path,
+            hint="galshift inspect shows what the images hold",
+        )
     info = dataset.info
     table = predictions_table(
         ids=info.ids[rows],
