@@ -10,6 +10,7 @@ The loop calls, in this order::
         method.select_domain(model, "target"); ...forward...
         terms = {"classification": supervised, **method.terms(source, target, progress)}
         total = method.combine(terms, progress); total.backward()
+        log(terms, method.observed)                           # losses, and what else tells how it goes
     method.finish(model, target_images)
 
 A method overrides ``modules``, ``losses`` and, rarely, the others; what every method shares (float32 outside
@@ -74,10 +75,21 @@ class Method:
         True when the method pulls the two marginal feature distributions together, which forces the source's
         class mix on the target: the report then shows the label-shift estimate as a warning.
 
+    aim : str
+        What a step that sees the target is for, in the word that the rows of a training say.
+
     Parameters
     ----------
     config : MethodConfig
         The method's own frozen configuration.
+
+    Attributes
+    ----------
+    nets : nn.ModuleDict
+        What `build` made.
+    observed : dict of str to Tensor
+        Scalars of the last step that are no losses: a discriminator's accuracy (0.5 at chance), the reversal,
+        learned weights, the share of images that count.
     """
 
     Config: ClassVar[type[Strict]] = MethodConfig
@@ -88,11 +100,13 @@ class Method:
     uses_target: ClassVar[bool] = True
     own_forward: bool = False
     aligns: ClassVar[bool] = False
+    aim: ClassVar[str] = "adapt"
 
     def __init__(self, config: Strict | None = None) -> None:
         self.config = self.Config() if config is None else config
         self.shared = self.config if isinstance(self.config, MethodConfig) else MethodConfig()
         self.nets = nn.ModuleDict()
+        self.observed: dict[str, Tensor] = {}
         self._features: list[Tensor] = []
         if self.shared.domain_batchnorm:
             self.own_forward = True
@@ -182,6 +196,7 @@ class Method:
         source, target = _full_precision(source), _full_precision(target)
         batches = [batch for batch in (source, target) if batch is not None]
         self._features = [batch.features for batch in batches]
+        self.observed = {}
         device = self._features[0].device.type if batches else "cpu"
         with torch.autocast(device, enabled=False):
             terms = dict(self.losses(source, target, progress))
@@ -206,8 +221,12 @@ class Method:
         adaptation = [value for name, value in terms.items() if name != "classification"]
         if supervised is None or not adaptation or "weighting" not in self.nets:
             return torch.stack([value.float() for value in terms.values()]).sum()
+        weighting = self.nets["weighting"]
+        if self.shared.weighting != "fixed":
+            names = ("weight_classification", "weight_adaptation")
+            self.observed |= dict(zip(names, weighting.weights(progress).detach(), strict=True))
         total = torch.stack(adaptation).sum()
-        return self.nets["weighting"].combine(supervised.float(), total, self._features, progress)
+        return weighting.combine(supervised.float(), total, self._features, progress)
 
 
 def _full_precision(batch: Batch | None) -> Batch | None:

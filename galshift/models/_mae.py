@@ -9,9 +9,23 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from galshift.models.vit import TransformerBlock, ViT, patchify, positions
+from galshift.streams import stream_seed
+from galshift.types import Output, Strict
+
+
+class MaskedConfig(Strict):
+    """What is hidden, and the decoder that must fill it in."""
+
+    hidden_share: float = Field(0.75, gt=0, lt=1, description="Fraction of the patches that is hidden.")
+    width: int = Field(
+        128, ge=8, description="Size of the decoder's tokens; a multiple of 4 and of the heads."
+    )
+    depth: int = Field(2, ge=1, description="Decoder blocks.")
+    heads: int = Field(4, ge=1, description="Attention heads of the decoder.")
 
 
 class Reconstruction(NamedTuple):
@@ -25,11 +39,17 @@ class Reconstruction(NamedTuple):
         (B, T, C patch**2) predicted patches, each normalised by its own mean and variance.
     hidden : Tensor
         (B, T) bool, True where a patch was hidden.
+    errors : Tensor
+        (B,) the loss of each image; 1 is what predicting every patch's mean would give.
+    features : Tensor
+        (B, D) mean token of the patches that were seen.
     """
 
     loss: Tensor
     patches: Tensor
     hidden: Tensor
+    errors: Tensor
+    features: Tensor
 
 
 class MaskedAutoencoder(nn.Module):
@@ -71,7 +91,8 @@ class MaskedAutoencoder(nn.Module):
         target = normalised(patchify(images, self.encoder.patch))
         keep, order_back = random_patches(len(images), target.shape[1], self.hidden_share, generator)
         keep, order_back = keep.to(images.device), order_back.to(images.device)
-        seen = self.narrow(self.encoder.tokens(images, keep))
+        encoded = self.encoder.tokens(images, keep)
+        seen = self.narrow(encoded)
         unseen = self.unseen.to(seen.dtype).expand(len(seen), target.shape[1] - seen.shape[1], -1)
         tokens = torch.cat([seen, unseen], dim=1)
         tokens = tokens.gather(1, order_back[:, :, None].expand_as(tokens)) + self.positions
@@ -80,7 +101,8 @@ class MaskedAutoencoder(nn.Module):
         patches = self.predict(tokens)
         hidden = order_back >= keep.shape[1]
         error = (patches.float() - target).square().mean(dim=2)
-        return Reconstruction((error * hidden).sum() / hidden.sum(), patches, hidden)
+        errors = (error * hidden).sum(dim=1) / hidden.sum(dim=1)
+        return Reconstruction(errors.mean(), patches, hidden, errors, encoded.mean(dim=1))
 
 
 def normalised(patches: Tensor) -> Tensor:
@@ -104,3 +126,31 @@ def random_patches(
     kept = min(max(round(n_patches * (1 - hidden_share)), 1), n_patches - 1)
     order = torch.rand(n, n_patches, generator=generator).argsort(dim=1)
     return order[:, :kept], order.argsort(dim=1)
+
+
+class MaskedLearner(nn.Module):
+    """A masked autoencoder as the training loop sees it: each image's error stands where its logits would.
+
+    What is hidden follows torch's global random state, which the loop seeds at every step.
+
+    Parameters
+    ----------
+    encoder : ViT
+        From :func:`galshift.models.build.build_model`; trained in place.
+    config : MaskedConfig
+    seed : int
+        Of the decoder's first weights.
+    """
+
+    def __init__(self, encoder: ViT, config: MaskedConfig, seed: int) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(stream_seed(seed, "model", "masked decoder"))
+            self.autoencoder = MaskedAutoencoder(encoder, **config.model_dump())
+        self.feature_dim = encoder.feature_dim
+        self.spec = {**encoder.spec, "masked": config.model_dump(mode="json")}
+
+    def forward(self, images: Tensor) -> Output:
+        """Return features (B, D) of what was seen, and errors (B, 1), of images (B, C, H, W)."""
+        done = self.autoencoder(images)
+        return Output(done.features, done.errors[:, None])

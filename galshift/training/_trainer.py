@@ -60,9 +60,8 @@ class Trainer:
         self.target, self.stretch = target, stretch
         sizes = [0 if images is None else len(images) for images in (source, target, valid)]
         paired = target if _steps_see_target(method) else None
-        self.plan = Plan(
-            config, seed, sizes[0], 0 if paired is None else sizes[1], parts=world.size * config.accumulate
-        )
+        n_paired, parts = 0 if paired is None else sizes[1], world.size * config.accumulate
+        self.plan = Plan(config, seed, sizes[0], n_paired, parts=parts, aim=method.aim)
         identity = _identity(model, method, self.plan, sizes)
         labels = None if source is None else source.labels
         criterion = build_criterion(config, labels, model.spec["n_classes"])

@@ -23,6 +23,8 @@ class Plan:
         Training images of each domain; 0 for a domain that takes no part in the steps.
     parts : int
         Into how many equal parts a batch must divide (devices).
+    aim : str
+        What a step that sees the target is for, in one word.
     """
 
     config: TrainConfig
@@ -30,6 +32,7 @@ class Plan:
     n_source: int
     n_target: int
     parts: int = 1
+    aim: str = "adapt"
 
     @property
     def batch_size(self) -> int:
@@ -58,10 +61,10 @@ class Plan:
         return self.n_target > 0 and step >= self.warmup_steps
 
     def phase(self, step: int) -> str:
-        """Return ``train``, ``warm-up`` or ``adapt``."""
+        """Return ``train``, ``warm-up``, or the aim, such as ``adapt``."""
         if self.n_target == 0:
             return "train"
-        return "adapt" if self.adapting(step) else "warm-up"
+        return self.aim if self.adapting(step) else "warm-up"
 
     def progress(self, step: int) -> float:
         """Fraction of the adaptation steps done, in [0, 1]."""

@@ -143,7 +143,7 @@ def kills(moments: int = 20) -> None:
             started = time.monotonic()
             killing.finish(folder / "whole", kind)
             whole, longest = killing.products(folder / "whole"), time.monotonic() - started
-            rng, done, same, runs = random.Random(kind), 0, True, 0
+            rng, done, runs, wrong = random.Random(kind), 0, 0, set()
             while done < moments:
                 here = folder / f"killed{runs}"
                 here.mkdir()
@@ -153,8 +153,11 @@ def kills(moments: int = 20) -> None:
                     code = killing.stop(here, kind, signal.SIGKILL, rng, within=longest, training=False)
                     done += code == -signal.SIGKILL
                 killing.finish(here, kind)
-                same = same and killing.products(here) == whole and not killing.leftovers(here)
-            print(f"{kind}: killed {done} times in {runs} runs; weights and metrics bit-equal: {same}")
+                found = killing.products(here)
+                wrong |= {name for name in whole.keys() | found.keys() if whole.get(name) != found.get(name)}
+                wrong |= set(killing.leftovers(here))
+            how = f"no: {', '.join(sorted(wrong))}" if wrong else "yes"
+            print(f"{kind}: killed {done} times in {runs} runs; weights and metrics bit-equal: {how}")
 
 
 def batchnorm(seeds: int = 3) -> None:

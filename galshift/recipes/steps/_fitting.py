@@ -17,7 +17,14 @@ from galshift.errors import DataError
 from galshift.methods._base import Method
 from galshift.models.build import build_model
 from galshift.training import parallel
-from galshift.training.checkpoint import FILE, Trained, load_checkpoint, save_checkpoint
+from galshift.training.checkpoint import (
+    ENCODER,
+    FILE,
+    Trained,
+    load_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
 from galshift.training.loop import clear, fit
 from galshift.training.sets import TrainingSet
 
@@ -60,6 +67,11 @@ class Material:
     training: TrainConfig
     device: str
 
+    @property
+    def network(self) -> str:
+        """Name of the network that is trained: the one to start from, where there is one."""
+        return self.model.kind if self.init is None else str(self.init.model.spec["name"])
+
 
 def fit_one(
     material: Material,
@@ -94,8 +106,8 @@ def fit_one(
         directory=directory,
         seed=seed,
         device=material.device,
-        augment=_augmenter(material.augmentation, material.noise_scale),
-        strong_augment=_augmenter(STRONG, material.noise_scale),
+        augment=augmenter(material.augmentation, material.noise_scale),
+        strong_augment=augmenter(STRONG, material.noise_scale),
         stretch=material.preprocessing.stretch,
         selector=selector,
         progress=label,
@@ -128,7 +140,7 @@ def trained_before(directory: Path) -> dict[str, Any] | None:
     Of several processes only the first keeps its directory, so that the others copy the model from there.
     """
     world = parallel.connect()
-    here = load_checkpoint(directory).meta["fit"] if (directory / FILE).is_file() else None
+    here = read_checkpoint(directory)[0]["meta"]["fit"] if (directory / FILE).is_file() else None
     found, first = parallel.from_first([here, str(directory.absolute())], world)
     if found is not None and here is None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -158,7 +170,10 @@ def start_from(init: str | None, classes: list[str], bands: list[str]) -> Traine
     """
     if init is None:
         return None
-    trained = load_checkpoint(init)
+    trained = load_checkpoint(init, encoder=True)
+    if trained.meta.get(ENCODER):
+        constants = trained.preprocessing.model_copy(update={"classes": classes})
+        trained = replace(trained, classes=tuple(classes), preprocessing=constants)
     for name, mine, theirs in (
         ("classes", classes, list(trained.classes)),
         ("bands", bands, list(trained.bands)),
@@ -173,22 +188,28 @@ def start_from(init: str | None, classes: list[str], bands: list[str]) -> Traine
 
 
 def _network(material: Material, seed: int) -> torch.nn.Module:
-    """A fresh network, or a copy of the one to start from."""
-    p = material.preprocessing
-    if material.init is not None:
-        network = load_checkpoint(material.init.path).model
-        return network.requires_grad_(True).train()
-    return build_model(
-        material.model.kind,
+    """A fresh network, a copy of the one to start from, or a pre-trained encoder with a fresh head."""
+    p, init = material.preprocessing, material.init
+    if init is not None and not init.meta.get(ENCODER):
+        return load_checkpoint(init.path).model.requires_grad_(True).train()
+    network = build_model(
+        material.network,
         in_channels=len(p.bands),
         size=p.size,
         n_classes=len(p.classes),
-        options=material.model.config.model_dump(mode="json"),
+        options=material.model.config.model_dump(mode="json") if init is None else init.model.spec["options"],
         seed=seed,
     )
+    if init is not None:
+        head = {f"head.{name}" for name in network.head.state_dict()}
+        learnt = {name: value for name, value in init.model.state_dict().items() if name not in head}
+        network.load_state_dict(network.state_dict() | learnt)
+    return network
 
 
-def _augmenter(config: AugmentConfig, noise_scale: Tensor) -> Callable[[Tensor, torch.Generator], Tensor]:
+def augmenter(config: AugmentConfig, noise_scale: Tensor) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """Return the augmentation of `config` as the loop calls it: (linear images, generator) to images."""
+
     def change(linear: Tensor, generator: torch.Generator) -> Tensor:
         return augment(linear, config, generator, noise_scale.to(linear.device))
 

@@ -99,7 +99,7 @@ class Adapt(Step):
         judged = write_evaluation(found, run.path, samples=config.samples, seed=config.seed)
         return {
             "method": config.method.kind,
-            "model": config.model.kind,
+            "model": material.network,
             "n_source_train": len(material.source),
             "n_target_train": len(material.target),
             "fit": fits,

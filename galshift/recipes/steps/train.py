@@ -83,7 +83,7 @@ class Train(Step):
             material, method, run.path, config.seed, label="train", meta={"method": "source-only"}
         )
         return {
-            "model": config.model.kind,
+            "model": material.network,
             "method": "source-only",
             "classes": list(preprocessing.classes),
             "n_train": len(material.source),
