@@ -146,11 +146,32 @@ def kernel(psf: Psf, scale: float, side: int | None = None, eighths: tuple[int, 
     """
     if side is None:
         side = 2 * int(np.clip(np.ceil(reach(psf) / 2 / scale), 7, 31)) + 1
-    n = 4 * side
-    k = np.fft.fftfreq(8 * n, scale / 8)
+    make = _kernel if isinstance(psf, ArrayPsf) else _kept_kernel
+    return make(psf, scale, side, eighths).copy()
+
+
+def _kernel(psf: Psf, scale: float, side: int, eighths: tuple[int, int]) -> np.ndarray:
+    """The transfer function of PSF and pixel, transformed back at the pixels' centres."""
+    step = 1 / (4 * side * scale)
+    count = int(np.ceil(min(_band_limit(psf, 4 / scale), 4 / scale) / step))
+    k = np.arange(-count, count + 1) * step
     pixel = pixel_transfer(k, scale, psf.pixel_arcsec)
     spectrum = psf.otf(k, k) * np.outer(pixel, pixel)
-    fine = np.fft.fftshift(np.fft.ifft2(spectrum).real) * 64
-    centre = 8 * n // 2
-    rows, columns = (centre - shift + 8 * (np.arange(side) - side // 2) for shift in eighths)
-    return fine[np.ix_(rows, columns)].astype(np.float32)
+    y, x = (np.exp(2j * np.pi * np.outer(_positions(side, scale, shift), k)) for shift in eighths)
+    return ((y @ spectrum @ x.T).real * (step * scale) ** 2).astype(np.float32)
+
+
+_kept_kernel = lru_cache(maxsize=256)(_kernel)
+
+
+def _positions(side: int, scale: float, eighths: int) -> np.ndarray:
+    """Centres [arcsec] of a row of pixels from a star that stands `eighths` of a pixel off the middle."""
+    return (np.arange(side) - side // 2 - eighths / 8) * scale
+
+
+def _band_limit(psf: Psf, largest: float) -> float:
+    """Frequency [cycles / arcsec] beyond which the transfer function is below 1e-8, at most `largest`."""
+    if isinstance(psf, ArrayPsf):
+        return 0.5 / psf.scale_arcsec
+    k = np.linspace(0, largest, 2049)
+    return float(k[np.flatnonzero(np.abs(psf.radial_otf(k)) > 1e-8).max()]) + k[1]

@@ -150,8 +150,10 @@ class RadialPsf:
         return self.radial_otf(np.hypot(ky[:, None], kx[None, :]))
 
     def fwhm(self) -> float:
-        """FWHM [arcsec]."""
-        return self.fwhm_arcsec
+        """FWHM [arcsec]; a diffraction pattern is never narrower than diffraction allows."""
+        if self.kind != "airy":
+            return self.fwhm_arcsec
+        return max(self.fwhm_arcsec, _airy_fwhm(self.wavelength_nm, self.diameter_m, self.obscuration))
 
 
 @lru_cache(maxsize=1024)
@@ -164,6 +166,14 @@ def _core_fwhm(fwhm: float, fraction: float, ratio: float) -> float:
         return core + fraction / ratio**2 * (2 ** (-((2 * r / ratio) ** 2)) - 0.5)
 
     return fwhm / (2 * optimize.brentq(half, 0.4, 0.6 * ratio))
+
+
+@lru_cache(maxsize=1024)
+def _airy_fwhm(wavelength_nm: float, diameter_m: float, obscuration: float) -> float:
+    """FWHM [arcsec] of the diffraction pattern alone."""
+    cutoff = diameter_m / (wavelength_nm * 1e-9) / _ARCSEC_PER_RADIAN
+    k = np.linspace(0, cutoff, 4001)
+    return _fwhm_of_otf(k, airy_otf(k, wavelength_nm, diameter_m, obscuration), 1.2 / cutoff)
 
 
 @lru_cache(maxsize=1024)

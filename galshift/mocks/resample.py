@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from galshift.errors import DataError
-from galshift.mocks.psf import Psf
+from galshift.mocks.psf import Psf, RadialPsf
+from galshift.mocks.wings import cut_otf
 
 #: Modes whose transfer is below this everywhere are not computed.
 _NEGLIGIBLE = 1e-7
@@ -159,7 +160,7 @@ def make_transfer(
         When `target` is sharper than `source`.
     """
     ky, kx = frequencies(y, x, scale_in)
-    values = _in_pixels(target, scale_out, ky, kx)
+    values = _in_pixels(target, scale_out, ky, kx, cut=True)
     if source is None:
         values = values / np.outer(np.sinc(ky * scale_in), np.sinc(kx * scale_in))
     else:
@@ -173,11 +174,16 @@ def make_transfer(
     return Transfer(y, x, torch.from_numpy(np.ascontiguousarray(values[:, :keep]).astype(np.complex64)))
 
 
-def _in_pixels(psf: Psf | None, scale: float, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
+def _in_pixels(
+    psf: Psf | None, scale: float, ky: np.ndarray, kx: np.ndarray, cut: bool = False
+) -> np.ndarray:
     """Transfer function of a PSF and pixels of `scale`; a PSF measured on pixels has one already."""
     own = 0.0 if psf is None else psf.pixel_arcsec
     pixel = np.outer(pixel_transfer(ky, scale, own), pixel_transfer(kx, scale, own))
-    return pixel if psf is None else psf.otf(ky, kx) * pixel
+    if psf is None:
+        return pixel
+    otf = cut_otf(psf, ky, kx) if cut and isinstance(psf, RadialPsf) else psf.otf(ky, kx)
+    return otf * pixel
 
 
 def apply(images: Tensor, transfer: Transfer, shifts: Tensor | None = None) -> Tensor:
