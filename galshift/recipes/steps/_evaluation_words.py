@@ -51,13 +51,21 @@ def augmentation_sentence(found: Evaluation) -> str | None:
         for c in found.classifiers
         if not c.adapted and c.name != reference.name and augmentation_of(c) != augmentation_of(reference)
     ]
-    if plain:
-        other = found.outcomes[plain[0].name, s.name].metrics
-        text += (
-            f"; with its own augmentation, {plain[0].name} reaches {other['accuracy']:.2f} and "
-            f"{other['macro_f1']:.2f}"
-        )
-    return text + "."
+    if not plain:
+        return text + "."
+    other = found.outcomes[plain[0].name, s.name].metrics
+    noise = augmentation_of(plain[0]).get("noise")
+    how = "without added noise" if noise and max(noise) == 0 else "with its own augmentation"
+    text += f"; {how}, {plain[0].name} reaches {other['accuracy']:.2f} and {other['macro_f1']:.2f}. "
+    main = found.classifiers[0]
+    if not main.adapted:
+        return text.strip()
+    alone = score["macro_f1"] - other["macro_f1"]
+    gained = found.outcomes[main.name, s.name].metrics["macro_f1"] - other["macro_f1"]
+    return (
+        f"{text}Over {plain[0].name}, {main.name} gains {gained:+.2f} in macro F1; augmentation alone gives "
+        f"{alone:+.2f} of it, and the target's images the remaining {gained - alone:+.2f}."
+    )
 
 
 def unlabelled_words(found: Evaluation, s: JudgedSet) -> list[str]:
