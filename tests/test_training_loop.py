@@ -56,6 +56,19 @@ def test_it_learns_and_reports_what_it_optimised(tmp_path: Path) -> None:
     assert rows == list(result.history)
 
 
+def test_what_a_method_observes_is_logged_and_may_be_nan(tmp_path: Path) -> None:
+    class Observing(MeanMatching):
+        def losses(self, source, target, progress):
+            self.observed = {"share": torch.tensor(0.25), "undefined": torch.tensor(float("nan"))}
+            return super().losses(source, target, progress)
+
+    rows = train(tmp_path, method=Observing(), accumulate=2).history
+    assert "share" not in rows[0]  # the warm-up
+    assert [row["share"] for row in rows[1:]] == [0.25] * 3
+    assert np.isnan(rows[1]["undefined"])
+    assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[1])["undefined"] is None
+
+
 def test_the_best_epoch_is_kept_and_warm_up_never_wins(tmp_path: Path) -> None:
     scores = iter([9.0, 1.0, 3.0, 2.0, 0.0])
     rows = []

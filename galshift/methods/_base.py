@@ -75,6 +75,8 @@ class Method:
         True when the method pulls the two marginal feature distributions together, which forces the source's
         class mix on the target: the report then shows the label-shift estimate as a warning.
 
+    lr_scale : float
+        Factor on the learning rate; below 1 where a trained network is to be changed a little.
     aim : str
         What a step that sees the target is for, in the word that the rows of a training say.
 
@@ -100,6 +102,7 @@ class Method:
     uses_target: ClassVar[bool] = True
     own_forward: bool = False
     aligns: ClassVar[bool] = False
+    lr_scale: ClassVar[float] = 1.0
     aim: ClassVar[str] = "adapt"
 
     def __init__(self, config: Strict | None = None) -> None:

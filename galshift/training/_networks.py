@@ -102,6 +102,8 @@ class Networks:
     def step(self, step: int, inputs: Inputs, accumulate: int, *, probe: bool) -> dict[str, Tensor]:
         """Do one optimiser step and return its detached values, means over the micro-batches.
 
+        They are ``loss``, the terms of the loss, ``gradient_norm``, and what the method observed beside.
+
         Parameters
         ----------
         step : int
@@ -113,13 +115,13 @@ class Networks:
         probe : bool
             Whether to measure how hard each term pulls at the features.
         """
-        set_lr(self.optimizer, self.plan.lr(step))
+        set_lr(self.optimizer, self.plan.lr(step) * self.method.lr_scale)
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         values: dict[str, Tensor] = {}
         for number in range(accumulate):
-            total, terms = self._micro_step(step, number, accumulate, inputs, probe=probe and number == 0)
-            for name, value in ({"loss": total} | terms).items():
+            found = self._micro_step(step, number, accumulate, inputs, probe=probe and number == 0)
+            for name, value in found.items():
                 share = value.detach().double() / accumulate
                 values[name] = values[name] + share if name in values else share
         values["gradient_norm"] = self._update(step)
@@ -127,8 +129,8 @@ class Networks:
 
     def _micro_step(
         self, step: int, number: int, accumulate: int, inputs: Inputs, *, probe: bool
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Forward, losses and backward of one micro-batch."""
+    ) -> dict[str, Tensor]:
+        """Forward, losses and backward of one micro-batch; return the loss, its terms and the observed."""
         self._seed("forward", step, number, self.world.rank)
         *batches, features = forward_domains(self.network, *inputs(number, accumulate))
         batches = [parallel.gather_batch(batch, self.world) for batch in batches]
@@ -139,7 +141,7 @@ class Networks:
         if probe:
             self.pulls = feature_gradients(terms, features)
         self.scaler.scale(total / accumulate).backward()
-        return total, terms
+        return {"loss": total, **terms, **(self.method.observed if adapting else {})}
 
     def _seed(self, *names: object) -> None:
         """Seed torch for what follows (``torch.manual_seed`` would also queue work for absent devices)."""

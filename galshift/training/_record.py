@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -56,9 +56,9 @@ class Record:
         for name, value in values.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
 
-    def not_finite(self, *, but: str | None = None) -> list[str]:
-        """Return the names of sums that are NaN or infinite (a sum stays so), `but` one excepted."""
-        watched = [name for name in self.sums if name != but]
+    def not_finite(self, but: Collection[str] = ()) -> list[str]:
+        """Return the names of sums that are NaN or infinite (a sum stays so), those in `but` excepted."""
+        watched = [name for name in self.sums if name not in but]
         # One look for all of them: each look makes a GPU wait.
         if not watched or bool(torch.isfinite(torch.stack([self.sums[name] for name in watched])).all()):
             return []

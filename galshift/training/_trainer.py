@@ -182,8 +182,8 @@ class Trainer:
     def _check_finite(self) -> None:
         """Refuse to go on from a loss or gradient that is not finite."""
         # A scaler meets infinite gradients on purpose, skips those steps and lowers its scale.
-        scaled = self.networks.scaler.is_enabled()
-        named = self.record.not_finite(but="gradient_norm" if scaled else None)
+        expected = {"gradient_norm"} if self.networks.scaler.is_enabled() else set()
+        named = self.record.not_finite(but=expected | self.method.observed.keys())
         if named:
             raise NumericalError(
                 f"not finite at epoch {self.record.epoch + 1}, step {self.record.step}: {', '.join(named)}",
@@ -195,7 +195,8 @@ class Trainer:
         """Validate, choose, and return the epoch's row."""
         self._check_finite()
         record, plan = self.record, self.plan
-        row: dict[str, Any] = {"epoch": record.epoch + 1, "step": record.step, "lr": plan.lr(record.step - 1)}
+        row: dict[str, Any] = {"epoch": record.epoch + 1, "step": record.step}
+        row["lr"] = plan.lr(record.step - 1) * self.method.lr_scale
         row["phase"] = plan.phase(record.step - 1)
         row |= {name: float(value) / plan.steps_per_epoch for name, value in record.sums.items()}
         row |= {f"pull_{name}": value for name, value in self.networks.pulls.items()}
