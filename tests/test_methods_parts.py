@@ -101,11 +101,13 @@ def test_gradnorm_brings_the_pulls_together() -> None:
         optimiser.zero_grad()
         supervised, adaptation = z.sum(), 9 * z.sum()
         total = weighting.combine(supervised, adaptation, (z,), 0.5)
-        assert total.item() == pytest.approx((weighting.weights() * torch.tensor([4.0, 36.0])).sum().item())
+        assert total.item() == pytest.approx(
+            (weighting.weights(0.5) * torch.tensor([4.0, 36.0])).sum().item()
+        )
         total.backward()
         optimiser.step()
-    assert weighting.weights().tolist() == pytest.approx([1.8, 0.2], abs=0.05)
-    assert weighting.weights().sum().item() == pytest.approx(2)
+    assert weighting.weights(0.5).tolist() == pytest.approx([1.8, 0.2], abs=0.05)
+    assert weighting.weights(0.5).sum().item() == pytest.approx(2)
 
 
 def test_dynamic_average_follows_the_slower_loss() -> None:
@@ -115,7 +117,7 @@ def test_dynamic_average_follows_the_slower_loss() -> None:
         factor = 1.0 if step < WINDOW else 0.5
         weighting.combine(2 * one, 3 * factor * one, (), 0.5)
     expected = 2 * np.exp([1 / 2, 0.5 / 2]) / np.exp([1 / 2, 0.5 / 2]).sum()
-    assert weighting.weights().tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+    assert weighting.weights(0.5).tolist() == pytest.approx(expected.tolist(), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", WEIGHTINGS.names())
@@ -127,6 +129,19 @@ def test_every_weighting_reaches_both_losses_and_round_trips(name: str) -> None:
     assert z.grad[0] != 0
     assert z.grad[1] != 0
     assert WEIGHTINGS.get(name)().load_state_dict(weighting.state_dict())
+    assert weighting.weights(0.7).shape == (2,)
+
+
+def test_what_a_step_shows_beside_its_losses() -> None:
+    method = METHODS.get("dann")(METHODS.get("dann").Config(weighting="learned"))
+    method.build(4, 3, 8).eval()
+    apart = [torch.randn(8, 4, generator=torch.Generator().manual_seed(k)) for k in (0, 1)]
+    parts = [Batch(torch.zeros(0), Output(z, torch.zeros(8, 3)), None, torch.arange(8)) for z in apart]
+    method.combine({"classification": torch.tensor(1.0), **method.terms(*parts, 1.0)}, 1.0)
+    seen = {name: float(value) for name, value in method.observed.items()}
+    assert seen["reversal"] == pytest.approx(0.3 * math.tanh(5))
+    assert 0 <= seen["domain_accuracy"] <= 1
+    assert (seen["weight_classification"], seen["weight_adaptation"]) == pytest.approx((0.5, 0.5))
 
 
 # Helper terms

@@ -354,7 +354,8 @@ def test_cdan_e_of_certain_predictions_is_cdan() -> None:
     outputs = [
         Output(torch.randn(n, 4, generator=g), 100 * torch.eye(3)[torch.arange(n) % 3]) for n in (5, 7)
     ]
-    values = [conditional_domain_loss(nets, *outputs, 1.0, by_entropy=e).item() for e in (False, True)]
+    results = [conditional_domain_loss(nets, *outputs, 1.0, by_entropy=e) for e in (False, True)]
+    values = [loss.item() for loss, _ in results]
     assert values[0] == pytest.approx(values[1], rel=1e-6)
     z = [o.features.numpy() for o in outputs]
     z = [(x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5) for x in z]
@@ -365,6 +366,8 @@ def test_cdan_e_of_certain_predictions_is_cdan() -> None:
     w, b = nets["discriminator"].weight.detach().numpy()[0], nets["discriminator"].bias.item()
     expected = 0.5 * (np.log1p(np.exp(-(h[0] @ w + b))).mean() + np.log1p(np.exp(h[1] @ w + b)).mean())
     assert values[0] == pytest.approx(expected, rel=1e-5)
+    right = 0.5 * ((h[0] @ w + b > 0).mean() + (h[1] @ w + b <= 0).mean())
+    assert results[0][1].item() == pytest.approx(right)
 
 
 def test_discrepancy_and_margin_disparity(sample: dict[str, Tensor]) -> None:

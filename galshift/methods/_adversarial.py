@@ -85,3 +85,12 @@ def domain_loss(
         target_logits.flatten(), torch.zeros_like(target_logits.flatten()), weight=target_weights
     )
     return 0.5 * (source + target)
+
+
+@torch.no_grad()
+def domain_accuracy(source_logits: Tensor, target_logits: Tensor) -> Tensor:
+    """Return how often the discriminator is right, both domains counting alike; 0.5 at chance.
+
+    Near 0.5 from the first step it teaches the encoder nothing; near 1 to the last it has won the game.
+    """
+    return 0.5 * ((source_logits > 0).float().mean() + (target_logits <= 0).float().mean())

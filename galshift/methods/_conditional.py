@@ -10,7 +10,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from galshift.methods._adversarial import discriminator, domain_loss, reverse_gradient, standardise
+from galshift.methods._adversarial import (
+    discriminator,
+    domain_accuracy,
+    domain_loss,
+    reverse_gradient,
+    standardise,
+)
 from galshift.methods._probabilities import entropy
 from galshift.types import Output
 
@@ -56,8 +62,8 @@ def entropy_weights(logits: Tensor) -> Tensor:
 
 def conditional_domain_loss(
     nets: nn.ModuleDict, source: Output, target: Output, strength: float, by_entropy: bool
-) -> Tensor:
-    """Return the domain loss of the joint map of features and (detached) class probabilities.
+) -> tuple[Tensor, Tensor]:
+    """Return domain loss and accuracy on the joint map of features and class probabilities (detached).
 
     Parameters
     ----------
@@ -76,4 +82,4 @@ def conditional_domain_loss(
         joint = nets["joint"](standardise(output.features), p)
         logits.append(nets["discriminator"](reverse_gradient(joint, strength)))
         weights.append(entropy_weights(output.logits) if by_entropy else None)
-    return domain_loss(*logits, *weights)
+    return domain_loss(*logits, *weights), domain_accuracy(*logits)

@@ -95,5 +95,6 @@ class AdaMatch(Method):
             threshold = c.threshold
             if c.relative:
                 threshold = threshold * p_source.max(dim=1).values.mean()
+        self.observed = {"confident": (p_target.max(dim=1).values >= threshold).float().mean()}
         ramp = 0.5 - 0.5 * math.cos(min(math.pi, 2 * math.pi * progress))
         return {"consistency": c.weight * ramp * consistency(p_target, target.views[0].logits, threshold)}

@@ -7,6 +7,7 @@ Long et al. 2018 (NeurIPS, arXiv:1705.10667), equation 8; each domain's weights 
 
 from __future__ import annotations
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -40,5 +41,8 @@ class CDANE(Method):
     def losses(self, source: Batch, target: Batch, progress: float) -> dict[str, Tensor]:
         """Return ``domain``, ln 2 = 0.693 at chance; arguments as for `Method.losses`."""
         strength = self.config.strength * ramp(progress, self.config.gamma)
-        value = conditional_domain_loss(self.nets, source.output, target.output, strength, by_entropy=True)
+        value, accuracy = conditional_domain_loss(
+            self.nets, source.output, target.output, strength, by_entropy=True
+        )
+        self.observed = {"domain_accuracy": accuracy, "reversal": torch.tensor(strength)}
         return {"domain": value}

@@ -13,7 +13,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from galshift.methods import METHODS
-from galshift.methods._adversarial import discriminator, domain_loss, ramp, reverse_gradient, standardise
+from galshift.methods._adversarial import (
+    discriminator,
+    domain_accuracy,
+    domain_loss,
+    ramp,
+    reverse_gradient,
+    standardise,
+)
 from galshift.methods._base import Method, MethodConfig
 from galshift.types import Batch
 
@@ -80,13 +87,11 @@ class DANN(Method):
         """Return ``domain``, ln 2 = 0.693 at chance; arguments as for `Method.losses`."""
         strength = self.config.strength * ramp(progress, self.config.gamma)
         score = self.nets["discriminator"]
-        weights = self._weights(source, target)
-        value = domain_loss(
-            score(reverse_gradient(standardise(source.features), strength)),
-            score(reverse_gradient(standardise(target.features), strength)),
-            *weights,
-        )
-        return {"domain": value}
+        logits = [
+            score(reverse_gradient(standardise(batch.features), strength)) for batch in (source, target)
+        ]
+        self.observed = {"domain_accuracy": domain_accuracy(*logits), "reversal": torch.tensor(strength)}
+        return {"domain": domain_loss(*logits, *self._weights(source, target))}
 
     def _weights(self, source: Batch, target: Batch) -> tuple[Tensor | None, Tensor | None]:
         c = self.config

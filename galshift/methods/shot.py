@@ -86,6 +86,7 @@ class SHOT(Method):
     Config = Config
     reference = "Liang et al. 2020, arXiv:2002.08546"
     needs_source = False
+    lr_scale = 0.1
 
     def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
         """Return the memory; arguments as for `Method.modules`."""
@@ -102,6 +103,7 @@ class SHOT(Method):
         c = self.config
         labels = self.nets["memory"].update(target)
         known = labels >= 0
+        self.observed = {"pseudo_labelled": known.float().mean()}
         terms = {"infomax": c.weight * negative_information(target.logits)}
         if bool(known.any()):
             terms["pseudo_label"] = c.pseudo_weight * cross_entropy(target.logits[known], labels[known])

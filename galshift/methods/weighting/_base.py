@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 
@@ -16,6 +17,10 @@ class Weighting(nn.Module):
 
     version: ClassVar[int] = 1
     reference: ClassVar[str] = ""
+
+    def weights(self, progress: float) -> Tensor:
+        """Return the (2,) present weights of the supervised and the adaptation loss."""
+        return torch.ones(2)
 
     def combine(
         self, supervised: Tensor, adaptation: Tensor, features: Sequence[Tensor], progress: float

@@ -31,7 +31,7 @@ class DynamicAverage(Weighting):
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
         self.register_buffer("means", torch.full((2, 2), float("nan")))
 
-    def weights(self) -> Tensor:
+    def weights(self, progress: float) -> Tensor:
         """Return the two weights; (1, 1) until two windows have passed."""
         if not bool(torch.isfinite(self.means).all()):
             return torch.ones_like(self.sums)
@@ -44,7 +44,7 @@ class DynamicAverage(Weighting):
     ) -> Tensor:
         """Return the weighted sum; arguments as for `Weighting.combine`."""
         losses = torch.stack([supervised, adaptation])
-        total = (self.weights() * losses).sum()
+        total = (self.weights(progress) * losses).sum()
         if self.training and torch.is_grad_enabled():
             self._remember(losses.detach())
         return total

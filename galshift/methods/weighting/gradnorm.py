@@ -30,7 +30,7 @@ class GradNorm(Weighting):
         self.raw = nn.Parameter(torch.zeros(2))
         self.register_buffer("first", torch.full((2,), float("nan")))
 
-    def weights(self) -> Tensor:
+    def weights(self, progress: float) -> Tensor:
         """Return the two weights, positive, of sum 2."""
         return 2 * torch.softmax(self.raw, dim=0)
 
@@ -39,7 +39,7 @@ class GradNorm(Weighting):
     ) -> Tensor:
         """Return the weighted sum, plus a term that moves the weights alone; see `Weighting.combine`."""
         losses = torch.stack([supervised, adaptation])
-        weights = self.weights()
+        weights = self.weights(progress)
         total = (weights.detach() * losses).sum()
         if not self.training or not torch.is_grad_enabled() or not total.requires_grad:
             return total

@@ -37,14 +37,17 @@ class Learned(Weighting):
         e = FLOOR + nn.functional.softplus(self.raw)
         return torch.stack([e[0], torch.maximum(e[1], RATIO * e[0].detach())])
 
+    def weights(self, progress: float) -> Tensor:
+        """Return ``1 / (2 e^2)`` of both losses."""
+        return 1 / (2 * self.scales().square())
+
     def combine(
         self, supervised: Tensor, adaptation: Tensor, features: Sequence[Tensor], progress: float
     ) -> Tensor:
         """Return the weighted sum plus the penalty; arguments as for `Weighting.combine`."""
-        variance = self.scales().square()
-        weights = 1 / (2 * variance)
+        weights = self.weights(progress)
         losses = torch.stack([supervised, adaptation])
         # The scales follow the losses' sizes: a term that may be negative would otherwise buy itself weight.
         for_scales = (weights * losses.detach().abs()).sum()
         for_model = (weights.detach() * losses).sum()
-        return for_model + for_scales - for_scales.detach() + torch.log1p(variance).sum()
+        return for_model + for_scales - for_scales.detach() + torch.log1p(self.scales().square()).sum()

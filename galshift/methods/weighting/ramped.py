@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from galshift.methods._adversarial import ramp
@@ -21,6 +22,10 @@ class Ramped(Weighting):
     """Multiply the adaptation terms by ``2 / (1 + exp(-10 progress)) - 1``."""
 
     reference = "Ganin et al. 2016, JMLR 17, 59"
+
+    def weights(self, progress: float) -> Tensor:
+        """Return (1, ramp)."""
+        return torch.tensor([1.0, ramp(progress)])
 
     def combine(
         self, supervised: Tensor, adaptation: Tensor, features: Sequence[Tensor], progress: float
