@@ -104,7 +104,7 @@ class _Pass:
     @property
     def flip_share(self) -> float:
         """Probability that an event of this fault at a uniformly random pixel fools the model."""
-        weights = torch.tensor([variant.weight for variant in self.problem.injector.variants])
+        weights = torch.tensor([v.weight for v in self.problem.injector.variants], dtype=torch.float64)
         return float((self.flips.double().mean(dim=1) * weights).sum())
 
     @property

@@ -1,0 +1,147 @@
+"""Intervals, paired tests, censored searches and the numbers of attack.json, against closed forms."""
+
+from __future__ import annotations
+
+from math import comb
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from galshift.audit.statistics import flip_curve, mcnemar, query_quartiles, wilson_interval
+from galshift.audit.summary import compare, latent_distances, summarise, within_class_spread
+
+CLASSES = ("merger", "spiral")
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 30), (7, 24), (38, 60), (60, 60), (1, 1000)])
+@pytest.mark.parametrize("confidence", [0.95, 0.68])
+def test_wilson(k: int, n: int, confidence: float) -> None:
+    expected = stats.binomtest(k, n).proportion_ci(confidence, method="wilson")
+    assert wilson_interval(k, n, confidence=confidence) == pytest.approx(tuple(expected), abs=1e-12)
+
+
+def test_nothing_is_known_without_trials() -> None:
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("b", "c"), [(0, 0), (1, 0), (5, 5), (2, 9), (0, 6), (30, 12)])
+def test_mcnemar(b: int, c: int) -> None:
+    first = [True] * b + [False] * c + [True] * 3 + [False] * 4
+    second = [False] * b + [True] * c + [True] * 3 + [False] * 4
+    found = mcnemar(first, second)
+    assert (found["only_first"], found["only_second"], found["both"], found["neither"]) == (b, c, 3, 4)
+    # Twice the smaller tail of a fair coin's binomial, at most 1.
+    tail = sum(comb(b + c, i) for i in range(min(b, c) + 1)) / 2 ** (b + c)
+    assert found["p"] == pytest.approx(min(1.0, 2 * tail), rel=1e-9)
+    assert mcnemar(second, first)["p"] == pytest.approx(found["p"])
+
+
+def test_mcnemar_needs_pairs() -> None:
+    with pytest.raises(ValueError, match="length"):
+        mcnemar([True], [True, False])
+
+
+def test_queries_with_failures_censored() -> None:
+    # By hand: survival 1 -> 4/5 at 10, then 2 of 4 at risk flip at 20, then a failure at 30.
+    queries, flipped = [10, 20, 20, 30, 40], [True, True, True, False, False]
+    assert flip_curve(queries, flipped) == [(10, pytest.approx(0.2)), (20, pytest.approx(0.6))]
+    assert query_quartiles(queries, flipped) == {"q25": 20, "median": 20, "q75": None}
+    assert query_quartiles([5, 5], [False, False]) == {"q25": None, "median": None, "q75": None}
+
+
+def test_the_flip_curve_is_the_product_limit_estimate() -> None:
+    rng = np.random.default_rng(4)
+    times, censored = rng.integers(1, 30, 80), rng.random(80) < 0.4
+    curve = flip_curve(times, ~censored)
+    sample = stats.CensoredData(uncensored=times[~censored], right=times[censored])
+    expected = stats.ecdf(sample).cdf
+    for queries, share in curve:
+        assert share == pytest.approx(float(expected.evaluate(queries)), abs=1e-12)
+
+
+def test_within_class_spread() -> None:
+    features = np.array([[0.0, 0], [2, 0], [10, 0], [10, 4], [5, 5]])
+    labels = np.array([0, 0, 1, 1, 2])
+    # Squared distances to the class means: 1 + 1 + 4 + 4 + 0, with one degree of freedom for each pair.
+    assert within_class_spread(features, labels) == pytest.approx(np.sqrt(10 / 2))
+    assert within_class_spread(3 * features, labels) == pytest.approx(3 * np.sqrt(10 / 2))
+    assert np.isnan(within_class_spread(features[[0, 2]], labels[[0, 2]]))
+
+
+def row(name: str, label: str, flipped: bool, *, status: str = "attacked", distance: float = 1.0) -> dict:
+    """Return a row as the attack writes it."""
+    if status != "attacked":
+        return {"id": name, "label": label, "status": status}
+    return {
+        "id": name,
+        "label": label,
+        "status": status,
+        "flipped": flipped,
+        "certified": not flipped,
+        "queries": 100,
+        "queries_to_flip": 10 if flipped else None,
+        "flip_share": 0.5 if flipped else 0.0,
+        "latent_distance": distance,
+    }
+
+
+def test_distances_are_free_of_the_scale_of_the_features() -> None:
+    rows = [row(str(i), "merger", i < 3, distance=float(i + 1)) for i in range(6)]
+    scaled = [{**r, "latent_distance": 7 * r["latent_distance"]} for r in rows]
+    found = latent_distances(rows, 2.0)
+    assert found["successes"] == {"n": 3, "q25": 0.75, "median": 1.0, "q75": 1.25}
+    assert found["failures"] == {"n": 3, "q25": 2.25, "median": 2.5, "q75": 2.75}
+    for group in ("successes", "failures"):
+        assert latent_distances(scaled, 14.0)[group] == pytest.approx(found[group])
+    assert latent_distances(rows, float("nan"))["failures"]["median"] is None
+
+
+def test_the_summary_counts_right_answers_only() -> None:
+    rows = [row(f"m{i}", "merger", i < 2) for i in range(4)] + [
+        row(f"s{i}", "spiral", False) for i in range(5)
+    ]
+    rows += [
+        row("w", "spiral", False, status="already wrong"),
+        row("n", "merger", False, status="not finite"),
+    ]
+    found = summarise(rows, CLASSES, grid={"statement": "x"}, spread=1.0)
+    assert (found["n_images"], found["n_attacked"], found["n_flipped"]) == (11, 9, 2)
+    assert found["success_rate"] == pytest.approx(2 / 9)
+    assert found["clean_accuracy"] == pytest.approx(9 / 10)
+    assert found["not_attacked"] == {"already wrong": 1, "not finite": 1}
+    assert found["per_class"]["merger"]["success_rate"] == 0.5
+    assert found["per_class"]["spiral"]["clean_accuracy"] == pytest.approx(5 / 6)
+    assert found["certificate"] == {"statement": "x", "n_certified": 7}
+    assert found["queries"]["total"] == 900
+    assert found["queries"]["failures_censored"] == 7
+    assert found["queries"]["to_flip"] == {"q25": None, "median": None, "q75": None}
+
+
+def test_nothing_right_gives_no_rate() -> None:
+    rows = [row("a", "merger", False, status="already wrong")]
+    found = summarise(rows, CLASSES, grid=None, spread=float("nan"))
+    assert (found["n_attacked"], found["success_rate"], found["clean_accuracy"]) == (0, None, 0.0)
+    assert found["success_ci95"] == [0.0, 1.0]
+
+
+def two_runs(b: int, c: int, same: int = 10) -> dict:
+    """Return the comparison of two runs, `b` images flipping for the first alone and `c` for the second."""
+    flips = [(True, False)] * b + [(False, True)] * c + [(False, False)] * same
+    first = [row(str(i), "merger", a) for i, (a, _) in enumerate(flips)]
+    second = [row(str(i), "merger", z) for i, (_, z) in enumerate(flips)]
+    # Images that only one of the two gets right do not enter.
+    first.append(row("extra", "merger", True))
+    second.append(row("extra", "merger", False, status="already wrong"))
+    return compare(["adapted", "source-only"], [first, second], [1.0, 1.0])
+
+
+def test_a_comparison_says_which_is_more_robust_or_that_it_cannot_tell() -> None:
+    told = two_runs(1, 12)
+    assert told["n_common"] == 23
+    assert told["mcnemar_p"] == pytest.approx(stats.binomtest(1, 13).pvalue)
+    assert told["verdict"].startswith("adapted is more robust: 4% of 23 common images flip")
+    assert two_runs(12, 1)["verdict"].startswith("source-only is more robust")
+    assert two_runs(3, 5)["verdict"].startswith("Which is more robust cannot be told: ")
+    nothing = compare(["a", "b"], [[row("x", "merger", True)], [row("y", "merger", True)]], [1.0, 1.0])
+    assert "cannot be told" in nothing["verdict"]
