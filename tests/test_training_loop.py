@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from galshift.errors import ConfigError, DataError, Interrupted, NumericalError, ResourceError
+from galshift.streams import torch_stream
 from galshift.training._store import STATE_FILE
 from galshift.training.sets import TrainingSet
 from tests.training_helpers import MeanMatching, SourceOnly, images, sets, train, weights_hash
@@ -247,6 +248,75 @@ def test_fetched_images_train_to_the_same_bits(tmp_path: Path) -> None:
     }
     one, two = train(tmp_path / "a", data=data, accumulate=2), train(tmp_path / "b", data=disk, accumulate=2)
     assert weights_hash(one) == weights_hash(two)
+
+
+def observed(linear: torch.Tensor, ids, draws) -> torch.Tensor:
+    """A toy survey: every second pixel, with noise that follows the image's name and the draw alone."""
+    noise = [torch.randn(2, 16, 16, generator=torch_stream(5, name, draw)) for name, draw in zip(ids, draws)]
+    return linear[:, :, ::2, ::2] + 0.1 * torch.stack(noise)
+
+
+def twice_as_large(*, fetched: bool = False) -> dict[str, TrainingSet]:
+    """Return sets whose images are observed at every draw."""
+    large = {}
+    for name, held in sets().items():
+        pixels = held.images.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+        ids = tuple(f"{name}-{i}" for i in range(len(held)))
+        large[name] = TrainingSet(Slow(pixels) if fetched else pixels, held.labels, ids, observed)
+    return large
+
+
+class Slow:
+    """Images that are not in memory."""
+
+    def __init__(self, pixels: torch.Tensor) -> None:
+        self.pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def fetch(self, indices: torch.Tensor) -> torch.Tensor:
+        return self.pixels[indices]
+
+
+def test_images_observed_at_every_draw(tmp_path: Path) -> None:
+    """The same bits however they are held, cut into micro-batches or interrupted; other noise each pass."""
+    whole = train(tmp_path / "a", data=twice_as_large())
+    assert whole.history[-1]["valid_accuracy"] > 0.3
+    assert weights_hash(train(tmp_path / "b", data=twice_as_large(fetched=True))) == weights_hash(whole)
+
+    def stop(row: dict) -> None:
+        if row["epoch"] == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        train(tmp_path / "c", data=twice_as_large(), on_epoch=[stop])
+    assert weights_hash(train(tmp_path / "c", data=twice_as_large())) == weights_hash(whole)
+    held = twice_as_large()["source_train"]
+    rows = torch.arange(3)
+    first, again, second = (held.take(rows, torch.full((3,), draw)) for draw in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+
+
+def test_every_image_is_observed_once_a_pass(tmp_path: Path) -> None:
+    seen = []
+
+    def noted(linear, ids, draws):
+        seen.extend(zip(ids, draws, strict=True))
+        return observed(linear, ids, draws)
+
+    data = twice_as_large()
+    data["source_train"] = replace(data["source_train"], observe=noted)
+    train(tmp_path, "train", data=data, epochs=3)
+    drawn = [pair for pair in seen if pair[1] >= 0]
+    assert sorted(set(drawn)) == sorted((f"source_train-{i}", d) for i in range(48) for d in range(3))
+    assert len(drawn) == 3 * 48
+
+
+def test_observed_images_need_names() -> None:
+    with pytest.raises(DataError, match="need ids"):
+        TrainingSet(torch.zeros(3, 2, 32, 32), observe=observed)
 
 
 def test_views_reach_the_method(tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ class Feed:
         # Without augmentation the network sees the same input every epoch: stretch once.
         self.ready = {"source": augment is None, "target": augment is None and strong_augment is None}
         self.sets = {name: self._placed(name, images) for name, images in zip(DOMAINS, (source, target))}
-        # Images that must be fetched (from disk) are fetched one step ahead, while this one computes.
-        slow = [images for images in self.sets.values() if images is not None and not _in_memory(images)]
+        # Images that must be fetched or observed are made one step ahead, while this one computes.
+        slow = [images for images in self.sets.values() if images is not None and not images.ready]
         self._reader = ThreadPoolExecutor(1, "galshift-fetch") if slow else None
         self._ahead: dict[tuple, Future] = {}
 
@@ -78,20 +78,22 @@ class Feed:
         if self._reader is not None:
             self._reader.shutdown(wait=True, cancel_futures=True)
 
-    def _share(self, name: str, step: int, number: int, accumulate: int) -> Tensor | None:
-        """Which images of a domain this process takes."""
-        indices = self.plan.indices(name, step)
+    def _share(self, name: str, step: int, number: int, accumulate: int) -> tuple[Tensor, Tensor] | None:
+        """Which images of a domain this process takes, and of which pass."""
+        indices, draws = self.plan.indices(name, step), self.plan.draws(name, step)
         if indices is None or self.sets[name] is None:
             return None
-        return indices.tensor_split(accumulate)[number].tensor_split(self.world)[self.rank]
+        parts = (all.tensor_split(accumulate)[number].tensor_split(self.world) for all in (indices, draws))
+        mine, passes = (part[self.rank] for part in parts)
+        return mine, passes
 
     def _take(self, name: str, step: int, number: int, accumulate: int) -> tuple[Tensor, Tensor] | None:
         """Indices and linear images of one micro-batch."""
-        indices = self._share(name, step, number, accumulate)
-        if indices is None:
+        share = self._share(name, step, number, accumulate)
+        if share is None:
             return None
         ahead = self._ahead.pop((name, step, number, accumulate), None)
-        return indices, self.sets[name].take(indices) if ahead is None else ahead.result()
+        return share[0], self.sets[name].take(*share) if ahead is None else ahead.result()
 
     def _fetch_ahead(self, step: int, number: int, accumulate: int) -> None:
         """Begin to fetch what comes after this micro-batch."""
@@ -99,10 +101,11 @@ class Feed:
         if step >= self.plan.total_steps:
             return
         for name in DOMAINS:
-            indices = self._share(name, step, number, accumulate)
-            if indices is not None and not _in_memory(self.sets[name]):
-                key = (name, step, number, accumulate)
-                self._ahead[key] = self._reader.submit(self.sets[name].take, indices)
+            share = self._share(name, step, number, accumulate)
+            if share is not None and not self.sets[name].ready:
+                self._ahead[name, step, number, accumulate] = self._reader.submit(
+                    self.sets[name].take, *share
+                )
 
     def _input(self, name: str, step: int, number: int, indices: Tensor, linear: Tensor) -> DomainInput:
         """Move, augment and stretch one micro-batch."""
@@ -131,9 +134,8 @@ class Feed:
 
     def _placed(self, name: str, images: TrainingSet | None) -> TrainingSet | None:
         """Stretch a set once where nothing random comes first, and keep it on the GPU where it is small."""
-        if images is None or not _in_memory(images):
-            if images is not None:
-                self.ready[name] = False
+        if images is None or not images.ready:
+            self.ready[name] = False
             return images
         held = images.images
         if self.device.type == "cuda":
@@ -143,7 +145,3 @@ class Feed:
         if self.ready[name]:
             held = torch.cat([self.stretch(chunk.to(held.device)) for chunk in held.split(256)])
         return replace(images, images=held)
-
-
-def _in_memory(images: TrainingSet) -> bool:
-    return isinstance(images.images, Tensor)

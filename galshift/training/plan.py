@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from galshift.training.config import TrainConfig
@@ -86,3 +87,11 @@ class Plan:
             return None
         number = step - (self.warmup_steps if domain == "target" else 0)
         return batch_indices(n, self.seed, domain, number * self.batch_size, self.batch_size)
+
+    def draws(self, domain: str, step: int) -> Tensor | None:
+        """Return, for the images of :meth:`indices`, the number (from 0) of the pass that shows them."""
+        n = self.n_source if domain == "source" else self.n_target
+        if n == 0 or (domain == "target" and not self.adapting(step)):
+            return None
+        number = step - (self.warmup_steps if domain == "target" else 0)
+        return torch.arange(number * self.batch_size, (number + 1) * self.batch_size) // n

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
@@ -15,6 +15,7 @@ from galshift.errors import DataError
 from galshift.streams import numpy_stream
 
 Stretch = Callable[[Tensor], Tensor]
+VALIDATION_DRAW = -1
 
 
 class Fetcher(Protocol):
@@ -24,6 +25,28 @@ class Fetcher(Protocol):
 
     def fetch(self, indices: Tensor) -> Tensor:
         """Return the float32 linear images at `indices` (B,) int64, as (B, C, S, S)."""
+        ...
+
+
+class Observe(Protocol):
+    """A new observation of the same galaxies each time that they are drawn, such as a survey's mock.
+
+    All randomness must follow from the image's id and the number of the draw, so that a resumed run, another
+    batch size or another number of processes sees the same images.
+    """
+
+    def __call__(self, linear: Tensor, ids: Sequence[str], draws: Sequence[int]) -> Tensor:
+        """Return (B, C, S', S') linear images as observed.
+
+        Parameters
+        ----------
+        linear : Tensor
+            (B, C, S, S) float32.
+        ids : sequence of str
+            B image names.
+        draws : sequence of int
+            For each image the number of the pass over the set, from 0; -1 when it is judged by.
+        """
         ...
 
 
@@ -38,14 +61,19 @@ class TrainingSet:
     labels : Tensor or None
         (N,) int64; None for the target, whose labels the loop must never hold.
     ids : tuple of str
-        N names, for messages.
+        N names, for messages and for `observe`.
+    observe : Observe or None
+        Observes the images anew at every draw; what the network takes is what it returns.
     """
 
     images: Tensor | Fetcher
     labels: Tensor | None = None
     ids: tuple[str, ...] = ()
+    observe: Observe | None = None
 
     def __post_init__(self) -> None:
+        if self.observe is not None and not self.ids:
+            raise DataError("images that are observed at every draw need ids, which seed the observation")
         for name, value in (("labels", self.labels), ("ids", self.ids or None)):
             if value is not None and len(value) != len(self.images):
                 raise DataError(f"{len(value)} {name} for {len(self.images)} training images")
@@ -55,9 +83,18 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, indices: Tensor) -> Tensor:
-        """Return the linear images at `indices`."""
-        return self.images[indices] if isinstance(self.images, Tensor) else self.images.fetch(indices)
+    @property
+    def ready(self) -> bool:
+        """Whether images need only be looked up: in memory, and not observed anew."""
+        return isinstance(self.images, Tensor) and self.observe is None
+
+    def take(self, indices: Tensor, draws: Tensor | None = None) -> Tensor:
+        """Return the linear images at `indices`, observed for the passes `draws` (default: to judge by)."""
+        linear = self.images[indices] if isinstance(self.images, Tensor) else self.images.fetch(indices)
+        if self.observe is None:
+            return linear
+        passes = [VALIDATION_DRAW] * len(indices) if draws is None else draws.tolist()
+        return self.observe(linear, [self.ids[i] for i in indices.tolist()], passes)
 
     def chunks(self, size: int, limit: int | None = None) -> Iterator[Tensor]:
         """Yield index blocks that cover the set in order, or an even sample of `limit` of it."""
@@ -69,7 +106,8 @@ class TrainingSet:
 
 def stretched(images: TrainingSet, stretch: Stretch) -> TrainingSet:
     """Return the set with its images in memory as model input."""
-    return replace(images, images=torch.cat([stretch(images.take(part)) for part in images.chunks(256)]))
+    held = torch.cat([stretch(images.take(part)) for part in images.chunks(256)])
+    return replace(images, images=held, observe=None)
 
 
 def batch_indices(n: int, seed: int, domain: str, start: int, count: int) -> Tensor:
