@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
@@ -67,27 +69,37 @@ def pieces(n: int, bytes_per_image: int) -> list[Piece]:
 
 def make(job: Job, piece: Piece, dataset: Dataset | None = None) -> list[Observation]:
     """Return one observation per survey of the job, of the images of `piece`."""
-    import torch
-
     from galshift import surveys
     from galshift.data.open import ReadOptions, open_dataset
     from galshift.mocks.config import ObserveConfig
     from galshift.mocks.observe import observe_in_full
     from galshift.mocks.pairs import observe_pair
 
-    if job.device == "cpu":
-        torch.set_num_threads(1)
     dataset = dataset if dataset is not None else open_dataset(job.path, ReadOptions(**job.read))
     config = ObserveConfig(**job.observe)
     presets = [surveys.load(name) for name in job.surveys]
     cutouts = dataset.read(np.arange(piece.start, piece.stop))
     shared = {"bands": job.bands, "config": config, "seed": job.seed, "device": job.device}
     try:
-        if len(presets) == 2:
-            return list(observe_pair(cutouts, *presets, shapes=job.shapes, **shared))
-        return [observe_in_full(cutouts, presets[0], shape=job.shapes[0], **shared)]
+        with _one_thread():
+            if len(presets) == 2:
+                return list(observe_pair(cutouts, *presets, shapes=job.shapes, **shared))
+            return [observe_in_full(cutouts, presets[0], shape=job.shapes[0], **shared)]
     except (DataError, ConfigError) as error:
         raise type(error)(error.what, where=error.where or job.path, hint=error.hint) from None
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small transforms are slower on several threads than on one; processes share the work instead."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def made(
@@ -108,9 +120,18 @@ def _in_processes(
 ) -> Iterator[tuple[Piece, list[Observation]]]:
     """Fresh processes, few pieces in flight, so that memory does not grow with the data set."""
     with ProcessPoolExecutor(min(workers, len(wanted)), mp_context=get_context("spawn")) as pool:
-        yield from _windowed(
-            wanted, 2 * workers, lambda piece: pool.submit(make, job, piece), lambda future: future.result()
-        )
+        try:
+            yield from _windowed(
+                wanted,
+                2 * workers,
+                lambda piece: pool.submit(make, job, piece),
+                lambda future: future.result(),
+            )
+        except BrokenProcessPool:
+            raise ResourceError(
+                "a worker process was killed, perhaps for want of memory",
+                hint="repeat the command to resume, with fewer --workers",
+            ) from None
 
 
 def _on_cluster(
@@ -118,7 +139,7 @@ def _on_cluster(
 ) -> Iterator[tuple[Piece, list[Observation]]]:
     """The workers of an existing cluster; a piece whose worker is lost is made again by another."""
     try:
-        from distributed import Client
+        from distributed import Client, KilledWorker
     except ImportError:
         raise ResourceError(
             "--scheduler needs Dask's distributed", hint="pip install 'galshift[cluster]'"
@@ -128,12 +149,19 @@ def _on_cluster(
     except (OSError, TimeoutError, ValueError) as error:
         raise ResourceError(f"the scheduler does not answer: {error}", where=scheduler) from None
     with client:
-        yield from _windowed(
-            wanted,
-            4 * max(len(client.scheduler_info()["workers"]), 1),
-            lambda piece: client.submit(make, job, piece, pure=False, retries=3),
-            lambda future: future.result(),
-        )
+        try:
+            yield from _windowed(
+                wanted,
+                4 * max(len(client.nthreads()), 1),
+                lambda piece: client.submit(make, job, piece, pure=False),
+                lambda future: future.result(),
+            )
+        except KilledWorker as error:
+            raise ResourceError(
+                f"the same images were lost with several workers: {error}",
+                where=scheduler,
+                hint="give the workers more memory, and repeat the command to resume",
+            ) from None
 
 
 def _windowed(

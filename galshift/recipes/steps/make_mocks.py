@@ -216,7 +216,7 @@ class Store:
         import h5py
 
         for piece in cut:
-            with h5py.File(self._file(piece, index, "h5")) as file:
+            with h5py.File(self._file(piece, index, "h5"), "r", locking=False) as file:
                 yield file["truth"][:]
 
 
