@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from galshift.data.cutouts import DataInfo, Dataset
     from galshift.data.open import ReadOptions
     from galshift.data.preprocess import PreprocessConfig, Preprocessing
+    from galshift.data.stream import BlockReader
     from galshift.recipes.steps._splits import SplitRecord
     from galshift.training.sets import TrainingSet
 
@@ -224,39 +225,22 @@ def training_set(domain: Domain, part: str, preprocessing: Preprocessing) -> Tra
     )
 
 
-def _linear_images(dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing) -> Tensor | LinearReader:
-    """The linear pixels of `rows` as one tensor, or a reader of batches when they would not fit."""
+def _linear_images(dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing) -> Tensor | BlockReader:
+    """The linear pixels of `rows` as one tensor, or a reader of batches when the data set would not fit."""
     import torch
 
+    from galshift.data.stream import BlockReader
+
     n_bands, size = len(preprocessing.bands), preprocessing.size
-    if len(rows) * n_bands * size * size * 4 > MEMORY_BYTES:
-        return LinearReader(dataset, rows, preprocessing)
+    image_bytes = 4 * n_bands * size * size
+    # All parts of a data set are read alike: a tenth of what does not fit may still be too much.
+    if len(dataset) * image_bytes > MEMORY_BYTES:
+        return BlockReader(dataset, rows, preprocessing.linear, image_bytes)
     out = torch.empty((len(rows), n_bands, size, size), dtype=torch.float32)
     for start in range(0, len(rows), 256):
         block = preprocessing.linear(dataset.read(rows[start : start + 256]))
         out[start : start + len(block)] = torch.from_numpy(block)
     return out
-
-
-class LinearReader:
-    """Linear pixels read when asked for, for domains larger than memory."""
-
-    def __init__(self, dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing) -> None:
-        self.dataset, self.rows, self.preprocessing = dataset, rows, preprocessing
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def fetch(self, indices: Tensor) -> Tensor:
-        """Return the images at `indices` as a (B, C, S, S) tensor."""
-        import torch
-
-        rows = self.rows[np.asarray(indices)]
-        order = np.argsort(rows, kind="stable")
-        block = self.preprocessing.linear(self.dataset.read(rows[order]))
-        out = np.empty_like(block)
-        out[order] = block
-        return torch.from_numpy(out)
 
 
 def _median(scale: float | np.ndarray | None) -> float | None:
