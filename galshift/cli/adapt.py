@@ -33,7 +33,11 @@ def command(
         ),
     ],
     method: Annotated[
-        str, typer.Option(help="See galshift list methods.", autocompletion=names_of("methods"))
+        str,
+        typer.Option(
+            help="See galshift list methods; auto tries several and chooses without target labels.",
+            autocompletion=names_of("methods"),
+        ),
     ] = "sinkhorn",
     model: Annotated[
         str, typer.Option(help="Network; see galshift list models.", autocompletion=names_of("models"))
@@ -42,6 +46,14 @@ def command(
         str | None, typer.Option(metavar="RUN", help="Start from the weights of another run.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all, the warm-up included.")] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What chooses the epoch, and auto's method; see galshift list selectors.",
+            autocompletion=names_of("selectors"),
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Repeat for a mean and an interval.")] = 1,
     checkpoint_every: CheckpointEvery = None,
     track: Track = None,
@@ -69,6 +81,7 @@ def command(
         "model": model,
         "init": init,
         "training.epochs": epochs,
+        "training.select": select,
         **training(checkpoint_every, track),
         "seeds": seeds,
         "read": {**shared, **own},

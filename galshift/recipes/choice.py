@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import PydanticCustomError, core_schema
 
-from galshift.errors import ConfigError
+from galshift.errors import ConfigError, did_you_mean
 from galshift.recipes.problems import explain, misspelt, unknown_key
 from galshift.registry import Registry
 from galshift.types import Strict
@@ -48,10 +48,18 @@ class Chosen:
 
 @dataclass(frozen=True)
 class ChoiceOf:
-    """Annotation of a field that holds a `Chosen` from the registry ``module.attribute``."""
+    """Annotation of a field that holds a `Chosen` from the registry ``module.attribute``.
+
+    Attributes
+    ----------
+    module, attribute : str
+    also : tuple of (str, type)
+        Further names with their configs, for a choice that is no registered thing.
+    """
 
     module: str
     attribute: str
+    also: tuple[tuple[str, type[Strict]], ...] = ()
 
     def registry(self) -> Registry:
         """Return the registry that the field chooses from."""
@@ -74,11 +82,7 @@ class ChoiceOf:
         return Chosen(value["kind"], self._config(value["kind"], options, ("kind",)))
 
     def _config(self, kind: str, options: Mapping[str, Any], place: tuple[str, ...]) -> Strict:
-        try:
-            thing = self.registry().get(kind)
-        except ConfigError as error:
-            raise _nested([(place, f"{error.what} ({error.hint})")]) from None
-        model = getattr(thing, "Config", Strict)
+        model = self._model(kind, place)
         try:
             return model.model_validate(dict(options))
         except ValidationError as error:
@@ -94,6 +98,21 @@ class ChoiceOf:
             ]
             raise _nested(problems) from None
 
+    def names(self) -> list[str]:
+        """Return every name that may be chosen."""
+        return sorted({*self.registry().names(), *dict(self.also)})
+
+    def _model(self, kind: str, place: tuple[str, ...] = ()) -> type[Strict]:
+        """The config of what is called `kind`."""
+        if kind in dict(self.also):
+            return dict(self.also)[kind]
+        try:
+            thing = self.registry().get(kind)
+        except ConfigError as error:
+            hint = did_you_mean(kind, self.names()) if self.also else error.hint
+            raise _nested([(place, f"{error.what} ({hint})")]) from None
+        return getattr(thing, "Config", Strict)
+
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
@@ -106,16 +125,16 @@ class ChoiceOf:
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         """Describe every registered name with its own options, for editors."""
-        registry = self.registry()
-        names = registry.names()
+        registry, names = self.registry(), self.names()
         branches: list[dict[str, Any]] = [{"enum": names}]
         for name in names:
-            model = getattr(registry.get(name), "Config", Strict)
-            inner = model.model_json_schema()
+            inner = self._model(name).model_json_schema()
             inner["properties"] = {"kind": {"const": name}, **inner.get("properties", {})}
             inner["required"] = ["kind", *inner.get("required", [])]
             inner.pop("title", None)
-            branches.append({**inner, "description": registry.summary(name)})
+            extra = dict(self.also).get(name)
+            summary = registry.summary(name) if extra is None else (extra.__doc__ or "").split("\n")[0]
+            branches.append({**inner, "description": summary})
         return {"anyOf": branches}
 
 

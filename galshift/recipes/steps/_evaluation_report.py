@@ -10,12 +10,14 @@ import numpy as np
 from galshift.evaluation.calibration import reliability
 from galshift.evaluation.gap import gap_sentence
 from galshift.provenance import command_line, environment
+from galshift.recipes.steps._class_mix import predicted_mix
 from galshift.recipes.steps._evaluation_words import answer, class_losses, unlabelled_words
 from galshift.recipes.steps._judging import Classifier, JudgedSet
 from galshift.recipes.steps._outcomes import Evaluation
 from galshift.report import Card, ReportData, Section
 from galshift.report import scores as parts
 from galshift.report.pictures import gallery
+from galshift.selection.label_shift import class_mix
 from galshift.streams import numpy_stream
 
 
@@ -25,7 +27,9 @@ def report_data(found: Evaluation, *, samples: int, seed: int) -> ReportData:
     sections: list[Section | None] = []
     if rows:
         sections.append(_how_well(found, rows))
+    sections += found.sections
     sections += [_unlabelled_section(found, s) for s in found.sets if not s.labelled]
+    sections += [_mix_section(found, s) for s in found.sets if s.labelled and s.name in found.estimates]
     sections += [_samples_section(found, s, samples, seed) for s in found.sets[::-1] if samples]
     if rows:
         sections += [
@@ -129,6 +133,19 @@ def _unlabelled_section(found: Evaluation, s: JudgedSet) -> Section:
         c.name: found.outcomes[c.name, s.name].metrics["predicted_mix"] for c in ordered(found)
     } | found.mixes(s)
     return parts.mix_section(mixes, s.name, unlabelled_words(found, s))
+
+
+def _mix_section(found: Evaluation, s: JudgedSet) -> Section:
+    """The class mix of a labelled set: the truth, what is predicted, and the estimate without labels."""
+    mixes = {"true": class_mix(s.labels, len(found.classes))}
+    mixes |= {c.name: predicted_mix(found.outcomes[c.name, s.name]) for c in ordered(found)}
+    named = {name: dict(zip(found.classes, mix.tolist())) for name, mix in mixes.items()} | found.mixes(s)
+    text = (
+        "The estimate is what shift of the class mix explains the predictions of "
+        f"{found.reference or found.classifiers[0].name} best, given its errors on held-out images of the "
+        "source; it is blind to errors that only the other survey causes."
+    )
+    return parts.mix_section(named, s.name, (text,))
 
 
 def _samples_section(found: Evaluation, s: JudgedSet, samples: int, seed: int) -> Section:

@@ -16,6 +16,9 @@ from galshift.data.preprocess import Preprocessing
 from galshift.errors import DataError
 from galshift.methods._base import Method
 from galshift.models.build import build_model
+from galshift.recipes.steps._candidates import OUTPUTS, keep_outputs
+from galshift.selection import SELECTORS
+from galshift.selection._base import Selector
 from galshift.training import parallel
 from galshift.training.checkpoint import (
     ENCODER,
@@ -25,12 +28,12 @@ from galshift.training.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from galshift.training.config import PLAIN_SELECTION, TrainConfig
 from galshift.training.loop import clear, fit
 from galshift.training.sets import TrainingSet
 
 if TYPE_CHECKING:
     from galshift.recipes.choice import Chosen
-    from galshift.training.config import TrainConfig
 
 # A strong view for self-training: what a worse night or another pointing could have done to the galaxy.
 STRONG = AugmentConfig(
@@ -80,7 +83,6 @@ def fit_one(
     seed: int,
     *,
     label: str,
-    selector: Callable[[Any], float] | None = None,
     meta: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train one network into `directory`, or return at once when it is there already.
@@ -96,13 +98,14 @@ def fit_one(
         clear(directory)
         return {**kept, "seconds": None}
     network = _network(material, seed)
+    selector, training = _selection(material.training, method)
     result = fit(
         network,
         method,
         material.source,
         material.valid,
         material.target if method.uses_target else None,
-        material.training,
+        training,
         directory=directory,
         seed=seed,
         device=material.device,
@@ -120,6 +123,8 @@ def fit_one(
         "notes": list(result.notes),
     }
     directory.mkdir(parents=True, exist_ok=True)
+    if material.target is not None:
+        keep_outputs(directory, result.model, result.valid, material)
     # Seconds differ from run to run and stay out of a checkpoint that repeats bit for bit.
     kept = {key: value for key, value in summary.items() if key != "seconds"}
     save_checkpoint(
@@ -134,6 +139,15 @@ def fit_one(
     return summary
 
 
+def _selection(training: TrainConfig, method: Method) -> tuple[Selector | None, TrainConfig]:
+    """What chooses the epoch; a method that never sees the target leaves that to the source."""
+    if training.select in PLAIN_SELECTION:
+        return None, training
+    if not method.uses_target:
+        return None, training.model_copy(update={"select": PLAIN_SELECTION[0]})
+    return SELECTORS.get(training.select)(), training
+
+
 def trained_before(directory: Path) -> dict[str, Any] | None:
     """Return the summary of the training whose model is in `directory` already, or None.
 
@@ -145,6 +159,8 @@ def trained_before(directory: Path) -> dict[str, Any] | None:
     if found is not None and here is None:
         directory.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(first) / FILE, directory / FILE)
+        if (Path(first) / OUTPUTS).is_file():
+            shutil.copyfile(Path(first) / OUTPUTS, directory / OUTPUTS)
     return found
 
 

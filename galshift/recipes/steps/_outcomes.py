@@ -14,6 +14,7 @@ from galshift.evaluation.gap import domain_gap
 from galshift.evaluation.honesty import plain_warnings, unlabelled_summary
 from galshift.evaluation.metrics import classification_metrics, paired_differences
 from galshift.evaluation.predictions import predictions_table
+from galshift.recipes.steps._class_mix import described, estimates
 from galshift.recipes.steps._judging import (
     Classifier,
     JudgedSet,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     from galshift.recipes.steps.evaluate import EvaluateConfig
+    from galshift.report import Section
+    from galshift.selection.label_shift import MixEstimate
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,10 @@ class Evaluation:
     reference : str or None
         The classifier that others are compared with: the source-only one.
     warnings : tuple of str
+    estimates : dict
+        Set name to its class mix as label shift explains the reference's predictions.
+    sections : tuple of Section
+        Further parts of the report.
     """
 
     classes: tuple[str, ...]
@@ -87,6 +94,8 @@ class Evaluation:
     seeds: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
     reference: str | None = None
     warnings: tuple[str, ...] = ()
+    estimates: dict[str, MixEstimate] = field(default_factory=dict)
+    sections: tuple[Section, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the contents of ``metrics.json``."""
@@ -95,6 +104,7 @@ class Evaluation:
             "results": [self._result(c) for c in self.classifiers],
             "reference": self.reference,
             "warnings": list(self.warnings),
+            "class_mix": {name: described(one, self.classes) for name, one in self.estimates.items()},
         }
 
     def _result(self, c: Classifier) -> dict[str, Any]:
@@ -116,7 +126,11 @@ class Evaluation:
 
     def mixes(self, s: JudgedSet) -> dict[str, dict[str, float]]:
         """Return what else is known of the class mix of a set: its label-shift estimate, the source's."""
-        return {}
+        estimate = self.estimates.get(s.name)
+        if estimate is None:
+            return {}
+        mixes = {"estimated": estimate.target, "the source": estimate.source}
+        return {name: dict(zip(self.classes, mix.tolist())) for name, mix in mixes.items()}
 
     def predictions(self, c: Classifier) -> Table:
         """Return the table of predictions of one classifier on every judged set."""
@@ -167,6 +181,7 @@ def evaluate(config: EvaluateConfig, device: str, *, finished: bool = True) -> E
         seeds=_over_seeds(classifiers, sets, classes, device),
         reference=reference,
         warnings=tuple(_warnings(classifiers, sets, outcomes)),
+        estimates=estimates(reference or classifiers[0].name, sets, outcomes),
     )
 
 

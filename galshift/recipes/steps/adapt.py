@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from galshift.data.preprocess import PreprocessConfig
 from galshift.recipes._step import Context, Step
 from galshift.recipes.choice import ChoiceOf, Chosen
 from galshift.recipes.steps import STEPS
+from galshift.recipes.steps._auto import AUTO, BASELINE, RECORD, AutoConfig
 from galshift.recipes.steps._domains import (
     Domain,
     SplitConfig,
@@ -29,10 +31,10 @@ from galshift.types import Strict
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from galshift.recipes.steps._candidates import Choice
     from galshift.recipes.steps._fitting import Material
+    from galshift.recipes.steps._outcomes import Evaluation
     from galshift.training.sets import TrainingSet
-
-BASELINE = "source-only"
 
 
 class AdaptStepConfig(Strict):
@@ -42,7 +44,7 @@ class AdaptStepConfig(Strict):
     target: str = Field(description="Images of the survey to adapt to; their labels, if any, are not used.")
     read: ReadOptions = Field(ReadOptions(), description="How to read the source.")
     read_target: ReadOptions = Field(ReadOptions(), description="How to read the target.")
-    method: Annotated[Chosen, ChoiceOf("galshift.methods", "METHODS")] = "sinkhorn"
+    method: Annotated[Chosen, ChoiceOf("galshift.methods", "METHODS", ((AUTO, AutoConfig),))] = "sinkhorn"
     model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = "deepmerge"
     init: str | None = Field(None, description="Run to start from.")
     split: SplitConfig = SplitConfig()
@@ -86,62 +88,100 @@ class Adapt(Step):
         }
         write_splits(run.path, records)
         fits: dict[str, Any] = {}
+        choices: list[Choice] = []
         for k in range(config.seeds):
             seed = config.seed + k
             folder = run.path if k == 0 else run.path / f"seed-{seed}"
-            fits[str(seed)] = self._fit_pair(config, material, folder, seed)
+            fits[str(seed)] = self._fit_pair(config, material, folder, seed, choices)
             if k > 0:
                 write_splits(folder, records)
             write_splits(folder / BASELINE, records)
         found = evaluate(
             EvaluateConfig(runs=[str(run.path)], seed=config.seed), context.device, finished=False
         )
+        chosen = choices[0].chosen if choices else config.method.kind
+        found = self._with_selection(found, run.path, chosen, choices)
         judged = write_evaluation(found, run.path, samples=config.samples, seed=config.seed)
         return {
-            "method": config.method.kind,
+            "method": chosen,
             "model": material.network,
             "n_source_train": len(material.source),
             "n_target_train": len(material.target),
             "fit": fits,
+            **({"selection": choices[0].document()} if choices else {}),
             **found.document(),
-            "outputs": {"model": FILE, "baseline": f"{BASELINE}/{FILE}", **judged},
+            "outputs": {
+                "model": FILE,
+                "baseline": f"{BASELINE}/{FILE}",
+                **({"selection": RECORD} if choices else {}),
+                **judged,
+            },
         }
 
     def _fit_pair(
-        self, config: AdaptStepConfig, material: Material, folder: Path, seed: int
+        self, config: AdaptStepConfig, material: Material, folder: Path, seed: int, choices: list[Choice]
     ) -> dict[str, Any]:
-        """Train the source-only network and the adapted one with one seed."""
+        """Train the source-only network and the adapted one, or several to choose from, with one seed."""
         from galshift.methods import METHODS
+        from galshift.recipes.steps._auto import fit_auto
         from galshift.recipes.steps._fitting import fit_one, source_free
 
-        pair = {}
-        plain = METHODS.get(BASELINE)()
-        pair[BASELINE] = fit_one(
-            material, plain, folder / BASELINE, seed, label=BASELINE, meta={"method": BASELINE}
+        def fit(name: str, where: Path, options: Strict | None = None) -> dict[str, Any]:
+            method = METHODS.get(name)(options)
+            own = material if method.needs_source else source_free(material, folder / BASELINE)
+            return fit_one(own, method, where, seed, label=name, meta={"method": name})
+
+        pair = {BASELINE: fit(BASELINE, folder / BASELINE)}
+        if config.method.kind != AUTO:
+            return pair | {"adapted": fit(config.method.kind, folder, config.method.config)}
+        fits, choice = fit_auto(config.method.config, config.training.select, folder, fit)
+        choices.append(choice)
+        return pair | fits | {"adapted": (pair | fits)[choice.chosen]}
+
+    def _with_selection(
+        self, found: Evaluation, folder: Path, method: str, choices: list[Choice]
+    ) -> Evaluation:
+        """Add warnings that need no label, and how the method was chosen."""
+        from galshift.methods import METHODS
+        from galshift.recipes.steps._auto import choice_section
+        from galshift.recipes.steps._warnings import adaptation_warnings
+
+        lines = adaptation_warnings(folder, folder / BASELINE, found.classes, METHODS.get(method))
+        return replace(
+            found,
+            warnings=(*found.warnings, *lines, *(line for choice in choices[:1] for line in choice.doubts)),
+            sections=tuple(choice_section(choice) for choice in choices[:1]),
         )
-        method = METHODS.get(config.method.kind)(config.method.config)
-        if not method.needs_source:
-            material = source_free(material, folder / BASELINE)
-        pair["adapted"] = fit_one(
-            material, method, folder, seed, label=config.method.kind, meta={"method": config.method.kind}
-        )
-        return pair
 
     def versions(self, config: AdaptStepConfig) -> Mapping[str, int]:
-        """Return the versions of the network and the method."""
+        """Return the versions of the network, the methods and what selects."""
         from galshift.methods import METHODS
         from galshift.models import MODELS
+        from galshift.selection import DEFAULT, SELECTORS
 
+        auto = config.method.kind == AUTO
+        names = [BASELINE, *config.method.config.methods] if auto else [config.method.kind]
+        chooser = config.training.select if config.training.select in SELECTORS.names() else DEFAULT
         return {
             f"model {config.model.kind}": MODELS.get(config.model.kind).version,
-            f"method {config.method.kind}": METHODS.get(config.method.kind).version,
+            **{f"method {name}": METHODS.get(name).version for name in names},
+            **(
+                {f"selector {chooser}": SELECTORS.get(chooser).version}
+                if auto or chooser == config.training.select
+                else {}
+            ),
         }
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Say how well the adapted and the source-only network do on images that neither saw."""
         from galshift.recipes.steps._evaluation_products import headlines
 
-        return headlines(results["results"], results["warnings"])
+        lines = headlines(results["results"], results["warnings"])
+        choice = results.get("selection")
+        if choice is None:
+            return lines
+        tried = ", ".join(choice["predicted_mix"])
+        return [f"chosen without target labels: {choice['chosen']}, of {tried}", *lines]
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Look at the report; use it; attack it."""

@@ -1,0 +1,103 @@
+"""``adapt --method auto``: train a few methods, choose among them and source-only without target labels."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, field_validator
+
+from galshift.errors import did_you_mean
+from galshift.methods import METHODS
+from galshift.provenance import atomic_path, write_json
+from galshift.selection import DEFAULT, SELECTORS
+from galshift.types import Strict
+
+if TYPE_CHECKING:
+    from galshift.recipes.steps._candidates import Choice
+    from galshift.report import Section
+
+AUTO = "auto"
+BASELINE = "source-only"
+FOLDER = "candidates"
+RECORD = "selection.json"
+
+
+class AutoConfig(Strict):
+    """Try several methods at their defaults and choose without target labels; source-only always competes."""
+
+    methods: tuple[str, ...] = Field(("adabn", "coral", "mcc"), min_length=1, description="What is tried.")
+
+    @field_validator("methods")
+    @classmethod
+    def _known_methods(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in METHODS.names():
+                raise ValueError(f"unknown method '{name}' ({did_you_mean(name, METHODS.names())})")
+        return tuple(dict.fromkeys(name for name in names if name != BASELINE))
+
+
+def fit_auto(
+    config: AutoConfig, select: str, folder: Path, fit: Callable[[str, Path], dict[str, Any]]
+) -> tuple[dict[str, Any], Choice]:
+    """Train every method, choose, and put the chosen network into `folder`.
+
+    Parameters
+    ----------
+    config : AutoConfig
+    select : str
+        What chooses an epoch; where that is no selector, the default one chooses the method.
+    folder : Path
+        Of the run (or of one of its seeds); its source-only network has been trained already.
+    fit : callable
+        (method, folder) to the summary of its training.
+
+    Returns
+    -------
+    tuple of dict and Choice
+        The summaries by method, and the choice, which ``selection.json`` also holds.
+    """
+    from galshift.recipes.steps._candidates import OUTPUTS, choose, read_candidate
+    from galshift.training import parallel
+    from galshift.training.checkpoint import FILE
+
+    folders = {BASELINE: folder / BASELINE} | {name: folder / FOLDER / name for name in config.methods}
+    fits = {name: fit(name, folders[name]) for name in config.methods}
+    choice = choose(
+        {name: read_candidate(path) for name, path in folders.items()},
+        select if select in SELECTORS.names() else DEFAULT,
+    )
+    chosen = folders[parallel.from_first(choice.chosen, parallel.connect())]
+    for name in (OUTPUTS, "metrics.jsonl", FILE):
+        if (chosen / name).is_file():
+            with atomic_path(folder / name) as temporary:
+                shutil.copyfile(chosen / name, temporary)
+    write_json(folder / RECORD, choice.document())
+    return fits, choice
+
+
+def choice_section(choice: Choice) -> Section:
+    """Return the part of the report that says what was chosen, and what each score says of each candidate."""
+    from galshift.report import Section, Table
+
+    columns = ("candidate", "source validation", *choice.scores)
+    rows = tuple(
+        (
+            f"{name} (chosen)" if name == choice.chosen else name,
+            f"{choice.source[name]:.3f}" if name in choice.source else "",
+            *("dropped" if found[name] is None else f"{found[name]:.3f}" for found in choice.scores.values()),
+        )
+        for name in choice.mixes
+    )
+    text = [
+        f"Chosen by {choice.selector} from predictions and features alone, without a label of the target; "
+        "the other scores are second opinions. Higher is better in every column."
+    ]
+    if choice.chosen == BASELINE:
+        text.append(
+            "No method was better than not adapting at all by this evidence, so the network that was kept is "
+            "the source-only one."
+        )
+    return Section("How the method was chosen", (*text, *choice.doubts), (Table(columns, rows),))

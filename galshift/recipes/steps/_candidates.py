@@ -1,0 +1,156 @@
+"""What selection sees of each trained network, kept beside it, and the choice between several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from galshift.errors import DataError
+from galshift.provenance import atomic_path
+from galshift.selection import DEFAULT, SELECTORS
+from galshift.selection._base import Candidate
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from galshift.recipes.steps._fitting import Material
+    from galshift.types import Output
+
+OUTPUTS = "outputs.npz"
+OPINIONS = ("ensv", "infomax")
+_PARTS = {
+    "features_target": "features of target training images",
+    "logits_target": "logits of the same",
+    "features_source_val": "features of source validation images",
+    "logits_source_val": "logits of the same",
+    "labels_source_val": "labels of the same",
+}
+
+
+def keep_outputs(directory: Path, model: nn.Module, valid: Output | None, material: Material) -> None:
+    """Write the outputs of a trained network on target and source images, for selection and warnings.
+
+    Parameters
+    ----------
+    directory : Path
+        The network's folder.
+    model : nn.Module
+        As it is used on the target.
+    valid : Output or None
+        Of the source's validation images, with the source's batch norm.
+    material : Material
+        What it was trained on.
+    """
+    from galshift.training.device import choose_device
+    from galshift.training.validate import outputs
+
+    choice = choose_device(material.device, "float32")
+    limit = material.training.select_limit
+    target = outputs(model, material.target, material.preprocessing.stretch, choice, limit=limit)
+    held = {"features_target": target.features.numpy(), "logits_target": target.logits.numpy()}
+    if valid is not None and material.valid is not None:
+        held["features_source_val"] = valid.features.numpy()
+        held["logits_source_val"] = valid.logits.numpy()
+        held["labels_source_val"] = material.valid.labels.numpy()
+    with atomic_path(directory / OUTPUTS) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **held)
+
+
+def read_candidate(directory: Path) -> Candidate:
+    """Return what :func:`keep_outputs` wrote.
+
+    Raises
+    ------
+    DataError
+        When there is nothing, or it cannot be read.
+    """
+    path = directory / OUTPUTS
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            held = {name: stored[name] if name in stored.files else None for name in _PARTS}
+    except (OSError, ValueError) as error:
+        hint = "remove the folder and repeat the command"
+        raise DataError("the outputs kept for selection cannot be read", where=path, hint=hint) from error
+    return Candidate(**held, n_classes=held["logits_target"].shape[1])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of several networks was chosen without target labels, and what each score says.
+
+    Attributes
+    ----------
+    selector, chosen : str
+    scores : dict
+        Selector to candidate to score; the deciding one first, then second opinions.  None: dropped.
+    source : dict
+        Candidate to balanced accuracy on the source's validation images.
+    mixes : dict
+        Candidate to the share of each class in its target predictions.
+    """
+
+    selector: str
+    chosen: str
+    scores: dict[str, dict[str, float | None]]
+    source: dict[str, float]
+    mixes: dict[str, list[float]]
+
+    @property
+    def doubts(self) -> list[str]:
+        """Sentences on second opinions that differ by more than two hundredths of agreement."""
+        agreement = self.scores.get("ensv", {})
+        found = []
+        ranked = {name: score for name, score in agreement.items() if score is not None}
+        best = max(ranked, key=ranked.get, default=None)
+        if self.selector != "ensv" and best is not None and ranked.get(self.chosen) is not None:
+            gap = ranked[best] - ranked[self.chosen]
+            if gap > 0.02:
+                found.append(
+                    f"The second opinion differs: by agreement with all candidates (EnsV) {best} is best, "
+                    f"{100 * gap:.0f} points before {self.chosen}, which was chosen."
+                )
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """Return it for ``selection.json``."""
+        return {
+            "selector": self.selector,
+            "chosen": self.chosen,
+            "scores": self.scores,
+            "source_balanced_accuracy": self.source,
+            "predicted_mix": self.mixes,
+            "doubts": self.doubts,
+        }
+
+
+def choose(candidates: Mapping[str, Candidate], selector: str = DEFAULT) -> Choice:
+    """Return the candidate that `selector` ranks highest; among equals the first.
+
+    Parameters
+    ----------
+    candidates : mapping
+        Name to candidate, the one to prefer among equals first.
+    selector : str
+        One of ``galshift list selectors``.
+    """
+    from galshift.selection.label_shift import class_mix
+
+    names, pool = list(candidates), list(candidates.values())
+    scores = {}
+    for name in dict.fromkeys((selector, *OPINIONS)):
+        found = SELECTORS.get(name)()(pool)
+        scores[name] = {n: float(s) if np.isfinite(s) else None for n, s in zip(names, found, strict=True)}
+    deciding = scores[selector]
+    chosen = max(names, key=lambda n: -np.inf if deciding[n] is None else deciding[n])
+    validation = SELECTORS.get("source-validation")()
+    return Choice(
+        selector=selector,
+        chosen=chosen,
+        scores=scores,
+        source={n: validation.score(c) for n, c in candidates.items() if c.has_source},
+        mixes={n: class_mix(c.predictions_target, c.n_classes).tolist() for n, c in candidates.items()},
+    )

@@ -1,0 +1,78 @@
+"""The class mix of each judged data set, estimated from predictions and held-out source images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from galshift.errors import DataError
+from galshift.selection.label_shift import MixEstimate, class_mix, estimate_mix
+
+if TYPE_CHECKING:
+    from galshift.recipes.steps._judging import JudgedSet
+    from galshift.recipes.steps._outcomes import Outcome
+
+_FEWEST = 20  # images of the source, below which a confusion table means nothing
+
+
+def estimates(
+    classifier: str, sets: Sequence[JudgedSet], outcomes: Mapping[tuple[str, str], Outcome]
+) -> dict[str, MixEstimate]:
+    """Return the estimated class mix of every data set but the source, by name.
+
+    Parameters
+    ----------
+    classifier : str
+        Whose predictions are used: the source-only one, whose errors on the source hold in both domains if
+        anything does.
+    sets, outcomes
+        As for the evaluation.
+
+    Returns
+    -------
+    dict
+        Empty without enough labelled images of the source.
+    """
+    source = next((s for s in sets if s.role == "source" and s.labelled), None)
+    if source is None:
+        return {}
+    outcome = outcomes[classifier, source.name]
+    known = outcome.usable & (source.labels >= 0)
+    if known.sum() < _FEWEST:
+        return {}
+    logits = np.log(np.clip(outcome.probabilities[known], 1e-12, None))
+    found = {}
+    for s in sets:
+        if s is source:
+            continue
+        target = outcomes[classifier, s.name]
+        p = np.clip(target.probabilities[target.usable], 1e-12, None)
+        try:
+            found[s.name] = estimate_mix(logits, source.labels[known], np.log(p))
+        except DataError:  # no image gave an answer
+            continue
+    return found
+
+
+def predicted_mix(outcome: Outcome) -> np.ndarray:
+    """Return the share (K,) of each class among the most probable ones of a data set."""
+    p = outcome.probabilities[outcome.usable]
+    return class_mix(p.argmax(axis=1), p.shape[1])
+
+
+def described(estimate: MixEstimate, classes: Sequence[str]) -> dict[str, Any]:
+    """Return an estimate for ``metrics.json``."""
+    named = {
+        part: dict(zip(classes, map(float, getattr(estimate, part)), strict=True))
+        for part in ("source", "target", "low", "high")
+    }
+    return {
+        "method": estimate.method,
+        "source": named["source"],
+        "estimate": named["target"],
+        "ci95": {name: [named["low"][name], named["high"][name]] for name in classes},
+        "shift": estimate.shift,
+        "shifted": estimate.shifted,
+    }

@@ -1,0 +1,134 @@
+"""adapt --select and --method auto: label-free, resumable, and honest about what was chosen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from galshift.errors import ConfigError, DataError
+from galshift.recipes.execute import execute
+from galshift.recipes.steps._candidates import Choice, choose, read_candidate
+from galshift.recipes.steps._warnings import adaptation_warnings, expected_mix
+from galshift.selection import DEFAULT
+from galshift.selection._base import Candidate
+
+
+@pytest.fixture(scope="module")
+def surveys(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Two small files of simulated galaxies, the second with labels that must not be used."""
+    from galshift.data.hdf5 import write_hdf5
+    from galshift.simulate.generate import simulate
+
+    folder = tmp_path_factory.mktemp("surveys")
+    paths = []
+    for name, seed in (("sim", 1), ("sky", 2)):
+        paths.append(str(write_hdf5(folder / f"{name}.h5", simulate(48, size=24, seed=seed, bands=("r",)))))
+    return paths[0], paths[1]
+
+
+def values(surveys: tuple[str, str], **more: object) -> dict:
+    return {
+        "source": surveys[0],
+        "target": surveys[1],
+        "training": {"epochs": 2, "batch_size": 16, "precision": "float32"},
+        "samples": 0,
+        **more,
+    }
+
+
+def test_auto_tries_chooses_and_keeps_the_chosen_network(surveys: tuple[str, str], tmp_path: Path) -> None:
+    method = {"kind": "auto", "methods": ["adabn", "mcc"]}
+    done = execute("adapt", values(surveys, method=method), out=tmp_path / "run")
+    run, results = done.run.path, done.results
+    choice = json.loads((run / "selection.json").read_text())
+    assert results["selection"] == choice
+    assert results["method"] == choice["chosen"]
+    assert set(choice["predicted_mix"]) == {"source-only", "adabn", "mcc"}
+    assert choice["selector"] == DEFAULT
+    assert set(choice["scores"]) == {DEFAULT, "ensv", "infomax"}
+    folders = {"source-only": run / "source-only", **{n: run / "candidates" / n for n in ("adabn", "mcc")}}
+    chosen = folders[choice["chosen"]]
+    assert (run / "model.safetensors").read_bytes() == (chosen / "model.safetensors").read_bytes()
+    assert "How the method was chosen" in (run / "report.html").read_text()
+    assert "class_mix" in json.loads((run / "metrics.json").read_text())
+
+
+def test_the_choice_does_not_depend_on_the_targets_labels(surveys: tuple[str, str], tmp_path: Path) -> None:
+    import h5py
+
+    permuted = tmp_path / "sky.h5"
+    permuted.write_bytes(Path(surveys[1]).read_bytes())
+    with h5py.File(permuted, "r+") as stored:
+        stored["labels"][...] = np.random.default_rng(0).permutation(stored["labels"][...])
+    method = {"kind": "auto", "methods": ["adabn"]}
+    one = execute("adapt", values(surveys, method=method), out=tmp_path / "a")
+    two = execute("adapt", values((surveys[0], str(permuted)), method=method), out=tmp_path / "b")
+    for name in ("model.safetensors", "selection.json"):
+        assert (one.run.path / name).read_bytes() == (two.run.path / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["ensv", "infomax"])
+def test_a_selector_chooses_the_epoch(surveys: tuple[str, str], tmp_path: Path, name: str) -> None:
+    given = values(surveys, method="mcc")
+    given["training"] |= {"select": name, "epochs": 3}
+    done = execute("adapt", given, out=tmp_path / "run")
+    rows = [json.loads(line) for line in (done.run.path / "metrics.jsonl").read_text().splitlines()]
+    scores = [row["score"] for row in rows if row["phase"] == "adapt"]
+    assert all(np.isfinite(scores))
+    # Source-only, which never sees the target, is left to the source's loss.
+    plain = [json.loads(line) for line in (done.run.path / "source-only/metrics.jsonl").open()]
+    assert all(row["score"] == -row["valid_loss"] for row in plain)
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ({"kind": "auto", "methods": ["adabm"]}, "adabn"),
+        ({"kind": "auto", "method": ["adabn"]}, "methods"),
+        ("aut", "auto"),
+    ],
+)
+def test_what_auto_does_not_know_is_named(surveys: tuple[str, str], method: object, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        execute("adapt", values(surveys, method=method))
+
+
+def of(seed: int, spread: float = 0.3) -> Candidate:
+    rng, labels = np.random.default_rng(seed), np.arange(60) % 3
+    parts = [3 * np.eye(3)[labels] + spread * rng.normal(size=(60, 3)) for _ in range(2)]
+    return Candidate(parts[0], parts[0], parts[1], parts[1], labels, 3)
+
+
+def test_choose_prefers_the_first_among_equals_and_reports_second_opinions() -> None:
+    same = of(0)
+    choice = choose({"source-only": same, "other": same})
+    assert choice.chosen == "source-only"
+    assert choice.doubts == []
+    assert choose({"bad": of(1, 5.0), "good": of(2)}).chosen == "good"
+
+
+def test_a_second_opinion_that_differs_is_said() -> None:
+    scores = {"guarded": {"a": 0.5, "b": 0.4}, "ensv": {"a": 0.80, "b": 0.95}}
+    choice = Choice("guarded", "a", scores, {}, {"a": [1.0], "b": [1.0]})
+    assert "b is best, 15 points before a" in choice.doubts[0]
+    close = Choice("guarded", "a", {"ensv": {"a": 0.94, "b": 0.95}}, {}, {})
+    assert close.doubts == []
+
+
+def test_damaged_outputs_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "outputs.npz").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="selection"):
+        read_candidate(tmp_path)
+    assert adaptation_warnings(tmp_path, tmp_path / "other", ("a", "b"), object) == []
+
+
+def test_the_expected_mix_is_the_sources_where_the_plain_network_knows_no_better() -> None:
+    good = of(0)
+    np.testing.assert_allclose(expected_mix(good), 1 / 3, atol=0.05)
+    one = np.tile([5.0, 0, 0], (60, 1))
+    blind = Candidate(one, one, good.features_source_val, good.logits_source_val, good.labels_source_val, 3)
+    np.testing.assert_allclose(expected_mix(blind), 1 / 3)
+    np.testing.assert_allclose(expected_mix(Candidate(one, one, None, None, None, 3)), 1 / 3)
