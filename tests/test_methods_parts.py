@@ -304,7 +304,8 @@ def test_memory_replaces_rows_and_hides_an_image_from_itself() -> None:
     assert allowed.tolist() == [[False, False, False, True, False], [False, True, False, True, False]]
 
 
-def test_an_unknown_class_stands_out_among_two_known_ones() -> None:
+@pytest.mark.parametrize("name", ["deepastrouda", "dance"])
+def test_an_unknown_class_stands_out_among_two_known_ones(name: str) -> None:
     torch.manual_seed(0)
     g = torch.Generator().manual_seed(1)
     centres = torch.tensor([[3.0, 0, 0, 0], [-3.0, 0, 0, 0], [0, 3.0, 3.0, 0]])
@@ -313,7 +314,7 @@ def test_an_unknown_class_stands_out_among_two_known_ones() -> None:
     source_y = torch.arange(200) % 2
     source_x = centres[source_y] + torch.randn(200, 4, generator=g)
     encoder, head = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 16)), nn.Linear(16, 2)
-    method: Method = METHODS.get("dance")()
+    method: Method = METHODS.get(name)()
     nets = method.build(16, 2, 300)
     optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters(), *nets.parameters()], lr=3e-3)
     for step in range(200):

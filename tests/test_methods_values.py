@@ -14,7 +14,7 @@ from galshift.methods._conditional import MultilinearMap, conditional_domain_los
 from galshift.methods._distances import median_off_diagonal, squared_distances
 from galshift.methods._helpers import fisher_ratio
 from galshift.methods._probabilities import entropy, marginal_entropy, mean_entropy
-from galshift.methods._separation import entropy_separation, unknown_by_entropy
+from galshift.methods._separation import Separation, entropy_separation
 from galshift.methods._transport import exact_plan
 from galshift.methods.adamatch import aligned, consistency
 from galshift.methods.afn import feature_norm_distance, feature_norm_step
@@ -444,18 +444,34 @@ def test_feature_norm_step_has_its_gradient_and_value() -> None:
 
 @pytest.mark.parametrize("k", [2, 3, 10])
 def test_separation_counts_certain_and_uniform_samples_for_every_k(k: int) -> None:
-    half = math.log(k) / 2
+    level = math.log(k) / 2
     certain, uniform = 1e3 * torch.eye(k)[:1], torch.zeros(1, k)
-    assert entropy_separation(certain).item() == pytest.approx(-half, rel=1e-5)
-    assert entropy_separation(uniform).item() == pytest.approx(-half, rel=1e-5)
-    assert unknown_by_entropy(torch.cat([certain, uniform])).tolist() == pytest.approx([0, 1], abs=1e-6)
+    assert entropy_separation(certain, level).item() == pytest.approx(-level, rel=1e-5)
+    assert entropy_separation(uniform, level).item() == pytest.approx(-level, rel=1e-5)
 
 
 def test_separation_leaves_the_margin_alone() -> None:
     from scipy.optimize import brentq
 
-    logit = brentq(lambda a: entropy(torch.tensor([[a, 0.0]]).double()).item() - math.log(2) / 2, 0, 10)
-    assert entropy_separation(torch.tensor([[logit, 0.0]])).item() == 0
+    logit = brentq(lambda a: entropy(torch.tensor([[a, 0.0]]).double()).item() - 0.3, 0, 10)
+    logits = torch.tensor([[logit, 0.0]])
+    assert entropy_separation(logits, 0.3).item() == 0
+    assert entropy_separation(logits, 0.2, margin=0.4).item() == pytest.approx(-0.1, rel=1e-4)
+
+
+def test_separation_level_is_the_mean_entropy_of_the_target() -> None:
+    from scipy.stats import entropy as peer
+
+    separation = Separation(4, 3)
+    assert separation.level().item() == pytest.approx(math.log(3) / 2)
+    logits = torch.tensor([[4.0, 0, 0], [5.0, 0, 0], [9.0, 0, 0]])
+    separation(torch.tensor([0, 2, 3]), logits)
+    expected = peer(softmax(logits.numpy()), axis=1).mean()
+    assert separation.level().item() == pytest.approx(expected, rel=1e-5)
+    scores = separation.unknown_score(logits)
+    assert (scores > 0.5).tolist() == [True, False, False]
+    separation(torch.arange(4), 1e3 * torch.eye(4, 3))
+    assert separation.level().item() == pytest.approx(math.log(3) / 4)
 
 
 def test_neighbourhood_entropy_by_hand() -> None:

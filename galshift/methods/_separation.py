@@ -1,4 +1,9 @@
-"""Entropy separation: known classes to low, unknown ones to high entropy, with limits that any K can reach.
+"""Entropy separation: known classes to low, unknown ones to high entropy, about a level that the target sets.
+
+DANCE separates at a fixed entropy, ln(K) / 2, with a fixed margin of 0.5.  A network that is sure of itself
+gives even unknown images less entropy than that, and with few classes nothing passes the margin: the unknown
+are then driven to certainty with all others.  Here the level is the mean entropy of all target images as last
+seen, and the margin a fraction of it, so that the least certain images, however certain, are told apart.
 
 References
 ----------
@@ -10,45 +15,65 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from galshift.methods._memory import Memory
 from galshift.methods._probabilities import entropy
 
-# DANCE's margin of 0.5 was set at K = 20; as a fraction of ln K, or with few classes nothing would pass it.
-MARGIN = 0.17
+# DANCE: a margin of 0.5 about ln(20) / 2.
+MARGIN = 0.34
+# Below this fraction of ln K every image is certain, and there is nothing to separate.
+FLOOR = 0.02
 
 
-def entropy_separation(logits: Tensor, margin: float = MARGIN) -> Tensor:
-    """Return minus the mean distance of the entropies from ln(K) / 2, counted where it exceeds the margin.
+def entropy_separation(logits: Tensor, level: Tensor | float, margin: float = MARGIN) -> Tensor:
+    """Return minus the mean distance of the entropies from a level, counted where it exceeds the margin.
 
     Parameters
     ----------
     logits : Tensor
         (B, K).
+    level : Tensor or float
+        Entropy [nats] that parts known from unknown.
     margin : float
-        In units of ln K; must be below 0.5 for any sample to count.
+        In units of the level; below 1, or no certain sample counts.
 
     Returns
     -------
     Tensor
-        Scalar in [-ln(K) / 2, 0].
+        Scalar in [-ln K, 0].
     """
-    log_k = math.log(logits.shape[1])
-    distance = (entropy(logits) - 0.5 * log_k).abs()
-    return -torch.where(distance > margin * log_k, distance, torch.zeros_like(distance)).mean()
+    distance = (entropy(logits) - level).abs()
+    return -torch.where(distance > margin * level, distance, torch.zeros_like(distance)).mean()
 
 
-def unknown_by_entropy(logits: Tensor) -> Tensor:
-    """Return the entropies over ln K: above 0.5 a sample is taken for an unknown class.
+class Separation(nn.Module):
+    """The separation loss, with a memory of every target image's entropy.
 
     Parameters
     ----------
-    logits : Tensor
-        (B, K).
-
-    Returns
-    -------
-    Tensor
-        (B,) in [0, 1].
+    n_target, n_classes : int
+        Target images, and K.
     """
-    return entropy(logits) / math.log(logits.shape[1])
+
+    def __init__(self, n_target: int, n_classes: int) -> None:
+        super().__init__()
+        self.memory = Memory(n_target, 1)
+        self.log_k = math.log(n_classes)
+
+    def level(self) -> Tensor:
+        """Return the mean entropy of the images seen, in [0.02, 0.5] ln K; ln(K) / 2 before any was."""
+        seen = self.memory.seen
+        if not bool(seen.any()):
+            return self.memory.rows.new_tensor(0.5 * self.log_k)
+        return self.memory.rows[seen].mean().clamp(FLOOR * self.log_k, 0.5 * self.log_k)
+
+    def forward(self, index: Tensor, logits: Tensor, margin: float = MARGIN) -> Tensor:
+        """Remember the entropies of the images `index` (B,) and return their separation loss."""
+        self.memory.remember(index, entropy(logits)[:, None])
+        return entropy_separation(logits, self.level().to(logits.dtype), margin)
+
+    def unknown_score(self, logits: Tensor) -> Tensor:
+        """Return ``H / (H + level)`` in [0, 1): above 0.5 an image is taken for an unknown class."""
+        h = entropy(logits)
+        return h / (h + self.level().to(h.dtype))

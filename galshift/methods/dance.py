@@ -2,7 +2,8 @@
 
 References
 ----------
-Saito et al. 2020 (NeurIPS, arXiv:2002.07953), equations 3-7; margin and threshold scaled with ln K.
+Saito et al. 2020 (NeurIPS, arXiv:2002.07953), equations 3-7; threshold and margin follow the
+target's entropies.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from galshift.methods import METHODS
 from galshift.methods._base import Method, MethodConfig
 from galshift.methods._memory import Memory
 from galshift.methods._probabilities import entropy
-from galshift.methods._separation import MARGIN, entropy_separation, unknown_by_entropy
+from galshift.methods._separation import MARGIN, Separation
 from galshift.types import Batch, Output
 
 
@@ -55,12 +56,12 @@ class Config(MethodConfig):
     temperature : float
         Of the cosine similarities.
     margin : float
-        Of the separation, in units of ln K.
+        Of the separation, in units of the entropy that parts known from unknown.
     """
 
     weight: float = Field(0.05, ge=0)
     temperature: float = Field(0.05, gt=0)
-    margin: float = Field(MARGIN, ge=0, lt=0.5)
+    margin: float = Field(MARGIN, ge=0, lt=1)
 
 
 @METHODS.register("dance")
@@ -71,11 +72,12 @@ class DANCE(Method):
     reference = "Saito et al. 2020, arXiv:2002.07953"
 
     def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
-        """Return cosine prototypes and the memory; arguments as for `Method.modules`."""
+        """Return cosine prototypes and the memories; arguments as for `Method.modules`."""
         return nn.ModuleDict(
             {
                 "prototypes": nn.Linear(feature_dim, n_classes, bias=False),
                 "memory": Memory(n_target, feature_dim),
+                "separation": Separation(n_target, n_classes),
             }
         )
 
@@ -93,9 +95,9 @@ class DANCE(Method):
         return {
             "prototypes": c.weight * cross_entropy(cosines / c.temperature, source.labels),
             "clustering": c.weight * clustering,
-            "separation": c.weight * entropy_separation(target.logits, c.margin),
+            "separation": c.weight * self.nets["separation"](target.index, target.logits, c.margin),
         }
 
     def unknown_score(self, output: Output) -> Tensor:
-        """Return the entropy over ln K; arguments as for `Method.unknown_score`."""
-        return unknown_by_entropy(output.logits)
+        """Return the entropy against the target's level; arguments as for `Method.unknown_score`."""
+        return self.nets["separation"].unknown_score(output.logits)

@@ -2,9 +2,9 @@
 
 References
 ----------
-Ciprijanovic et al. 2023 (MLST 4, 025013; arXiv:2302.02005), equations 3-5; margin and threshold
-are scaled with ln K so that an unknown class can be found however few the known ones.  The paper's
-class-weighted cross-entropy is the loop's option ``class_weights``.
+Ciprijanovic et al. 2023 (MLST 4, 025013; arXiv:2302.02005), equations 3-5; threshold and margin follow
+the target's entropies, as the paper's tuner makes them do by trial.  Its class-weighted cross-entropy is the
+loop's option ``class_weights``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from galshift.methods import METHODS
 from galshift.methods._base import Method, MethodConfig
 from galshift.methods._memory import Memory
-from galshift.methods._separation import MARGIN, entropy_separation, unknown_by_entropy
+from galshift.methods._separation import MARGIN, Separation
 from galshift.types import Batch, Output
 
 
@@ -74,16 +74,20 @@ class Config(MethodConfig):
     Attributes
     ----------
     weight : float
-        Multiplies both terms.
+        Multiplies the separation.
+    clustering_weight : float
+        Multiplies the clustering; the paper's 0.005.  Clustering makes sure of every image, so that a larger
+        weight undoes the separation.
     top : int or None
         Classes whose order must agree; default: all of up to 3 classes, otherwise 0.7 K.
     margin : float
-        Of the separation, in units of ln K.
+        Of the separation, in units of the entropy that parts known from unknown.
     """
 
     weight: float = Field(0.05, ge=0)
+    clustering_weight: float = Field(0.005, ge=0)
     top: int | None = Field(None, ge=1)
-    margin: float = Field(MARGIN, ge=0, lt=0.5)
+    margin: float = Field(MARGIN, ge=0, lt=1)
 
 
 @METHODS.register("deepastrouda")
@@ -94,8 +98,9 @@ class DeepAstroUDA(Method):
     reference = "Ciprijanovic et al. 2023, arXiv:2302.02005"
 
     def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
-        """Return the memory of predictions; arguments as for `Method.modules`."""
-        return nn.ModuleDict({"memory": Memory(n_target, n_classes)})
+        """Return the memories of predictions and entropies; arguments as for `Method.modules`."""
+        memory, separation = Memory(n_target, n_classes), Separation(n_target, n_classes)
+        return nn.ModuleDict({"memory": memory, "separation": separation})
 
     def losses(self, source: Batch, target: Batch, progress: float) -> dict[str, Tensor]:
         """Return ``clustering`` and ``separation``; arguments as for `Method.losses`."""
@@ -106,10 +111,10 @@ class DeepAstroUDA(Method):
         n_classes = p.shape[1]
         top = min(c.top or (n_classes if n_classes < 4 else -(-7 * n_classes // 10)), n_classes)
         return {
-            "clustering": c.weight * adaptive_clustering(p, bank.to(p.dtype), allowed, top),
-            "separation": c.weight * entropy_separation(target.logits, c.margin),
+            "clustering": c.clustering_weight * adaptive_clustering(p, bank.to(p.dtype), allowed, top),
+            "separation": c.weight * self.nets["separation"](target.index, target.logits, c.margin),
         }
 
     def unknown_score(self, output: Output) -> Tensor:
-        """Return the entropy over ln K; arguments as for `Method.unknown_score`."""
-        return unknown_by_entropy(output.logits)
+        """Return the entropy against the target's level; arguments as for `Method.unknown_score`."""
+        return self.nets["separation"].unknown_score(output.logits)
