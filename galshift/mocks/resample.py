@@ -160,7 +160,11 @@ def make_transfer(
         When `target` is sharper than `source`.
     """
     ky, kx = frequencies(y, x, scale_in)
-    values = _in_pixels(target, scale_out, ky, kx, cut=True)
+    if isinstance(target, RadialPsf):
+        otf = cut_otf(target, y.n_pad, x.n_pad, scale_in)
+        values = otf * _pixels(target.pixel_arcsec, scale_out, ky, kx)
+    else:
+        values = _in_pixels(target, scale_out, ky, kx)
     if source is None:
         values = values / np.outer(np.sinc(ky * scale_in), np.sinc(kx * scale_in))
     else:
@@ -174,16 +178,16 @@ def make_transfer(
     return Transfer(y, x, torch.from_numpy(np.ascontiguousarray(values[:, :keep]).astype(np.complex64)))
 
 
-def _in_pixels(
-    psf: Psf | None, scale: float, ky: np.ndarray, kx: np.ndarray, cut: bool = False
-) -> np.ndarray:
+def _in_pixels(psf: Psf | None, scale: float, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
     """Transfer function of a PSF and pixels of `scale`; a PSF measured on pixels has one already."""
-    own = 0.0 if psf is None else psf.pixel_arcsec
-    pixel = np.outer(pixel_transfer(ky, scale, own), pixel_transfer(kx, scale, own))
     if psf is None:
-        return pixel
-    otf = cut_otf(psf, ky, kx) if cut and isinstance(psf, RadialPsf) else psf.otf(ky, kx)
-    return otf * pixel
+        return _pixels(0.0, scale, ky, kx)
+    return psf.otf(ky, kx) * _pixels(psf.pixel_arcsec, scale, ky, kx)
+
+
+def _pixels(own: float, scale: float, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
+    """Transfer function of pixels of `scale` in place of a PSF's `own`."""
+    return np.outer(pixel_transfer(ky, scale, own), pixel_transfer(kx, scale, own))
 
 
 def apply(images: Tensor, transfer: Transfer, shifts: Tensor | None = None) -> Tensor:

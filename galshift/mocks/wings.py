@@ -8,6 +8,8 @@ the middle of the input could light up.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from galshift.mocks.psf import RadialPsf
@@ -16,21 +18,24 @@ from galshift.mocks.psf import RadialPsf
 _LENGTHS = 16
 
 
-def cut_otf(psf: RadialPsf, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
-    """Return the transfer function of `psf` cut to the period of the grid.
+@lru_cache(maxsize=16)
+def cut_otf(psf: RadialPsf, ny: int, nx: int, scale: float) -> np.ndarray:
+    """Return the transfer function of `psf` cut to the period of a discrete transform.
 
     Parameters
     ----------
     psf : RadialPsf
-    ky, kx : ndarray
-        Frequencies [cycles / arcsec] of a discrete transform (kx of its half spectrum), from 0 in steps of
-        1 / L along each axis.
+    ny, nx : int
+        Its lengths [pixels].
+    scale : float
+        arcsec per pixel.
 
     Returns
     -------
     ndarray
-        (len(ky), len(kx)).
+        (ny, nx // 2 + 1), read-only: the half spectrum.
     """
+    ky, kx = np.fft.fftfreq(ny, scale), np.fft.rfftfreq(nx, scale)
     whole = psf.otf(ky, kx)
     steps = ky[1] - ky[0], kx[1] - kx[0]
     coarse = [_coarse_length(psf, 1 / step) for step in steps]
@@ -41,7 +46,9 @@ def cut_otf(psf: RadialPsf, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
     low_y, low_x = np.abs(rows) < coarse[0] // 2, columns < coarse[1] // 2
     wings = np.zeros_like(whole)
     wings[np.ix_(low_y, low_x)] = (beyond - kept)[np.ix_(rows[low_y] % coarse[0], columns[low_x])]
-    return whole - wings
+    whole -= wings
+    whole.flags.writeable = False
+    return whole
 
 
 def _coarse_length(psf: RadialPsf, length: float) -> int:

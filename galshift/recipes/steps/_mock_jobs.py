@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ def pieces(n: int, bytes_per_image: int) -> list[Piece]:
 def make(job: Job, piece: Piece, dataset: Dataset | None = None) -> list[Observation]:
     """Return one observation per survey of the job, of the images of `piece`."""
     from galshift import surveys
+    from galshift.data.catalogue_psfs import attach_psfs
     from galshift.data.open import ReadOptions, open_dataset
     from galshift.mocks.config import ObserveConfig
     from galshift.mocks.observe import observe_in_full
@@ -79,6 +81,8 @@ def make(job: Job, piece: Piece, dataset: Dataset | None = None) -> list[Observa
     config = ObserveConfig(**job.observe)
     presets = [surveys.load(name) for name in job.surveys]
     cutouts = dataset.read(np.arange(piece.start, piece.stop))
+    if config.input_psf == "own":
+        cutouts = attach_psfs(cutouts, Path(dataset.path).parent)
     shared = {"bands": job.bands, "config": config, "seed": job.seed, "device": job.device}
     try:
         with _one_thread():
