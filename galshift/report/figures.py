@@ -144,9 +144,10 @@ def bars(
             )
         _slant(axes, [_short(name) for name in groups], 12)
         axes.set(ylabel=y_label, title=plain(title))
-        _legend(axes, len(series))
+        if len(series) > 1:
+            figure.legend(loc="outside right upper")  # bars leave no corner free
 
-    return svg(draw, (max(4.2, 1.4 + 0.55 * len(groups) * max(len(series), 1)), 3.3))
+    return svg(draw, (min(max(4.2, 2.8 + 0.4 * len(groups) * max(len(series), 1)), 9), 3.3))
 
 
 def intervals(

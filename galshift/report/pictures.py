@@ -12,23 +12,27 @@ import numpy as np
 from galshift.report.page import Gallery, Picture
 
 
-def composite(image: np.ndarray, *, softening: float = 3.0) -> np.ndarray:
+def composite(image: np.ndarray, *, softening: float = 3.0, bands: Sequence[str] = ()) -> np.ndarray:
     """Return an (H, W, 3) uint8 picture of one (C, H, W) image, linear or stretched.
 
     Bands are taken red to blue (the last is red); an arcsinh of the mean intensity keeps colours (Lupton et
     al. 2004, eq. 2).  The sky is the median, the softening a few robust standard deviations of it.  NaN is
-    drawn black.
+    drawn black.  A colour picture, whose bands are red, green and blue in [0, 1], is shown as it is.
 
     Parameters
     ----------
     image : ndarray
         (C, H, W).
+    bands : sequence of str
+        Their names, where known.
     softening : float
         Intensity, in standard deviations of the sky, where the arcsinh leaves its linear part.
     """
     image = np.asarray(image, dtype=np.float64)
     bad = ~np.isfinite(image).all(axis=0)
     image = np.where(np.isfinite(image), image, 0.0)
+    if tuple(bands) == ("red", "green", "blue"):
+        return np.round(255 * np.clip(np.moveaxis(image, 0, -1), 0, 1)).astype(np.uint8)
     rgb = image[_red_green_blue(len(image))]
     sky = np.median(rgb, axis=(1, 2), keepdims=True)
     rgb = rgb - sky
@@ -87,13 +91,17 @@ def gallery(
     tones: Sequence[str] | None = None,
     caption: str = "",
     size_px: int = 112,
+    bands: Sequence[str] = (),
 ) -> Gallery:
-    """Return a gallery of (C, H, W) images with a title, and perhaps a note and a tone, each."""
+    """Return a gallery of (C, H, W) images with a title, and perhaps a note and a tone, each.
+
+    `bands` is as for :func:`composite`.
+    """
     notes = notes if notes is not None else [""] * len(titles)
     tones = tones if tones is not None else [""] * len(titles)
     return Gallery(
         tuple(
-            Picture(data_uri(composite(image)), str(title), str(note), tone)
+            Picture(data_uri(composite(image, bands=bands)), str(title), str(note), tone)
             for image, title, note, tone in zip(images, titles, notes, tones)
         ),
         caption=caption,

@@ -33,7 +33,7 @@ def estimates(
     Returns
     -------
     dict
-        Empty without enough labelled images of the source.
+        Empty without enough labelled images of the source, or where one of its classes is never recognised.
     """
     source = next((s for s in sets if s.role == "source" and s.labelled), None)
     if source is None:
@@ -42,6 +42,12 @@ def estimates(
     known = outcome.usable & (source.labels >= 0)
     if known.sum() < _FEWEST:
         return {}
+    hits = np.bincount(
+        source.labels[known][outcome.probabilities[known].argmax(axis=1) == source.labels[known]],
+        minlength=outcome.probabilities.shape[1],
+    )
+    if (hits[np.unique(source.labels[known])] == 0).any():
+        return {}  # a class that is never recognised leaves no trace of how many of it there are
     logits = np.log(np.clip(outcome.probabilities[known], 1e-12, None))
     found = {}
     for s in sets:

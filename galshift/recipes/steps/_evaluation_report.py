@@ -169,9 +169,8 @@ def _samples_section(found: Evaluation, s: JudgedSet, samples: int, seed: int) -
         known = s.labels[i] >= 0
         tones.append(("good" if p.argmax() == s.labels[i] else "bad") if known else "")
     text = "A random choice, as the network sees them before its stretch, with the answer and its confidence."
-    return Section(
-        f"Some galaxies of {s.name}", (text,), (gallery(images, titles, notes=notes, tones=tones),)
-    )
+    shown = gallery(images, titles, notes=notes, tones=tones, bands=main.trained.bands)
+    return Section(f"Some galaxies of {s.name}", (text,), (shown,))
 
 
 def _roc_curves(found: Evaluation) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:

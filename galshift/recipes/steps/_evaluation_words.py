@@ -133,6 +133,8 @@ def _labelled_answer(found: Evaluation, main: Classifier, s: JudgedSet, metrics:
     before = found.outcomes[found.reference, s.name].metrics["accuracy"]
     points = f"{abs(100 * change):.0f} points (interval {100 * low:+.0f} to {100 * high:+.0f})"
     compared = f" The same network trained on the source alone reaches {before:.0%}: "
+    if found.differences[main.name][s.name]["n_changed"] == 0:
+        return text + " The same network trained on the source alone gives the same answer to every image."
     if not np.isfinite([low, high]).all() or low <= 0 <= high:
         verdict = f"a change of {100 * change:+.0f} points (interval {100 * low:+.0f} to {100 * high:+.0f}), "
         if s.role == "source":

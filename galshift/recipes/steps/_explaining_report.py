@@ -64,7 +64,7 @@ def _pictures_section(found: Explanation, s: Explained, samples: int, seed: int)
     classes = found.trained.classes
     pictures = []
     for i, image, weight in zip(chosen, linear, large, strict=True):
-        plain = composite(image)
+        plain = composite(image, bands=found.trained.bands)
         pair = np.concatenate([plain, heat(plain, weight)], axis=1)
         answered, label = s.predicted[i], s.labels[i]
         explained = answered if found.which == "predicted" else label

@@ -90,7 +90,9 @@ def _images_section(side: Side, samples: int) -> Section:
         images[np.broadcast_to(mask, images.shape)] = np.nan
     text = "As they are in the files, each with its own brightness scale."
     return Section(
-        f"Some galaxies of {side.name}", (text,), (gallery(images, [str(i) for i in cutouts.ids]),)
+        f"Some galaxies of {side.name}",
+        (text,),
+        (gallery(images, [str(i) for i in cutouts.ids], bands=cutouts.bands),),
     )
 
 

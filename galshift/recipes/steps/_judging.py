@@ -279,8 +279,15 @@ def _held_out(
         given = read.model_dump(exclude_defaults=True) if role == "target" else {}
         options = ReadOptions(**{**record.read.model_dump(exclude_defaults=True), **given})
         dataset = open_dataset(path, options)
-        rows = record.rows(dataset, "test")
+        rows = record.rows(dataset, "test", all_there=not given)
         kept, notes = _unseen(dataset, rows, path, classifiers)
+        left_out = len(record.parts["test"]) - len(rows)
+        if left_out:
+            notes = [
+                *notes,
+                f"{left_out} of {len(record.parts['test'])} test images of {dataset.name} are left out by "
+                "the labels that are given now.",
+            ]
         if not len(kept):
             raise DataError(
                 "these runs leave no image of this data set that none of them trained on",

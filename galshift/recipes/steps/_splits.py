@@ -40,8 +40,11 @@ class SplitRecord:
     read: ReadOptions
     parts: Mapping[str, Sequence[str]]
 
-    def rows(self, dataset: Dataset, part: str) -> np.ndarray:
+    def rows(self, dataset: Dataset, part: str, *, all_there: bool = True) -> np.ndarray:
         """Return the row numbers of one part in `dataset`, in its order.
+
+        `all_there` False allows that some are missing, as where the data set is now read with labels that
+        leave images out.
 
         Raises
         ------
@@ -51,7 +54,7 @@ class SplitRecord:
         wanted = set(self.parts[part])
         ids = np.asarray(dataset.info.ids).astype(str)
         rows = np.flatnonzero(np.fromiter((i in wanted for i in ids), dtype=bool, count=len(ids)))
-        if len(rows) < len(wanted):
+        if len(rows) < len(wanted) and (all_there or not len(rows)):
             raise DataError(
                 f"{len(wanted) - len(rows)} of {len(wanted)} {part} images that the run recorded are missing",
                 where=self.path,

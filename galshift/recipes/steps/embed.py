@@ -223,7 +223,7 @@ def _thumbnails(
             chunk = mine[at : at + 256]
             linear = trained.preprocessing.linear(part.dataset.read(part.rows[chunk]))
             for i, image in zip(chunk, linear, strict=True):
-                found[start + int(i)] = shrunk(composite(image), 48)
+                found[start + int(i)] = shrunk(composite(image, bands=trained.bands), 48)
         start += len(part.rows)
     return found
 
