@@ -144,7 +144,7 @@ def bars(
             )
         _slant(axes, [_short(name) for name in groups], 12)
         axes.set(ylabel=y_label, title=plain(title))
-        if len(series) > 1:
+        if series:
             figure.legend(loc="outside right upper")  # bars leave no corner free
 
     return svg(draw, (min(max(4.2, 2.8 + 0.4 * len(groups) * max(len(series), 1)), 9), 3.3))
