@@ -140,7 +140,7 @@ def bars(
                 np.nan_to_num(np.asarray(values, float)),
                 width * 0.92,
                 color=_colour(i),
-                label=plain(name),
+                label=_short(name),
             )
         _slant(axes, [_short(name) for name in groups], 12)
         axes.set(ylabel=y_label, title=plain(title))
