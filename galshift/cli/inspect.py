@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +12,12 @@ from galshift.cli._common import Json, Quiet, Verbose
 EXAMPLES = (
     "galshift inspect sdss/ --labels votes.csv --label-column class",
     "galshift inspect x.npy:y.npy --unit nJy --pixel-scale 0.2 --json",
+    "galshift inspect train.npy --against test.npy",
 )
 
 _READING = "How to read"
+_LEAKS = "Leaks"
+_SHOWN = 20
 
 
 def command(
@@ -68,6 +71,18 @@ def command(
     on_error: Annotated[
         str, typer.Option(metavar="raise|skip", rich_help_panel=_READING, help="What a broken file does.")
     ] = "raise",
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEST",
+            rich_help_panel=_LEAKS,
+            help="Name TEST's images that PATH shows too: a check of files split beforehand.",
+        ),
+    ] = None,
+    similarity: Annotated[
+        float,
+        typer.Option(min=0.5, max=1.0, rich_help_panel=_LEAKS, help="Smallest correlation of near copies."),
+    ] = 0.999,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -104,7 +119,12 @@ def command(
         cutout_size=size,
         on_error=on_error,  # type: ignore[arg-type]
     )
-    account = summarize(open_dataset(path, options))
+    dataset = open_dataset(path, options)
+    account = summarize(dataset)
+    if against is not None:
+        # Labels and positions belong to PATH; how pixels are read holds for both.
+        own = {"labels": None, "label_column": None, "classes_map": {}, "vote_columns": ()}
+        account["leaks"] = _leaks(dataset, open_dataset(against, options.model_copy(update=own)), similarity)
     if json:
         console.json_document(account)
         return
@@ -116,6 +136,38 @@ def command(
         rows.append([band, *cells, f"{100 * values['bad']:.2g} %"])
     title = f"pixels of {account['pixels']['sampled']} images"
     console.table(title, ("band", *numbers, "bad"), rows, to_stdout=True)
+    if against is not None:
+        _show_leaks(account["leaks"], path, against)
+
+
+def _leaks(train: Any, test: Any, similarity: float) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from galshift.data.leakage import find_leaks
+
+    with console.progress("compare", len(train) + len(test)) as bar:
+        leaks = find_leaks(train, test, threshold=similarity, progress=bar.advance)
+    return {**asdict(leaks), "fraction": leaks.fraction}
+
+
+def _show_leaks(leaks: dict[str, Any], path: str, against: str) -> None:
+    n, found = leaks["n_test"], leaks["images"]
+    rows = [
+        (leak["test"], leak["train"], "yes" if leak["identical"] else "", f"{leak['similarity']:.4f}")
+        for leak in found[:_SHOWN]
+    ]
+    said = f"{len(found)} of {n} images of {against} ({leaks['fraction']:.1%}) are also in {path}"
+    columns = ("in " + against, "is also in " + path, "to the pixel", "similarity")
+    if rows:
+        more = f"; the first {_SHOWN} (--json has all)" if len(found) > _SHOWN else ""
+        console.table(said + more, columns, rows, to_stdout=True)
+    else:
+        console.result(said)
+    if leaks["groups"]:
+        shown = ", ".join(leaks["groups"][:5]) + (", ..." if len(leaks["groups"]) > 5 else "")
+        console.result(
+            f"{len(leaks['groups'])} galaxies by name are in both ({leaks['in_groups']} images): {shown}"
+        )
 
 
 def _show_run(path: str, *, as_json: bool) -> None:
