@@ -6,4 +6,6 @@
 from galshift.registry import Registry
 
 SELECTORS = Registry("selector", "galshift.selection", exclude=("label_shift", "guards"))
+#: What chooses between methods, and between the epochs of one run, unless the user says otherwise.
 DEFAULT = "guarded"
+DEFAULT_EPOCH = "infomax-source"

@@ -135,12 +135,15 @@ class Selector(ABC):
         True when it scores nothing without labelled source images.
     pooled : bool
         True when a candidate's score depends on the others.
+    margin : float
+        By how much a method must beat not adapting before it is worth adapting.
     """
 
     version: ClassVar[int] = 1
     reference: ClassVar[str] = ""
     needs_source: ClassVar[bool] = False
     pooled: ClassVar[bool] = False
+    margin: ClassVar[float] = 0.0
 
     @abstractmethod
     def score(self, candidate: Candidate) -> float:

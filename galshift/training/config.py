@@ -10,8 +10,8 @@ from galshift.errors import did_you_mean
 from galshift.selection import SELECTORS
 from galshift.types import Strict
 
-# What chooses an epoch without looking at the target.
-PLAIN_SELECTION = ("source-loss", "last")
+# What chooses an epoch without a selector; auto is one where there is a target.
+PLAIN_SELECTION = ("auto", "source-loss", "last")
 
 # Where a step's config holds what cannot change a number: how often to save, where else to log.
 NO_NUMBERS = ("training.checkpoint_every_s", "training.track")
@@ -54,8 +54,9 @@ class TrainConfig(Strict):
         10, ge=1, description="Epochs without improvement before stopping; null: never."
     )
     select: str = Field(
-        "source-loss",
-        description="What chooses the best epoch: source-loss, last, or a label-free selector.",
+        "auto",
+        description="What chooses the best epoch: source-loss, last or a label-free selector; auto: "
+        "source-loss where only the source is seen, else the default selector.",
     )
     select_limit: int = Field(
         2000, ge=10, description="At most so many target images are scored after an epoch."

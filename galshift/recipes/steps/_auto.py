@@ -39,6 +39,11 @@ class AutoConfig(Strict):
         return tuple(dict.fromkeys(name for name in names if name != BASELINE))
 
 
+def chooser(select: str) -> str:
+    """Return what chooses between methods, given what chooses epochs: the selector named there, or ours."""
+    return select if select in SELECTORS.names() else DEFAULT
+
+
 def fit_auto(
     config: AutoConfig, select: str, folder: Path, fit: Callable[[str, Path], dict[str, Any]]
 ) -> tuple[dict[str, Any], Choice]:
@@ -48,7 +53,7 @@ def fit_auto(
     ----------
     config : AutoConfig
     select : str
-        What chooses an epoch; where that is no selector, the default one chooses the method.
+        What chooses an epoch; see :func:`chooser`.
     folder : Path
         Of the run (or of one of its seeds); its source-only network has been trained already.
     fit : callable
@@ -65,10 +70,7 @@ def fit_auto(
 
     folders = {BASELINE: folder / BASELINE} | {name: folder / FOLDER / name for name in config.methods}
     fits = {name: fit(name, folders[name]) for name in config.methods}
-    choice = choose(
-        {name: read_candidate(path) for name, path in folders.items()},
-        select if select in SELECTORS.names() else DEFAULT,
-    )
+    choice = choose({name: read_candidate(path) for name, path in folders.items()}, chooser(select))
     chosen = folders[parallel.from_first(choice.chosen, parallel.connect())]
     for name in (OUTPUTS, "metrics.jsonl", FILE):
         if (chosen / name).is_file():

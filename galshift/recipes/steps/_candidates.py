@@ -128,12 +128,12 @@ class Choice:
 
 
 def choose(candidates: Mapping[str, Candidate], selector: str = DEFAULT) -> Choice:
-    """Return the candidate that `selector` ranks highest; among equals the first.
+    """Return the candidate that `selector` ranks highest, if it beats the first one by the selector's margin.
 
     Parameters
     ----------
     candidates : mapping
-        Name to candidate, the one to prefer among equals first.
+        Name to candidate, first the one not to leave without need: source-only.
     selector : str
         One of ``galshift list selectors``.
     """
@@ -145,7 +145,10 @@ def choose(candidates: Mapping[str, Candidate], selector: str = DEFAULT) -> Choi
         found = SELECTORS.get(name)()(pool)
         scores[name] = {n: float(s) if np.isfinite(s) else None for n, s in zip(names, found, strict=True)}
     deciding = scores[selector]
-    chosen = max(names, key=lambda n: -np.inf if deciding[n] is None else deciding[n])
+    ranked = {name: -np.inf if score is None else score for name, score in deciding.items()}
+    chosen = max(names, key=ranked.get)
+    if not ranked[chosen] > ranked[names[0]] + SELECTORS.get(selector).margin:
+        chosen = names[0]
     validation = SELECTORS.get("source-validation")()
     return Choice(
         selector=selector,

@@ -17,7 +17,7 @@ from galshift.errors import DataError
 from galshift.methods._base import Method
 from galshift.models.build import build_model
 from galshift.recipes.steps._candidates import OUTPUTS, keep_outputs
-from galshift.selection import SELECTORS
+from galshift.selection import DEFAULT_EPOCH, SELECTORS
 from galshift.selection._base import Selector
 from galshift.training import parallel
 from galshift.training.checkpoint import (
@@ -141,11 +141,13 @@ def fit_one(
 
 def _selection(training: TrainConfig, method: Method) -> tuple[Selector | None, TrainConfig]:
     """What chooses the epoch; a method that never sees the target leaves that to the source."""
-    if training.select in PLAIN_SELECTION:
-        return None, training
-    if not method.uses_target:
-        return None, training.model_copy(update={"select": PLAIN_SELECTION[0]})
-    return SELECTORS.get(training.select)(), training
+    select = training.select
+    if not method.uses_target and select != "last":
+        select = "source-loss"
+    elif select == "auto":
+        select = DEFAULT_EPOCH
+    selector = None if select in PLAIN_SELECTION else SELECTORS.get(select)()
+    return selector, training.model_copy(update={"select": select})
 
 
 def trained_before(directory: Path) -> dict[str, Any] | None:
@@ -171,7 +173,7 @@ def source_free(material: Material, baseline: Path) -> Material:
     loss, which such a method does not see, cannot choose its epoch: the last one counts instead.
     """
     training = material.training
-    if training.select == "source-loss":
+    if training.select in ("auto", "source-loss"):
         training = training.model_copy(update={"select": "last"})
     return replace(material, source=None, init=material.init or load_checkpoint(baseline), training=training)
 

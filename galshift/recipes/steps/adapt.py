@@ -15,7 +15,7 @@ from galshift.data.preprocess import PreprocessConfig
 from galshift.recipes._step import Context, Step
 from galshift.recipes.choice import ChoiceOf, Chosen
 from galshift.recipes.steps import STEPS
-from galshift.recipes.steps._auto import AUTO, BASELINE, RECORD, AutoConfig
+from galshift.recipes.steps._auto import AUTO, BASELINE, RECORD, AutoConfig, chooser
 from galshift.recipes.steps._domains import (
     Domain,
     SplitConfig,
@@ -25,6 +25,7 @@ from galshift.recipes.steps._domains import (
     training_set,
 )
 from galshift.rundirectory import RunDirectory
+from galshift.selection import DEFAULT_EPOCH, SELECTORS
 from galshift.training.config import NO_NUMBERS, TrainConfig
 from galshift.types import Strict
 
@@ -157,19 +158,18 @@ class Adapt(Step):
         """Return the versions of the network, the methods and what selects."""
         from galshift.methods import METHODS
         from galshift.models import MODELS
-        from galshift.selection import DEFAULT, SELECTORS
 
         auto = config.method.kind == AUTO
         names = [BASELINE, *config.method.config.methods] if auto else [config.method.kind]
-        chooser = config.training.select if config.training.select in SELECTORS.names() else DEFAULT
+        select = config.training.select
+        selectors = {DEFAULT_EPOCH if select == AUTO else select, chooser(select) if auto else select}
         return {
             f"model {config.model.kind}": MODELS.get(config.model.kind).version,
             **{f"method {name}": METHODS.get(name).version for name in names},
-            **(
-                {f"selector {chooser}": SELECTORS.get(chooser).version}
-                if auto or chooser == config.training.select
-                else {}
-            ),
+            **{
+                f"selector {name}": SELECTORS.get(name).version
+                for name in sorted(selectors.intersection(SELECTORS.names()))
+            },
         }
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
