@@ -181,12 +181,13 @@ def array_info(
     names = options.bands or bands or ()
     ids = details.pop("ids", None)
     ids = np.arange(n).astype(str) if ids is None else np.asarray(ids).astype(str)
+    scale = details.pop("pixel_scale", None)
     return DataInfo(
         n=n,
         shape=shape,
         reader=reader,
         unit=unit,
-        pixel_scale=options.pixel_scale_arcsec or details.pop("pixel_scale", None),
+        pixel_scale=options.pixel_scale_arcsec or scale,
         bands=band_names(names, shape[0], where),
         ids=ids,
         groups=details.pop("groups", ids),

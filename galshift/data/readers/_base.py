@@ -64,11 +64,15 @@ def finite(images: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarr
     with np.errstate(over="ignore", invalid="ignore"):
         images = np.asarray(images, dtype=np.float32)
     bad = ~np.isfinite(images)
-    if mask is not None:
-        bad |= mask if mask.ndim == bad.ndim else mask[:, None]
-    if not bad.any():
-        return images, mask
-    return np.where(bad, np.float32(0), images), bad
+    if mask is None:
+        return (np.where(bad, np.float32(0), images), bad) if bad.any() else (images, None)
+    shared = mask if mask.ndim == bad.ndim else mask[:, None]
+    # A mask that all bands share stays one plane, unless a band has a bad pixel of its own.
+    grown = bool((bad & ~shared).any())
+    bad |= shared
+    if bad.any():
+        images = np.where(bad, np.float32(0), images)
+    return images, bad if grown else mask
 
 
 def band_names(names: Sequence[str], n_bands: int, where: object) -> tuple[str, ...]:
