@@ -77,6 +77,8 @@ class Found:
         True where every place and variant was tried, so that a failure is a certificate.
     flip_share : float
         Probability that one event at a random place fools the model; NaN where the search is not complete.
+    variant_flips : tuple of int
+        How many places fool the model, by variant; empty where the search is not complete.
     vulnerability : Tensor or None
         (H, W) largest drop of the true class's probability over the variants, by place.
     flips_local : bool or None
@@ -92,5 +94,6 @@ class Found:
     queries_to_flip: int | None
     complete: bool = False
     flip_share: float = float("nan")
+    variant_flips: tuple[int, ...] = ()
     vulnerability: Tensor | None = None
     flips_local: bool | None = None

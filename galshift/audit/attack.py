@@ -193,6 +193,7 @@ def _row(
         "queries_to_flip": found.queries_to_flip if flipped else None,
         "certified": found.complete and found.first is None,
         "flip_share": found.flip_share,
+        "variant_flips": list(found.variant_flips),
         "flipped_locally": found.flips_local,
         "latent_distance": float((output.features[0] - features).norm()),
         "seed": config.seed,

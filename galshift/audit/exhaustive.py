@@ -39,6 +39,7 @@ def search(problem: Problem) -> Found:
         queries_to_flip=found,
         complete=problem.pixels == 1,
         flip_share=first_pass.flip_share if problem.pixels == 1 else float("nan"),
+        variant_flips=tuple(first_pass.flips.sum(dim=1).tolist()),
         vulnerability=first_pass.vulnerability,
         flips_local=first_pass.flips_local,
     )

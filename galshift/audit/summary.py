@@ -3,17 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from galshift.audit.curves import success, success_by_amplitude, success_by_pixels
+from galshift.audit.faults._base import Variant
 from galshift.audit.statistics import flip_curve, mcnemar, query_quartiles, wilson_interval
 
 Values = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Searched:
+    """What all compared runs were searched for.
+
+    Attributes
+    ----------
+    variants : sequence of Variant
+        The grid of the fault.
+    electrons : bool
+        True where its amplitudes are electrons.
+    pixels : int
+        Most pixels that could change.
+    one_by_one : bool
+        True where the search adds pixel after pixel, so that it also says what fewer would have done.
+    """
+
+    variants: Sequence[Variant] = ()
+    electrons: bool = False
+    pixels: int = 1
+    one_by_one: bool = True
+
+    def curves(self, attacked: Sequence[Values]) -> dict[str, Any]:
+        """Return ``by_amplitude`` and ``by_pixels``, empty where the search does not tell."""
+        return {
+            "by_amplitude": success_by_amplitude(attacked, self.variants, electrons=self.electrons),
+            "by_pixels": success_by_pixels(attacked, self.pixels) if self.one_by_one else [],
+        }
+
+
+NOTHING_STATED = Searched()
+
+
 def summarise(
-    rows: Sequence[Values], classes: Sequence[str], *, grid: Mapping[str, Any] | None, spread: float
+    rows: Sequence[Values],
+    classes: Sequence[str],
+    *,
+    grid: Mapping[str, Any] | None,
+    spread: float,
+    searched: Searched = NOTHING_STATED,
 ) -> dict[str, Any]:
     """Return the summary of one run.
 
@@ -26,13 +67,15 @@ def summarise(
         The grid that was searched in full (:func:`grid_of`), or None where the search was not complete.
     spread : float
         Within-class spread of the clean features (:func:`within_class_spread`); NaN where it is not known.
+    searched : Searched
 
     Returns
     -------
     dict
         ``n_images``, ``n_attacked`` (correctly classified images only), ``clean_accuracy``,
         ``success_rate`` and ``success_ci95`` (NaN and [0, 1] without an attacked image), ``per_class``,
-        ``queries``, ``certificate``, ``not_attacked`` (reason to count) and ``latent``.
+        ``queries``, ``certificate``, ``not_attacked`` (reason to count), ``latent``, ``by_amplitude`` and
+        ``by_pixels``.
     """
     judged = [row for row in rows if row["status"] in ("attacked", "already wrong", "is the target")]
     attacked = [row for row in rows if row["status"] == "attacked"]
@@ -61,25 +104,29 @@ def summarise(
         "certificate": None if grid is None else {**grid, "n_certified": len(certified)},
         "mean_flip_share": float(np.mean(shares)) if shares else None,
         "latent": latent_distances(attacked, spread),
+        **searched.curves(attacked),
     }
 
 
 def compare(
-    names: Sequence[str], runs: Sequence[Sequence[Values]], spreads: Sequence[float]
+    names: Sequence[str],
+    runs: Sequence[Sequence[Values]],
+    spreads: Sequence[float],
+    searched: Searched = NOTHING_STATED,
 ) -> dict[str, Any]:
-    """Compare two runs on the images that both classify right.
+    """Compare two or more runs on the images that all of them classify right.
 
     Returns
     -------
     dict
         ``n_common``; ``runs`` (name, success, interval, per-class success, queries, latent distances on those
-        images); ``mcnemar``; ``mcnemar_p``; and ``verdict``, one sentence.
+        images); ``pairs``, McNemar's test and a sentence for every two runs; of the first pair also
+        ``mcnemar`` and ``mcnemar_p``; and ``verdict``, every pair's sentence.
     """
     tables = [{row["id"]: row for row in rows if row["status"] == "attacked"} for rows in runs]
     common = [name for name in tables[0] if all(name in table for table in tables[1:])]
-    both = [[table[name] for name in common] for table in tables]
-    labels = list(dict.fromkeys(row["label"] for row in both[0]))
-    paired = mcnemar([row["flipped"] for row in both[0]], [row["flipped"] for row in both[1]])
+    shared = [[table[name] for name in common] for table in tables]
+    labels = list(dict.fromkeys(row["label"] for row in shared[0]))
     sides = [
         {
             "name": name,
@@ -87,15 +134,26 @@ def compare(
             "per_class": {label: _success([r for r in rows if r["label"] == label]) for label in labels},
             "queries": _queries(rows),
             "latent": latent_distances(rows, spread),
+            **searched.curves(rows),
         }
-        for name, rows, spread in zip(names, both, spreads)
+        for name, rows, spread in zip(names, shared, spreads)
     ]
+    pairs = []
+    for first, second in combinations(range(len(sides)), 2):
+        paired = mcnemar(
+            [row["flipped"] for row in shared[first]], [row["flipped"] for row in shared[second]]
+        )
+        two = sides[first], sides[second]
+        pairs.append(
+            {"runs": [side["name"] for side in two], **paired, "verdict": _verdict(two, paired, len(common))}
+        )
     return {
         "n_common": len(common),
         "runs": sides,
-        "mcnemar": paired,
-        "mcnemar_p": paired["p"],
-        "verdict": _verdict(sides, paired, len(common)),
+        "pairs": pairs,
+        "mcnemar": {key: pairs[0][key] for key in ("only_first", "only_second", "both", "neither", "p")},
+        "mcnemar_p": pairs[0]["p"],
+        "verdict": " ".join(pair["verdict"] for pair in pairs),
     }
 
 
@@ -125,13 +183,7 @@ def latent_distances(attacked: Sequence[Values], spread: float) -> dict[str, Any
 
 
 def _success(attacked: Sequence[Values]) -> dict[str, Any]:
-    flipped = sum(bool(row["flipped"]) for row in attacked)
-    return {
-        "n_attacked": len(attacked),
-        "n_flipped": flipped,
-        "success_rate": flipped / len(attacked) if attacked else None,
-        "success_ci95": list(wilson_interval(flipped, len(attacked))),
-    }
+    return success(sum(bool(row["flipped"]) for row in attacked), len(attacked))
 
 
 def _queries(attacked: Sequence[Values]) -> dict[str, Any]:

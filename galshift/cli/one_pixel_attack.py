@@ -30,7 +30,8 @@ def command(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Run whose model is attacked.")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled images.")],
     compare: Annotated[
-        str | None, typer.Option(metavar="RUN2", help="A second run, attacked on the same images.")
+        list[str] | None,
+        typer.Option(metavar="RUN2", help="Another run, attacked on the same images; repeatable."),
     ] = None,
     fault: Annotated[
         str,

@@ -31,6 +31,10 @@ class Detector(Strict):
         by this much.
     full_well_e : float
         Electrons at which a pixel saturates in one exposure; 77 400 is that of ACS/WFC (Instrument Handbook).
+    exposure_s : float or None
+        Seconds of one exposure, for event rates.
+    pixel_arcsec : float or None
+        Side of a detector pixel on the sky; that of the images where absent.
     source : str
         Where the numbers come from, shown in the report.
     """
@@ -39,6 +43,8 @@ class Detector(Strict):
     exposures: tuple[float, ...] = (1.0,)
     sky_e: tuple[float, ...] = (0.0,)
     full_well_e: float = Field(77_400.0, gt=0)
+    exposure_s: float | None = Field(None, gt=0)
+    pixel_arcsec: float | None = Field(None, gt=0)
     source: str = "not stated"
 
     def scale(self, n_bands: int) -> Tensor:

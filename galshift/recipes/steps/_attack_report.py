@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,11 +73,11 @@ def _cards(results: Mapping[str, Any]) -> tuple[Card, ...]:
     ]
     if results["certificate"] is not None:
         cards.append(Card("Certified", str(results["certificate"]["n_certified"]), "whole grid searched"))
-    rate = results.get("event_rate")
-    if rate:
-        cards.append(
-            Card("Misclassified per exposure", f"{rate['fraction_per_exposure']:.2g}", rate["short"])
-        )
+    rate = results["event_rate"]
+    if rate is not None:
+        share = f"{rate['fraction_per_exposure']:.2g}"
+        ends = " to ".join(f"{end:.2g}" for end in rate["ci95"])
+        cards.append(Card("Misclassified per exposure", share, f"of galaxies; {ends}"))
     return tuple(cards)
 
 
@@ -97,35 +98,81 @@ def _what_broke(results: Mapping[str, Any]) -> Section:
     blocks: list[Any] = [
         Table(columns, tuple(rows), caption="One pooled rate hides how unequal classes are.")
     ]
-    curve = results["queries"]["curve"]
-    if len(curve) > 1:
-        x, y = zip(*[(0, 0.0), *curve])
-        drawing = figures.curves(
-            {"flipped": (x, y)}, x_label="queries", y_label="share flipped", limits=(0, 1)
-        )
-        blocks.append(Figure(drawing, caption="Share of images flipped by then; failures are censored."))
-    return Section("What changes class", blocks=tuple(blocks))
+    blocks += _curves({"": results})
+    if results["by_amplitude"] and results["by_amplitude"][0]["electrons"] is None:
+        listed = tuple((entry["name"], *_counts(entry)) for entry in results["by_amplitude"])
+        blocks.append(Table(("value", "attacked", "flipped", "success", "95% interval"), listed))
+    return Section("What changes class", text=_rate_sentence(results), blocks=tuple(blocks))
+
+
+def _rate_sentence(results: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say what one exposure's events do."""
+    rate = results["event_rate"]
+    if rate is None:
+        return ()
+    low, high = rate["ci95"]
+    return (
+        f"One exposure puts {rate['events_per_stamp']:.2g} events on a stamp of this size. If none is "
+        f"repaired, it gets {rate['fraction_per_exposure']:.2g} of the correctly classified galaxies wrong "
+        f"(95% interval {low:.2g} to {high:.2g}), and all {rate['exposures']:.0f} exposures together "
+        f"{rate['fraction_per_stack_unrejected']:.2g}.",
+    )
+
+
+def _curves(sides: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
+    """Return success against amplitude, pixels and queries, a line for each model."""
+    found = []
+    strong = {
+        name: [entry for entry in side["by_amplitude"] if entry["electrons"] is not None]
+        for name, side in sides.items()
+    }
+    if all(len(entries) > 1 for entries in strong.values()):
+        lines = {
+            name or "flipped": (
+                [math.log10(max(abs(entry["electrons"]), 1)) for entry in entries],
+                [entry["success_rate"] for entry in entries],
+            )
+            for name, entries in strong.items()
+        }
+        drawing = figures.curves(lines, x_label="log10 electrons", y_label="share flipped", limits=(0, 1))
+        found.append(Figure(drawing, caption="Share of images that one event of this strength can flip."))
+    if all(side["by_pixels"] for side in sides.values()):
+        lines = {
+            name or "flipped": (
+                [entry["pixels"] for entry in side["by_pixels"]],
+                [entry["success_rate"] for entry in side["by_pixels"]],
+            )
+            for name, side in sides.items()
+        }
+        drawing = figures.curves(lines, x_label="pixels changed", y_label="share flipped", limits=(0, 1))
+        found.append(Figure(drawing, caption="Share of images flipped by so many pixels, taken one by one."))
+    if all(len(side["queries"]["curve"]) > 1 for side in sides.values()):
+        lines = {
+            name or "flipped": tuple(zip((0, 0.0), *side["queries"]["curve"])) for name, side in sides.items()
+        }
+        drawing = figures.curves(lines, x_label="queries", y_label="share flipped", limits=(0, 1))
+        found.append(Figure(drawing, caption="Share of images flipped by then; failures are censored."))
+    return found
 
 
 def _comparison(comparison: Mapping[str, Any]) -> Section:
-    rows, labels = [], []
+    rows: list[tuple[Any, ...]] = []
     for side in comparison["runs"]:
         rows.append((side["name"], "all", *_counts(side)))
         rows += [(side["name"], label, *_counts(entry)) for label, entry in side["per_class"].items()]
-        labels.append(side["name"])
-    paired = comparison["mcnemar"]
     latent = [
         (side["name"], group, side["latent"][group]["n"], _two(side["latent"][group]["median"]))
         for side in comparison["runs"]
         for group in ("successes", "failures")
     ]
-    text = (
-        comparison["verdict"],
-        f"On the same {comparison['n_common']} images: {paired['both']} flip for both, "
-        f"{paired['neither']} for neither, {paired['only_first']} only for {labels[0]}, "
-        f"{paired['only_second']} only for {labels[1]}; "
-        f"McNemar's exact p = {paired['p']:.2g}.",
-    )
+    text = [comparison["verdict"]]
+    for pair in comparison["pairs"]:
+        first, second = pair["runs"]
+        text.append(
+            f"On the same {comparison['n_common']} images: {pair['both']} flip for both {first} and "
+            f"{second}, {pair['neither']} for neither, {pair['only_first']} only for {first}, "
+            f"{pair['only_second']} only for {second}; McNemar's exact p = {pair['p']:.2g}."
+        )
     interval = [
         (side["name"], side["success_rate"], *side["success_ci95"], float("nan"))
         for side in comparison["runs"]
@@ -137,6 +184,7 @@ def _comparison(comparison: Mapping[str, Any]) -> Section:
     if interval:
         drawing = figures.intervals(interval, x_label="share of common images that change class")
         blocks.append(Figure(drawing, caption="Wilson 95% intervals; the test above is paired and sharper."))
+    blocks += _curves({side["name"]: side for side in comparison["runs"]})
     blocks.append(
         Table(
             ("model", "images", "n", "median latent distance / within-class spread"),
@@ -144,7 +192,7 @@ def _comparison(comparison: Mapping[str, Any]) -> Section:
             caption="How far the strongest change moves an image in the model's own features.",
         )
     )
-    return Section("Side by side", text=text, blocks=tuple(blocks))
+    return Section("Side by side", text=tuple(text), blocks=tuple(blocks))
 
 
 def _gallery(examples: Sequence[Example], results: Mapping[str, Any]) -> Section:

@@ -33,7 +33,7 @@ def survey_detector(
             hint="give --set detector.electrons_per_unit=[...], or use --fault rgb",
         )
     preset = surveys.load(survey)
-    per_unit, exposures, sky = [], [], []
+    per_unit, exposures, sky, times = [], [], [], []
     for name in bands:
         band = preset.bands.get(name)
         if band is None or band.zero_point is None or band.exposures is None or band.exposure_time is None:
@@ -44,6 +44,7 @@ def survey_detector(
             )
         seconds = band.exposures.value * band.exposure_time.value
         per_unit.append(10 ** (0.4 * (band.zero_point.value - NANOJANSKY_ZERO_POINT)) * seconds)
+        times.append(band.exposure_time.value)
         exposures.append(max(1.0, band.exposures.value))
         area = (pixel_scale_arcsec or preset.pixel_scale.value) ** 2
         bright = 0.0 if band.sky is None else 10 ** (0.4 * (band.zero_point.value - band.sky.value))
@@ -52,5 +53,7 @@ def survey_detector(
         electrons_per_unit=tuple(per_unit),
         exposures=tuple(exposures),
         sky_e=tuple(sky),
+        exposure_s=sum(times) / len(times),
+        pixel_arcsec=preset.pixel_scale.value,
         source=f"survey preset '{survey}': zero point, exposures and sky; full well of ACS/WFC",
     )

@@ -1,0 +1,90 @@
+"""From "does one event fool the model?" to "which share of galaxies does one exposure get wrong?".
+
+Events fall on a stamp as a Poisson process.  With q the probability that one event, at a random place and of
+random strength, fools the model on an image, and L the expected events on the stamp, the image is
+misclassified with probability 1 - exp(-L q), each event taken alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from galshift.streams import numpy_stream
+from galshift.types import Strict
+
+SECONDS_A_MINUTE = 60.0
+CM_PER_MICRON = 1e-4
+
+
+class EventRate(Strict):
+    """How often a fault strikes.
+
+    Attributes
+    ----------
+    events_cm2_min : float
+        Cosmic-ray events per square centimetre and minute; about 5 at zenith in DECam (DES verification
+        pages; the requirement is below 10).
+    pixel_um : float
+        Side of a detector pixel [micrometre]; 15 in DECam and ACS/WFC, 10 in LSSTCam.
+    events_per_pixel : float or None
+        Events per detector pixel of one exposure, in place of the two above: the share of bad pixels, for
+        faults that stay (hot, dead).
+    n_bootstrap : int
+        Resamples of images for the interval.
+    """
+
+    events_cm2_min: float = Field(5.0, ge=0)
+    pixel_um: float = Field(15.0, gt=0)
+    events_per_pixel: float | None = Field(None, ge=0)
+    n_bootstrap: int = Field(1000, ge=0)
+
+    def per_pixel(self, exposure_s: float | None) -> float | None:
+        """Return events per detector pixel of one exposure; None where the exposure time is not known."""
+        if self.events_per_pixel is not None:
+            return self.events_per_pixel
+        if exposure_s is None:
+            return None
+        area_cm2 = (self.pixel_um * CM_PER_MICRON) ** 2
+        return self.events_cm2_min * area_cm2 * exposure_s / SECONDS_A_MINUTE
+
+
+def misclassified_per_exposure(
+    shares: Sequence[float], events: float, *, exposures: float = 1.0, n_bootstrap: int = 1000, seed: int = 0
+) -> dict[str, Any]:
+    """Return the share of galaxies that the events of one exposure get wrong.
+
+    Parameters
+    ----------
+    shares : sequence of float
+        (N,) probability that one event fools the model, by image; images that are wrong already are left out.
+    events : float
+        Expected events on one stamp in one exposure.
+    exposures : float
+        Exposures in the stack, for the share that would be wrong if no event were rejected.
+    n_bootstrap, seed : int
+        For the 95% interval over images.
+
+    Returns
+    -------
+    dict
+        ``events_per_stamp``, ``fraction_per_exposure`` with ``ci95``, and
+        ``fraction_per_stack_unrejected``.
+    """
+    q = np.asarray(shares, dtype=np.float64)
+    wrong = -np.expm1(-events * q)
+    interval = [float(wrong.mean())] * 2
+    if n_bootstrap:
+        rng = numpy_stream(seed, "one-pixel-attack", "rate")
+        means = wrong[rng.integers(0, len(q), (n_bootstrap, len(q)))].mean(axis=1)
+        interval = [float(end) for end in np.quantile(means, (0.025, 0.975))]
+    return {
+        "events_per_stamp": float(events),
+        "fraction_per_exposure": float(wrong.mean()),
+        "ci95": interval,
+        "exposures": float(exposures),
+        "fraction_per_stack_unrejected": float(-np.expm1(-events * exposures * q).mean()),
+    }
