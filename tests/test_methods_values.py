@@ -213,13 +213,13 @@ def log_domain_divergence(s: np.ndarray, t: np.ndarray, temperature: float, iter
 def test_sinkhorn_agrees_with_alternating_iterations_and_default_is_near_convergence() -> None:
     s, t = clouds(20, 25, 3)
     both = torch.cat([s, t])
-    blur = 0.05 * squared_distances(both, both).max().sqrt().item()
+    blur = 0.25 * squared_distances(both, both).max().sqrt().item()
     expected = log_domain_divergence(s.numpy(), t.numpy(), blur**2)
     assert sinkhorn_divergence(s, t, scaling=0.9, polish=400).item() == pytest.approx(expected, rel=1e-5)
-    assert sinkhorn_divergence(s, t).item() == pytest.approx(expected, rel=0.05)
-    s, t = clouds(64, 64, 32)
-    expected = sinkhorn_divergence(s, t, scaling=0.9, polish=400).item()
-    assert sinkhorn_divergence(s, t).item() == pytest.approx(expected, rel=0.01)
+    assert sinkhorn_divergence(s, t).item() == pytest.approx(expected, rel=1e-3)
+    blur /= 5
+    expected = log_domain_divergence(s.numpy(), t.numpy(), blur**2)
+    assert sinkhorn_divergence(s, t, relative_blur=0.05).item() == pytest.approx(expected, rel=0.05)
 
 
 def test_sinkhorn_agrees_with_the_dual_of_pots_plan() -> None:

@@ -22,8 +22,8 @@ from galshift.methods._probabilities import entropy
 
 # DANCE: a margin of 0.5 about ln(20) / 2.
 MARGIN = 0.34
-# Below this fraction of ln K every image is certain, and there is nothing to separate.
-FLOOR = 0.02
+# As fractions of ln K: below the first every image is certain, above the second none is.
+FLOOR, CEILING = 0.02, 0.9
 
 
 def entropy_separation(logits: Tensor, level: Tensor | float, margin: float = MARGIN) -> Tensor:
@@ -62,11 +62,11 @@ class Separation(nn.Module):
         self.log_k = math.log(n_classes)
 
     def level(self) -> Tensor:
-        """Return the mean entropy of the images seen, in [0.02, 0.5] ln K; ln(K) / 2 before any was."""
+        """Return the mean entropy of the images seen, in [0.02, 0.9] ln K; ln(K) / 2 before any was."""
         seen = self.memory.seen
         if not bool(seen.any()):
             return self.memory.rows.new_tensor(0.5 * self.log_k)
-        return self.memory.rows[seen].mean().clamp(FLOOR * self.log_k, 0.5 * self.log_k)
+        return self.memory.rows[seen].mean().clamp(FLOOR * self.log_k, CEILING * self.log_k)
 
     def forward(self, index: Tensor, logits: Tensor, margin: float = MARGIN) -> Tensor:
         """Remember the entropies of the images `index` (B,) and return their separation loss."""

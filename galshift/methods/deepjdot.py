@@ -73,7 +73,7 @@ class Config(MethodConfig):
     """Options of `deepjdot`; `weight` multiplies the term, `alpha` and `beta` its feature and label parts."""
 
     weight: float = Field(0.5, ge=0)
-    alpha: float = Field(0.01, ge=0)
+    alpha: float = Field(0.02, ge=0)
     beta: float = Field(0.1, ge=0)
 
 

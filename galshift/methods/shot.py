@@ -86,7 +86,7 @@ class SHOT(Method):
     Config = Config
     reference = "Liang et al. 2020, arXiv:2002.08546"
     needs_source = False
-    lr_scale = 0.1
+    lr_scale = 0.03
 
     def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
         """Return the memory; arguments as for `Method.modules`."""

@@ -34,6 +34,7 @@ class TENT(Method):
     Config = Config
     reference = "Wang et al. 2021, arXiv:2006.10726"
     needs_source = False
+    lr_scale = 0.1
     own_forward = True
 
     def prepare(self, model: nn.Module) -> nn.Module:

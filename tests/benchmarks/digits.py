@@ -101,7 +101,7 @@ def run(data: Digits, name: str, seed: int, config: Strict | None = None, steps:
     if not method.needs_source:
         _pretrain(model, data, seed, steps)
     generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam([*method.trainable(model), *nets.parameters()], lr=1e-3)
+    optimiser = torch.optim.Adam([*method.trainable(model), *nets.parameters()], lr=1e-3 * method.lr_scale)
     for step in range(steps):
         _step(model, method, optimiser, data, generator, step / steps)
     with torch.no_grad():
