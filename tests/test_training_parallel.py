@@ -12,16 +12,20 @@ from pathlib import Path
 import pytest
 import torch
 
+import galshift
+from galshift.errors import UsageError
 from galshift.methods import METHODS
+from galshift.training.checkpoint import load_checkpoint
 from galshift.training.state import load_state
 from galshift.training.world import World, first_host, world_from
+from tests.killing import leftovers, make_data
 from tests.training_helpers import train
 from tests.training_parallel import one_step
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run_together(size: int, *command: str) -> list[str]:
+def run_together(size: int, *command: str, cwd: Path = ROOT) -> list[str]:
     """Run `command` as `size` processes that know of each other, as torchrun would start them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -30,7 +34,7 @@ def run_together(size: int, *command: str) -> list[str]:
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", *command],
-            cwd=ROOT,
+            cwd=cwd,
             env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -87,6 +91,36 @@ def test_a_whole_run_on_two_processes(tmp_path: Path) -> None:
         assert row.keys() == other.keys()
         for name in row.keys() & {"loss", "classification", "gap", "valid_loss", "gradient_norm"}:
             assert other[name] == pytest.approx(row[name], rel=2e-3), name
+
+
+def test_adapt_on_two_processes_is_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first process owns the run directory and speaks; the other leaves nothing and says nothing."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    make_data(tmp_path)
+    words = ["adapt", "sim.h5", "sim.h5", "--method", "mmd", "--epochs", "2", "--out", "run", "--json"]
+    first, second = run_together(2, "galshift", *words, "--set", "training.batch_size=16", cwd=tmp_path)
+    results = json.loads(first)
+    assert second == ""
+    assert results["method"] == "mmd"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "run",
+        "scratch",
+        "sim.h5",
+        "sim.h5.manifest.json",
+    ]
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert leftovers(tmp_path) == []
+    for part in ("run", "run/source-only"):
+        assert len((tmp_path / part / "metrics.jsonl").read_text().splitlines()) == 2
+        assert load_checkpoint(tmp_path / part).meta["fit"]["epochs"] == 2
+
+
+def test_verbs_for_one_process_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="simulate runs as one process, and torchrun started 2"):
+        galshift.simulate(out=tmp_path / "sim.h5", n=6)
 
 
 def test_worlds() -> None:

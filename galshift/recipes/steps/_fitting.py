@@ -95,7 +95,6 @@ def fit_one(
     """
     kept = trained_before(directory)
     if kept is not None:
-        clear(directory)
         return {**kept, "seconds": None}
     network = _network(material, seed)
     selector, training = _selection(material.training, method)
@@ -136,6 +135,7 @@ def fit_one(
         meta={**(meta or {}), "seed": seed, "fit": kept},
     )
     clear(directory)
+    share(directory)
     return summary
 
 
@@ -151,19 +151,24 @@ def _selection(training: TrainConfig, method: Method) -> tuple[Selector | None, 
 
 
 def trained_before(directory: Path) -> dict[str, Any] | None:
-    """Return the summary of the training whose model is in `directory` already, or None.
-
-    Of several processes only the first keeps its directory, so that the others copy the model from there.
-    """
-    world = parallel.connect()
+    """Return the summary of the training whose model is in `directory` already, or None."""
     here = read_checkpoint(directory)[0]["meta"]["fit"] if (directory / FILE).is_file() else None
-    found, first = parallel.from_first([here, str(directory.absolute())], world)
-    if found is not None and here is None:
-        directory.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(Path(first) / FILE, directory / FILE)
-        if (Path(first) / OUTPUTS).is_file():
-            shutil.copyfile(Path(first) / OUTPUTS, directory / OUTPUTS)
+    found = parallel.from_first(here, parallel.connect())
+    if found is not None:
+        clear(directory)
+        share(directory)
     return found
+
+
+def share(directory: Path) -> None:
+    """Give every other process a copy of what the first one has in `directory`, once it is all there."""
+    world = parallel.connect()
+    first = Path(parallel.from_first(str(directory.absolute()), world))
+    if world.rank > 0:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in (FILE, OUTPUTS, "metrics.jsonl"):
+            if (first / name).is_file():
+                shutil.copyfile(first / name, directory / name)
 
 
 def source_free(material: Material, baseline: Path) -> Material:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from galshift.data.cutouts import Cutouts, InMemory
 from galshift.data.options import ReadOptions
@@ -29,6 +29,11 @@ class Masked(Method):
 
     needs_source = False
     aim = "pre-train"
+
+    def trainable(self, model: nn.Module) -> Iterable[nn.Parameter]:
+        """Return all but the classifier's head, which takes no part."""
+        head = {id(parameter) for parameter in model.autoencoder.encoder.head.parameters()}
+        return (parameter for parameter in model.parameters() if id(parameter) not in head)
 
     def losses(self, source: Batch | None, target: Batch | None, progress: float) -> dict[str, Tensor]:
         """Return the mean squared error on hidden patches."""

@@ -147,6 +147,7 @@ def _fit(config: PretrainConfig, images: Unlabelled, directory: Path, device: st
         stretch=p.stretch,
         progress="pretrain",
     )
+    directory.mkdir(parents=True, exist_ok=True)
     error = reconstruction_error(result.model, images.test, p.stretch, choice.device)
     kept = {"epochs": len(result.history), "held_out_error": error, "notes": list(result.notes)}
     save_checkpoint(
