@@ -179,7 +179,7 @@ def intervals(
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color=_INK, alpha=0.15, linewidth=0.6)
 
-    return svg(draw, (5.4, 0.9 + 0.32 * len(rows)))
+    return svg(draw, (5.2, 0.9 + 0.32 * len(rows)))
 
 
 def histogram(

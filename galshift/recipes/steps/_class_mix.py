@@ -42,12 +42,8 @@ def estimates(
     known = outcome.usable & (source.labels >= 0)
     if known.sum() < _FEWEST:
         return {}
-    hits = np.bincount(
-        source.labels[known][outcome.probabilities[known].argmax(axis=1) == source.labels[known]],
-        minlength=outcome.probabilities.shape[1],
-    )
-    if (hits[np.unique(source.labels[known])] == 0).any():
-        return {}  # a class that is never recognised leaves no trace of how many of it there are
+    if not recognises_all(outcome.probabilities[known], source.labels[known]):
+        return {}
     logits = np.log(np.clip(outcome.probabilities[known], 1e-12, None))
     found = {}
     for s in sets:
@@ -60,6 +56,14 @@ def estimates(
         except DataError:  # no image gave an answer
             continue
     return found
+
+
+def recognises_all(scores: np.ndarray, labels: np.ndarray) -> bool:
+    """Tell whether (N, K) `scores` are right for some image of every class of (N,) `labels`.
+
+    A class that is never recognised leaves no trace of how much of it another data set holds.
+    """
+    return set(labels.tolist()) == set(labels[scores.argmax(axis=1) == labels].tolist())
 
 
 def predicted_mix(outcome: Outcome) -> np.ndarray:

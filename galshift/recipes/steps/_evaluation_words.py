@@ -31,9 +31,7 @@ def answer(found: Evaluation) -> list[str]:
 
 def augmentation_sentence(found: Evaluation) -> str | None:
     """Say what augmentation alone would have given, without ever looking at the target."""
-    targets = [s for s in found.sets if s.role == "target" and s.labelled] or [
-        s for s in found.sets if s.labelled
-    ]
+    targets = [s for s in found.sets if s.role != "source" and s.labelled]
     if not any(c.adapted for c in found.classifiers) or not targets or found.reference is None:
         return None
     s = targets[-1]
