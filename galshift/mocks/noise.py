@@ -122,12 +122,16 @@ def add_noise(truth: Tensor, noise: NoiseLevel, kind: str, generator: torch.Gene
         blank = noise.background + noise.read_variance
         sigma = (truth * noise.electrons_per_njy).add_(blank).clamp_(min=0).sqrt_()
         return normal.mul_(sigma).div_(noise.electrons_per_njy).add_(truth)
-    expected = truth * noise.electrons_per_njy + noise.background
+    expected = truth.mul(noise.electrons_per_njy).add_(noise.background)
     # A negative expectation (the input's own noise) cannot be drawn; its mean is kept, without noise.
-    drawn = torch.poisson(expected.clamp(min=0), generator=generator)
+    negative = expected.clamp(max=0) if float(expected.min()) < 0 else None
+    drawn = torch.poisson(expected.clamp_(min=0), generator=generator)
     if noise.read_variance > 0:
-        drawn += torch.randn(truth.shape, generator=generator, device=truth.device) * noise.read_variance**0.5
-    return (drawn - noise.background + expected.clamp(max=0)) / noise.electrons_per_njy
+        normal = torch.randn(truth.shape, generator=generator, device=truth.device)
+        drawn.add_(normal, alpha=noise.read_variance**0.5)
+    if negative is not None:
+        drawn.add_(negative)
+    return drawn.sub_(noise.background).mul_(1 / noise.electrons_per_njy)
 
 
 def inverse_variance(truth: Tensor, noise: NoiseLevel, kind: str) -> Tensor:

@@ -14,7 +14,7 @@ from galshift.mocks.psf import ArrayPsf, Psf, RadialPsf, load_kernel
 from galshift.mocks.resample import Transfer, apply, make_transfer, pixel_transfer, plan_axis
 
 #: Images in one transform: small batches stay in the processor's cache.
-BATCH = 8
+BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,17 @@ def render(
         plan = _plan if isinstance(view.source, ArrayPsf) else _kept_plan
         transfer = plan(images.shape[1:], shape, view, device)
         for begin in range(0, len(members), BATCH):
-            rows = members[begin : begin + BATCH]
+            rows = _run(members[begin : begin + BATCH])
             batch = torch.from_numpy(images[rows]).to(device)
             moved = None if shifts is None else torch.from_numpy(shifts[rows]).to(device)
             out[rows] = apply(batch, transfer, moved)
     return out
+
+
+def _run(members: list[int]) -> slice | list[int]:
+    """A slice where `members` follow each other, which needs no copy."""
+    following = members[-1] - members[0] + 1 == len(members)
+    return slice(members[0], members[-1] + 1) if following else members
 
 
 def _plan(shape_in: tuple[int, int], shape_out: tuple[int, int], view: View, device: str) -> Transfer:

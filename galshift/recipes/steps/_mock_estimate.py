@@ -81,7 +81,7 @@ class Head:
 
     def __init__(self, dataset: Any, n: int) -> None:
         self._dataset, self._n = dataset, n
-        self.name = dataset.name
+        self.name, self.path = dataset.name, dataset.path
 
     def __len__(self) -> int:
         return self._n
