@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import Field, field_validator
 
 from galshift.errors import did_you_mean
@@ -18,6 +19,7 @@ from galshift.types import Strict
 if TYPE_CHECKING:
     from galshift.recipes.steps._candidates import Choice
     from galshift.report import Section
+    from galshift.selection._base import Candidate
 
 AUTO = "auto"
 BASELINE = "source-only"
@@ -70,34 +72,82 @@ def fit_auto(
 
     folders = {BASELINE: folder / BASELINE} | {name: folder / FOLDER / name for name in config.methods}
     fits = {name: fit(name, folders[name]) for name in config.methods}
-    choice = choose({name: read_candidate(path) for name, path in folders.items()}, chooser(select))
-    chosen = folders[parallel.from_first(choice.chosen, parallel.connect())]
+    aligning = [name for name in config.methods if METHODS.get(name).aligns]
+    pool = {name: read_candidate(path) for name, path in folders.items()}
+    choice = choose(pool, chooser(select), aligning=aligning)
+    chosen = parallel.from_first(choice.chosen, parallel.connect())
     for name in (OUTPUTS, "metrics.jsonl", FILE):
-        if (chosen / name).is_file():
+        if (folders[chosen] / name).is_file():
             with atomic_path(folder / name) as temporary:
-                shutil.copyfile(chosen / name, temporary)
+                shutil.copyfile(folders[chosen] / name, temporary)
+    if choice.shifted_mix is not None:
+        correct_mix(folder, pool[chosen])
     write_json(folder / RECORD, choice.document())
     return fits, choice
 
 
-def choice_section(choice: Choice) -> Section:
+def correct_mix(folder: Path, candidate: Candidate) -> None:
+    """Make the network in `folder` answer for the target's class mix instead of the source's.
+
+    Calibration and the ratio of the mixes go into the last layer, ``logits / T + b + ln(p_target/p_source)``,
+    so that every later verb has them.  A network that does not end in a linear layer stays as it is.
+    """
+    import torch
+    from torch import nn
+
+    from galshift.selection.label_shift import class_mix
+    from galshift.selection.mix_evidence import estimated_mix
+    from galshift.training.checkpoint import load_checkpoint, save_checkpoint
+
+    trained = load_checkpoint(folder)
+    linear = [layer for layer in trained.model.head.modules() if isinstance(layer, nn.Linear)]
+    if not linear or linear[-1].bias is None:
+        return
+    mix, calibration = estimated_mix(candidate)
+    source = class_mix(candidate.labels_source_val, candidate.n_classes)
+    shift = torch.from_numpy(calibration.bias + np.log(mix / source)).float()
+    with torch.no_grad():
+        linear[-1].weight.div_(calibration.temperature)
+        linear[-1].bias.div_(calibration.temperature).add_(shift)
+    save_checkpoint(
+        folder,
+        trained.model,
+        preprocessing=trained.preprocessing.model_dump(mode="json"),
+        classes=trained.classes,
+        bands=trained.bands,
+        meta={**trained.meta, "class_mix": mix.tolist()},
+    )
+
+
+def choice_section(choice: Choice, classes: Sequence[str]) -> Section:
     """Return the part of the report that says what was chosen, and what each score says of each candidate."""
     from galshift.report import Section, Table
 
-    columns = ("candidate", "source validation", *choice.scores)
+    gap = ("remaining gap",) if choice.gaps else ()
+    columns = ("candidate", "source validation", *choice.scores, *gap)
     rows = tuple(
         (
             f"{name} (chosen)" if name == choice.chosen else name,
             f"{choice.source[name]:.3f}" if name in choice.source else "",
             *("dropped" if found[name] is None else f"{found[name]:.3f}" for found in choice.scores.values()),
+            *((f"{choice.gaps[name]:.3f}" if name in choice.gaps else "left out",) if gap else ()),
         )
         for name in choice.mixes
     )
     text = [
         f"Chosen by {choice.selector} from predictions and features alone, without a label of the target; "
-        "the other scores are second opinions. Higher is better in every column."
+        "the other scores are second opinions. Higher is better in every score."
     ]
-    if choice.chosen == BASELINE:
+    if choice.shifted_mix is not None:
+        shares = ", ".join(
+            f"{share:.0%} {name}" for share, name in zip(choice.shifted_mix, classes, strict=True)
+        )
+        text.append(
+            f"The target seems to hold another mix of classes ({shares}). Methods that force the source's "
+            "mix on it were left out, the candidate was taken in whose features the mix explains most of the "
+            "difference between the surveys, and its answers were corrected for the mix."
+        )
+    elif choice.chosen == BASELINE:
         text.append(
             "No method was better than not adapting at all by this evidence, so the network that was kept is "
             "the source-only one."

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from galshift.errors import DataError
 from galshift.provenance import atomic_path
 from galshift.selection import DEFAULT, SELECTORS
 from galshift.selection._base import Candidate
+from galshift.selection.label_shift import class_mix
+from galshift.selection.mix_evidence import credible_shift, estimated_mix, remaining_gap
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,6 +93,11 @@ class Choice:
         Candidate to balanced accuracy on the source's validation images.
     mixes : dict
         Candidate to the share of each class in its target predictions.
+    shifted_mix : list of float or None
+        Where another class mix of the target is credible: its estimate by the chosen network, to whose
+        answers it is then applied.
+    gaps : dict
+        Candidate to what is left of the domain gap once the class mix is allowed for; empty without a shift.
     """
 
     selector: str
@@ -98,6 +105,8 @@ class Choice:
     scores: dict[str, dict[str, float | None]]
     source: dict[str, float]
     mixes: dict[str, list[float]]
+    shifted_mix: list[float] | None = None
+    gaps: dict[str, float] = field(default_factory=dict)
 
     @property
     def doubts(self) -> list[str]:
@@ -106,7 +115,12 @@ class Choice:
         found = []
         ranked = {name: score for name, score in agreement.items() if score is not None}
         best = max(ranked, key=ranked.get, default=None)
-        if self.selector != "ensv" and best is not None and ranked.get(self.chosen) is not None:
+        if (
+            self.selector != "ensv"
+            and not self.gaps
+            and best is not None
+            and ranked.get(self.chosen) is not None
+        ):
             gap = ranked[best] - ranked[self.chosen]
             if gap > 0.02:
                 found.append(
@@ -123,11 +137,15 @@ class Choice:
             "scores": self.scores,
             "source_balanced_accuracy": self.source,
             "predicted_mix": self.mixes,
+            "shifted_mix": self.shifted_mix,
+            "remaining_gap": self.gaps,
             "doubts": self.doubts,
         }
 
 
-def choose(candidates: Mapping[str, Candidate], selector: str = DEFAULT) -> Choice:
+def choose(
+    candidates: Mapping[str, Candidate], selector: str = DEFAULT, *, aligning: Collection[str] = ()
+) -> Choice:
     """Return the candidate that `selector` ranks highest, if it beats the first one by the selector's margin.
 
     Parameters
@@ -136,9 +154,11 @@ def choose(candidates: Mapping[str, Candidate], selector: str = DEFAULT) -> Choi
         Name to candidate, first the one not to leave without need: source-only.
     selector : str
         One of ``galshift list selectors``.
+    aligning : collection of str
+        Candidates whose method forces the source's class mix on the target.  Where the first candidate makes
+        another mix credible and the default selector chooses, they are out, and the domain gap that the mix
+        does not explain decides.
     """
-    from galshift.selection.label_shift import class_mix
-
     names, pool = list(candidates), list(candidates.values())
     scores = {}
     for name in dict.fromkeys((selector, *OPINIONS)):
@@ -149,6 +169,12 @@ def choose(candidates: Mapping[str, Candidate], selector: str = DEFAULT) -> Choi
     chosen = max(names, key=ranked.get)
     if not ranked[chosen] > ranked[names[0]] + SELECTORS.get(selector).margin:
         chosen = names[0]
+    gaps, mix = {}, None
+    if selector == DEFAULT and credible_shift(pool[0]):
+        fit = [n for n, c in candidates.items() if n not in aligning and c.has_source and c.usable]
+        gaps = {name: remaining_gap(candidates[name]) for name in fit}
+        chosen = min(fit, key=gaps.get)
+        mix = estimated_mix(candidates[chosen])[0].tolist()
     validation = SELECTORS.get("source-validation")()
     return Choice(
         selector=selector,
@@ -156,4 +182,6 @@ def choose(candidates: Mapping[str, Candidate], selector: str = DEFAULT) -> Choi
         scores=scores,
         source={n: validation.score(c) for n, c in candidates.items() if c.has_source},
         mixes={n: class_mix(c.predictions_target, c.n_classes).tolist() for n, c in candidates.items()},
+        shifted_mix=mix,
+        gaps=gaps,
     )

@@ -151,7 +151,7 @@ class Adapt(Step):
         return replace(
             found,
             warnings=(*found.warnings, *lines, *(line for choice in choices[:1] for line in choice.doubts)),
-            sections=tuple(choice_section(choice) for choice in choices[:1]),
+            sections=tuple(choice_section(choice, found.classes) for choice in choices[:1]),
         )
 
     def versions(self, config: AdaptStepConfig) -> Mapping[str, int]:
