@@ -38,6 +38,12 @@ def command(
         str | None,
         typer.Option(metavar="NAME", rich_help_panel=_READING, help="Its column with image names."),
     ] = None,
+    group_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|sky:1deg", rich_help_panel=_READING, help="Its column with the galaxy or field."
+        ),
+    ] = None,
     classes_map: Annotated[
         str | None,
         typer.Option(metavar="OLD=NEW,...", rich_help_panel=_READING, help="Rename, merge or drop classes."),
@@ -109,6 +115,7 @@ def command(
         labels=labels,
         label_column=label_column,
         id_column=id_column,
+        group_column=group_column,
         classes_map=parse_classes_map(classes_map),
         unit=unit,
         pixel_scale_arcsec=pixel_scale,
@@ -123,7 +130,7 @@ def command(
     account = summarize(dataset)
     if against is not None:
         # Labels and positions belong to PATH; how pixels are read holds for both.
-        own = {"labels": None, "label_column": None, "classes_map": {}, "vote_columns": ()}
+        own = {"labels": None, "label_column": None, "group_column": None, "classes_map": {}}
         account["leaks"] = _leaks(dataset, open_dataset(against, options.model_copy(update=own)), similarity)
     if json:
         console.json_document(account)

@@ -58,7 +58,9 @@ def command(
     ] = None,
     group_column: Annotated[
         str | None,
-        typer.Option(metavar="NAME", rich_help_panel=_PANEL, help="Column with the galaxy, field or region."),
+        typer.Option(
+            metavar="NAME|sky:1deg", rich_help_panel=_PANEL, help="Column with the galaxy or field."
+        ),
     ] = None,
     classes_map: ClassesMap = None,
     unit: Unit = None,

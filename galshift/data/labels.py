@@ -133,20 +133,13 @@ def read_table(path: Path) -> Any:
     if not path.is_file():
         raise DataError("there is no such catalogue", where=path)
     name = path.name.lower()
-    kinds = {
-        ".csv": "ascii.csv",
-        ".ecsv": "ascii.ecsv",
-        ".vot": "votable",
-        ".xml": "votable",
-        ".parquet": "parquet",
-    }
-    kind = next((kinds[suffix] for suffix in kinds if name.endswith(suffix)), None)
+    kind = next((_FORMATS[suffix] for suffix in _FORMATS if name.endswith(suffix)), None)
     if kind is None:
         kind = "fits" if ".fit" in name else "ascii"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            table = Table.read(path, format=kind)
+            table = _read_parquet(path) if kind == "parquet" else Table.read(path, format=kind)
     except ImportError as error:
         raise DataError(
             "reading parquet needs pyarrow", where=path, hint="pip install 'galshift[parquet]'"
@@ -162,6 +155,21 @@ def read_table(path: Path) -> Any:
                 np.char.decode(np.ma.filled(table[column], b""), "utf-8", "replace")
             )
     return table
+
+
+def _read_parquet(path: Path) -> Any:
+    """Return a parquet file as a Table by pyarrow alone; missing text is empty, missing numbers are NaN."""
+    import pyarrow.parquet as parquet
+    from astropy.table import Table
+
+    stored = parquet.read_table(path)
+    columns = {}
+    for name, values in zip(stored.column_names, stored.columns):
+        array = values.to_numpy()
+        if array.dtype == object:
+            array = np.asarray(["" if value is None else str(value) for value in values.to_pylist()])
+        columns[name] = array
+    return Table(columns)
 
 
 def column(table: Any, name: str, where: object) -> Any:

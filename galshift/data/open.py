@@ -56,8 +56,18 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
         from galshift.data.labels import with_labels
 
         dataset = with_labels(dataset, options)
+    if options.group_column is not None and not _grouped_by_labels(options):
+        from galshift.data.grouping import regrouped
+
+        dataset = regrouped(dataset, options)
     _check_labels(dataset)
     return with_bands(dataset, options.bands)
+
+
+def _grouped_by_labels(options: ReadOptions) -> bool:
+    """Return whether joining the labels has grouped the images: by a column of the labels' catalogue."""
+    named = options.labels is not None and os.path.exists(options.labels)
+    return named and not options.vote_columns and not str(options.group_column).startswith("sky")
 
 
 def _check_labels(dataset: Dataset) -> None:

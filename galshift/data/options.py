@@ -24,7 +24,8 @@ class ReadOptions(Strict):
         A catalogue (CSV, ECSV, FITS, VOTable, parquet) with one row an image, or the name of a column of the
         data set's own table.
     label_column, id_column, group_column : str or None
-        Columns of that catalogue: the class, the name to join on, the galaxy that the image shows.
+        Columns of that catalogue: the class, the name to join on, the galaxy (field, tile) that the image
+        shows.  ``sky:0.5deg`` as group column groups by cells of the sky, from ra and dec.
     vote_columns : tuple of str
         Columns with vote fractions instead of one class column; the classes are the columns' names.
     min_confidence : float

@@ -37,7 +37,9 @@ def open_numpy(path: str | Path, options: ReadOptions) -> Opened:
     with loaded:
         try:
             arrays = {name.lower(): loaded[name] for name in loaded.files if _wanted(loaded, name)}
-        except (OSError, ValueError, EOFError, KeyError) as error:
+        except Exception as error:
+            if not _is_damage(error):
+                raise
             raise _unreadable(first, error) from error
         return _open(first, arrays, options, tuple(loaded.files))
 
@@ -90,13 +92,19 @@ def _load(path: Path) -> np.ndarray:
         raise DataError("there is no such file", where=path)
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, KeyError, SyntaxError) as error:
-        raise _unreadable(path, error) from error
     except Exception as error:
-        # zipfile raises its own kinds for damaged archives; none of them is a bug of galshift.
-        if type(error).__module__ in ("zipfile", "zlib", "tokenize"):
-            raise _unreadable(path, error) from error
-        raise
+        if not _is_damage(error):
+            raise
+        raise _unreadable(path, error) from error
+
+
+def _is_damage(error: Exception) -> bool:
+    """Return whether an error is about the file: zipfile and its kin raise classes of their own."""
+    own = type(error).__module__ in ("zipfile", "zlib", "tokenize", "struct")
+    return own or isinstance(
+        error,
+        OSError | ValueError | EOFError | KeyError | SyntaxError | TypeError | OverflowError | RuntimeError,
+    )
 
 
 def _wanted(file: np.lib.npyio.NpzFile, name: str) -> bool:
