@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,10 +49,12 @@ def load(name: str | Path) -> Survey:
         raise ConfigError(
             f"unknown survey '{text}'", hint=did_you_mean(text, names()) + ", or a YAML file of yours"
         )
-    return _parse(path)
+    return _parse(path, path.stat().st_mtime_ns)
 
 
-def _parse(path: Path) -> Survey:
+@lru_cache(maxsize=64)
+def _parse(path: Path, changed: int) -> Survey:
+    """Read a preset; `changed`, the file's time, makes an edited file a new one."""
     import yaml
     from pydantic import ValidationError
 

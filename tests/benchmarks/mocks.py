@@ -1,8 +1,8 @@
 """Speed of mocks: GalSim's two ways, ours with exact and Gaussian noise, and the floor of FFTs and numbers.
 
 The task: 256 x 256 pixels of 0.1 arcsec, a Moffat PSF (FWHM 0.8, beta 3.5), 128 x 128 pixels of 0.2 arcsec,
-1400 electrons of sky, the source's photons, 9 electrons of read noise.  Every figure is CPU time on one thread:
-medians of interleaved runs, so that a busy machine slows all alike.  ``--verb`` also runs `make-mocks` itself.
+1400 electrons of sky, the source's photons, 9 electrons of read noise.  Every figure is CPU time on one
+thread: medians of interleaved runs, so that a busy machine slows all alike.  ``--verb`` also runs the verb.
 Run as ``python -m tests.benchmarks.mocks``.
 """
 
