@@ -389,6 +389,20 @@ def test_one_bad_file_among_a_thousand(tmp_path, capsys):
     assert "skipped 1 of 1000 files" in capsys.readouterr().err
 
 
+def test_links_and_pipes_among_files_are_reported_and_left_out(tmp_path):
+    import os
+
+    fits.writeto(tmp_path / "a.fits", np.ones((4, 4), "f4"))
+    (tmp_path / "b.fits").symlink_to(tmp_path / "gone.fits")
+    os.mkfifo(tmp_path / "c.fits")
+    (tmp_path / "round").symlink_to(tmp_path)
+    with pytest.raises(DataError, match=r"b\.fits: this link leads nowhere"):
+        open_dataset(tmp_path)
+    dataset = open_dataset(tmp_path, ReadOptions(on_error="skip"))
+    assert list(dataset.info.ids) == ["a"]
+    assert "skipped 2 of 3 files" in dataset.info.notes[0]
+
+
 def test_the_index_is_used_and_notices_changes(tmp_path, monkeypatch):
     files = []
     for i in range(3):

@@ -47,7 +47,9 @@ def open_fits(path: Path, *, whole: bool = False) -> Iterator[Any]:
 
     try:
         if not path.is_file():
-            what = "this is a folder" if path.is_dir() else "there is no such file"
+            what = "this is a folder" if path.is_dir() else "this is not a file"
+            if not path.exists():
+                what = "this link leads nowhere" if path.is_symlink() else "there is no such file"
             raise DataError(what, where=path)
         if path.stat().st_size == 0:
             raise DataError("the file is empty", where=path, hint="was its download or copy interrupted?")

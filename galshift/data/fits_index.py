@@ -53,8 +53,7 @@ def index_files(folder: Path, files: Sequence[Path], *, workers: int = 2) -> lis
         Processes that read headers when there are thousands of new files.
     """
     names = below(folder, files)
-    stats = [os.stat(file) for file in files]
-    stamps = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
+    stamps = [_stamp(file) for file in files]
     known = _load(folder)
     new = [i for i, name in enumerate(names) if known.get(name, (None,))[0] != stamps[i]]
     found: dict[int, list[dict[str, Any]] | str] = dict(
@@ -64,6 +63,15 @@ def index_files(folder: Path, files: Sequence[Path], *, workers: int = 2) -> lis
     if new or len(known) != len(names):
         _save(folder, names, stamps, result)
     return result
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    """Return size and time of a file; of a link that leads nowhere, what no file has."""
+    try:
+        stat = os.stat(file)
+    except OSError:
+        return (-1, -1)
+    return (stat.st_size, stat.st_mtime_ns)
 
 
 def below(folder: Path, files: Sequence[Path]) -> list[str]:

@@ -170,6 +170,9 @@ def _folder_reader(folder: Path) -> str:
 def _missing(path: Path) -> DataError:
     import difflib
 
+    if path.is_symlink():
+        return DataError("this link leads nowhere", where=path, hint=f"it points to {os.readlink(path)}")
+
     siblings = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []
     close = difflib.get_close_matches(path.name, siblings, n=1)
     hint = f"did you mean {path.parent / close[0]}?" if close else "check the path"

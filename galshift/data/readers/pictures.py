@@ -186,6 +186,8 @@ def _folder_labels(root: Path, files: Sequence[Path]) -> tuple[np.ndarray | None
 def _size(file: Path) -> tuple[int, int, int]:
     from PIL import Image
 
+    if not file.is_file():
+        raise DataError("this link leads nowhere" if file.is_symlink() else "this is not a file", where=file)
     if file.stat().st_size == 0:
         raise DataError("the file is empty", where=file)
     try:
