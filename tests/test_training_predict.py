@@ -16,6 +16,7 @@ from galshift.models.build import build_model
 from galshift.training.checkpoint import Trained, load_checkpoint, save_checkpoint
 from galshift.training.device import choose_device
 from galshift.training.predict import forward
+from galshift.training.threads import advised, measured_threads
 
 
 @pytest.fixture
@@ -88,3 +89,13 @@ def test_devices() -> None:
         with pytest.raises(ResourceError, match="not available"):
             choose_device("cuda:3")
         assert choose_device("auto").device.type == "cpu"
+
+
+def test_threads_are_measured_and_put_back() -> None:
+    before = torch.get_num_threads()
+    seconds = measured_threads(3, repeats=1)
+    assert torch.get_num_threads() == before
+    assert list(seconds) == [1, 2, 3]
+    assert all(0 < taken < 60 for taken in seconds.values())
+    assert advised({1: 0.30, 2: 0.103, 4: 0.100}) == 2
+    assert advised({1: 0.10, 2: 0.2}) == 1

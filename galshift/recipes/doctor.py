@@ -37,19 +37,28 @@ EXTRAS = {
 }
 
 
-def examine(folder: str | Path = ".") -> dict[str, Any]:
+def examine(folder: str | Path = ".", *, threads: bool = False) -> dict[str, Any]:
     """Return what matters about this machine for running galshift in `folder`.
+
+    Parameters
+    ----------
+    folder : path-like
+    threads : bool
+        Measure how many CPU threads train fastest (seconds).
 
     Returns
     -------
     dict
         ``galshift``, ``python``, ``platform``, ``cpus`` (usable by this process), ``packages`` and ``extras``
-        (version or None), ``cuda`` (one entry a device: name, memory_gb, free_gb), ``device`` and ``why``,
+        (version or None), ``cuda`` (one entry a device: name, memory_gb, free_gb), what ``--device auto``
+        would use and why (``device``, ``why``, ``precision``, ``why_precision``), ``processes`` and
+        ``launcher``, ``threads``, ``step_seconds`` by number of threads (empty unless measured),
         ``disk_free_gb``, ``problems`` (sentences; empty when all is well).
     """
     packages = {name: _version(name) for name in CORE}
     problems = [f"{name} is not installed" for name, version in packages.items() if version is None]
-    cuda, device, why = _devices() if packages["torch"] else ([], "none", "torch is not installed")
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    use = _use(cpus, measure=threads) if packages["torch"] else _NOTHING
     free = shutil.disk_usage(folder).free / 1e9
     if free < 2:
         problems.append(f"only {free:.1f} GB of disk are free here")
@@ -59,36 +68,60 @@ def examine(folder: str | Path = ".") -> dict[str, Any]:
         "galshift": galshift.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": cpus,
         "packages": packages,
         "extras": {extra: _version(name) for extra, name in EXTRAS.items()},
-        "cuda": cuda,
-        "device": device,
-        "why": why,
+        **use,
         "disk_free_gb": round(free, 1),
         "problems": problems,
     }
 
 
-def _devices() -> tuple[list[dict[str, Any]], str, str]:
-    """Return the CUDA devices, the device that ``auto`` means, and why."""
+_NOTHING = {
+    "cuda": [],
+    "device": "none",
+    "why": "torch is not installed",
+    "precision": "none",
+    "why_precision": "",
+    "processes": 1,
+    "launcher": "one process",
+    "threads": 1,
+    "step_seconds": {},
+}
+
+
+def _use(cpus: int, *, measure: bool) -> dict[str, Any]:
+    """What a training would use here, each with the reason in words."""
     import torch
 
-    if not torch.cuda.is_available():
-        built = torch.version.cuda is not None
-        why = "torch sees no CUDA device" if built else "this torch is built without CUDA"
-        return [], "cpu", why
-    found = []
-    for index in range(torch.cuda.device_count()):
-        free, total = torch.cuda.mem_get_info(index)
-        found.append(
-            {
-                "name": torch.cuda.get_device_name(index),
-                "memory_gb": round(total / 1e9, 1),
-                "free_gb": round(free / 1e9, 1),
-            }
-        )
-    return found, "cuda", f"torch sees {len(found)} CUDA device{'s' if len(found) > 1 else ''}"
+    from galshift.training.device import choose_device
+    from galshift.training.threads import measured_threads
+    from galshift.training.world import world_from
+
+    choice, world = choose_device(), world_from(os.environ)
+    return {
+        "cuda": [_device(index) for index in range(torch.cuda.device_count())],
+        "device": str(choice.device),
+        "why": choice.why_device,
+        "precision": choice.precision,
+        "why_precision": choice.why_precision,
+        "processes": world.size,
+        "launcher": world.launcher,
+        "threads": torch.get_num_threads(),
+        "step_seconds": measured_threads(cpus) if measure else {},
+    }
+
+
+def _device(index: int) -> dict[str, Any]:
+    """One GPU."""
+    import torch
+
+    free, total = torch.cuda.mem_get_info(index)
+    return {
+        "name": torch.cuda.get_device_name(index),
+        "memory_gb": round(total / 1e9, 1),
+        "free_gb": round(free / 1e9, 1),
+    }
 
 
 def lines(report: dict[str, Any]) -> list[str]:
@@ -100,6 +133,9 @@ def lines(report: dict[str, Any]) -> list[str]:
         f"packages   {', '.join(f'{name} {version}' for name, version in report['packages'].items())}",
         f"extras     {', '.join(extras)}",
         f"device     {report['device']}: {report['why']}",
+        f"precision  {report['precision']}: {report['why_precision']}",
+        f"processes  {report['processes']} ({report['launcher']}), {report['threads']} CPU threads each",
+        *_measured(report["step_seconds"]),
     ]
     for index, device in enumerate(report["cuda"]):
         text.append(
@@ -110,6 +146,18 @@ def lines(report: dict[str, Any]) -> list[str]:
         + [f"problem    {problem}" for problem in report["problems"]]
         + ([] if report["problems"] else ["all is well"])
     )
+
+
+def _measured(seconds: dict[int, float]) -> list[str]:
+    """What the measurement of threads says."""
+    if not seconds:
+        return []
+    from galshift.training.threads import advised
+
+    times = ", ".join(f"{number}: {1e3 * taken:.0f} ms" for number, taken in seconds.items())
+    return [
+        f"threads    a step of a small CNN by threads: {times}; --set training.threads={advised(seconds)}"
+    ]
 
 
 def _version(name: str) -> str | None:

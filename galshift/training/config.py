@@ -65,6 +65,11 @@ class TrainConfig(Strict):
     track: tuple[Literal["tensorboard", "mlflow"], ...] = Field(
         (), description="Loggers beside metrics.jsonl; they need the extra 'tracking'."
     )
+    threads: int | None = Field(
+        None,
+        ge=1,
+        description="CPU threads; galshift doctor --threads measures. The last bits depend on it.",
+    )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     compile: bool = Field(False, description="torch.compile the network: slow start, then faster on a GPU.")
     channels_last: bool | None = Field(None, description="Memory layout of images; default: on a GPU.")

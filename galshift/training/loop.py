@@ -139,6 +139,8 @@ def fit(
     )
     choice = device if isinstance(device, DeviceChoice) else choose_device(device, config.precision)
     world = parallel.connect()
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
     directory = Path(parallel.from_first(str(directory.absolute()), world))
     directory.mkdir(parents=True, exist_ok=True)
     first = world.rank == 0
