@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from galshift.errors import ConfigError, DataError, Interrupted
-from galshift.recipes.execute import Prepared, execute, merged, prepare
+from galshift.recipes.execute import execute
+from galshift.recipes.prepare import Prepared, merged, prepare
 from tests import toy_steps
 from tests.toy_steps import RUNS
 

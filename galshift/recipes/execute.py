@@ -1,4 +1,4 @@
-"""Run one step: check its config, name its result by a fingerprint, then skip, resume or do the work.
+"""Run one step: skip what is done, resume what was stopped, do the rest, and never leave half a result.
 
 The command line, the Python functions and recipes all pass through :func:`execute`: one set of rules.
 """
@@ -16,29 +16,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from galshift.errors import ConfigError, GalshiftError, Interrupted
-from galshift.provenance import content_sha256, environment, fingerprint, jsonable, write_json
+from galshift.provenance import content_sha256, environment, jsonable, write_json
 from galshift.recipes._step import Context, Step
-from galshift.recipes.inputs import Inputs, identify, manifest_beside, without
-from galshift.recipes.problems import dotted, explain
-from galshift.recipes.steps import STEPS
+from galshift.recipes.inputs import manifest_beside
+from galshift.recipes.prepare import Prepared, prepare, resolved
 from galshift.recipes.together import followed, opened, world_of
 from galshift.rundirectory import RunDirectory
 from galshift.training.world import World
-from galshift.types import Strict
 
 _BOOKKEEPING = {"run.json", "config.yaml", "log.txt", ".lock"}
-
-
-class InvalidConfig(ConfigError):
-    """Values that a step refuses; ``places`` holds each key path with what is wrong there."""
-
-    def __init__(self, kind: str, places: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
-        problems = [f"{dotted(place)}: {text}" for place, text in places]
-        super().__init__(f"{kind} cannot run with these values", problems=problems)
-        self.places = list(places)
 
 
 @dataclass(frozen=True)
@@ -66,31 +53,6 @@ class Executed:
     def path(self) -> Path:
         """Where the result is: the product, or the run directory."""
         return Path(self.results.get("out") or self.results["run"])
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A checked step that has a name but has not run.
-
-    Attributes
-    ----------
-    parameters : dict
-        The part of the config that enters the fingerprint as values; inputs enter by content.
-    versions : dict of str to int
-        Versions of the registered things that it uses.
-    """
-
-    step: Step
-    config: Strict
-    inputs: Inputs
-    parameters: dict[str, Any]
-    versions: dict[str, int]
-    fingerprint: str
-
-    @property
-    def directory(self) -> str:
-        """Name of the run directory: kind and the first eight digits of the fingerprint."""
-        return f"{self.step.kind}-{self.fingerprint[:8]}"
 
 
 def execute(
@@ -168,86 +130,6 @@ def _help(
     with followed(path, described, world) as run:
         results = owned.manifest()["results"] if run is None else _work(prepared, run, context)
     return Executed(owned, _located(results, path, prepared), run is None, prepared.step)
-
-
-def prepare(
-    kind: str,
-    values: Mapping[str, Any],
-    *,
-    overrides: Sequence[str] = (),
-    known: Mapping[str, str] | None = None,
-) -> Prepared:
-    """Check `values`, identify the inputs and compute the fingerprint, without doing any work.
-
-    `known` says what paths contribute that may not exist yet: the results of a recipe's earlier steps.
-    """
-    step = STEPS.get(kind)()
-    config = check_config(step, merged(values, overrides, defaults=step.Config))
-    dumped = config.model_dump(mode="json")
-    inputs = identify(dumped, step.inputs, known)
-    parameters = without(dumped, (*inputs.fields, *step.display))
-    versions = dict(step.versions(config))
-    name = fingerprint(
-        kind,
-        step.version,
-        {**parameters, **({"versions": versions} if versions else {})},
-        upstream=inputs.upstream,
-        inputs=inputs.hashes,
-    )
-    return Prepared(step, config, inputs, parameters, versions, name)
-
-
-def check_config(step: Step, values: Mapping[str, Any]) -> Strict:
-    """Return the config of `step` made from `values`; raises InvalidConfig with every problem."""
-    try:
-        return step.Config.model_validate(dict(values))
-    except ValidationError as error:
-        raise InvalidConfig(step.kind, explain(error, step.Config)) from None
-
-
-def merged(
-    values: Mapping[str, Any], overrides: Sequence[str], *, defaults: type[Strict] | None = None
-) -> dict[str, Any]:
-    """Return `values` with each ``key.path=value`` of `overrides` put in; values are read as YAML.
-
-    A thing named by its kind alone (``method: mmd``, or the default of `defaults`) grows options when one of
-    them is set.
-
-    Raises
-    ------
-    ConfigError
-        When an override has no ``=``, or its path leads through something that has no keys.
-    """
-    tree = _copied(values)
-    for text in overrides:
-        path, equals, value = text.partition("=")
-        if not equals or not path.strip():
-            raise ConfigError(
-                f"--set {text!r} is not key.path=value", hint="for example --set method.weight=0.5"
-            )
-        *parents, last = path.strip().split(".")
-        place = tree
-        for part in parents:
-            inner = place.get(part, _default(defaults, part) if place is tree else None)
-            if inner is None:
-                inner = place[part] = {}
-            elif isinstance(inner, str):
-                inner = place[part] = {"kind": inner}
-            elif not isinstance(inner, dict):
-                raise ConfigError(f"--set {text!r}: '{part}' holds {inner!r}, which has no keys")
-            place = inner
-        place[last] = _scalar(value)
-    return tree
-
-
-def _default(config: type[Strict] | None, name: str) -> str | None:
-    field = config.model_fields.get(name) if config else None
-    return field.default if field and isinstance(field.default, str) else None
-
-
-def resolved(prepared: Prepared) -> dict[str, Any]:
-    """Return the resolved config as ``config.yaml`` holds it: a one-step recipe."""
-    return {"uses": prepared.step.kind, **prepared.config.model_dump(mode="json")}
 
 
 def _work(prepared: Prepared, run: RunDirectory, context: Context) -> dict[str, Any]:
@@ -409,15 +291,3 @@ def _termination_as_interrupt() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
-    return value
-
-
-def _scalar(text: str) -> Any:
-    from galshift.recipes.loader import parse_scalar
-
-    return parse_scalar(text)

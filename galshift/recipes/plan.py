@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from galshift.errors import ConfigError, DataError
-from galshift.recipes.execute import Prepared, prepare
 from galshift.recipes.inputs import entries, lookup, map_paths, split_pair
+from galshift.recipes.prepare import Prepared, prepare
 from galshift.recipes.read import with_seed
 from galshift.recipes.references import Reference, parse, substitute
 from galshift.recipes.schema import Expect, Recipe, RecipeStep

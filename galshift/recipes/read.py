@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from galshift.errors import ConfigError, did_you_mean
-from galshift.recipes.execute import InvalidConfig, check_config, merged
 from galshift.recipes.loader import Document, KeyPath, load_file
+from galshift.recipes.prepare import InvalidConfig, check_config, merged
 from galshift.recipes.problems import explain, misspelt, unknown_key
 from galshift.recipes.references import Reference, is_malformed, parse, substitute, walk
 from galshift.recipes.schema import Expect, Head, Recipe, RecipeStep, problem

@@ -37,7 +37,7 @@ def estimate(
     import os
 
     from galshift.data.open import open_dataset
-    from galshift.recipes.execute import prepare
+    from galshift.recipes.prepare import prepare
 
     config = prepare("make-mocks", values, overrides=overrides).config
     dataset = open_dataset(config.input, config.read)
