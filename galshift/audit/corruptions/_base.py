@@ -57,3 +57,10 @@ def directions(n: int, rng: np.random.Generator) -> np.ndarray:
     """Return (n, 2) unit vectors in random directions."""
     angle = rng.uniform(0, 2 * np.pi, n)
     return np.stack([np.sin(angle), np.cos(angle)], axis=1)
+
+
+def new_sky(image: np.ndarray, frame: Frame, rng: np.random.Generator) -> np.ndarray:
+    """Return (C, H, W) of sky as it is along the border of `image`: its median, and the training noise."""
+    edges = (image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1])
+    edge = np.concatenate(edges, axis=1)
+    return np.median(edge, axis=1)[:, None, None] + frame.sigma * rng.standard_normal(image.shape)

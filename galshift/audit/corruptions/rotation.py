@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from galshift.audit.corruptions import CORRUPTIONS
-from galshift.audit.corruptions._base import Corruption, Frame
+from galshift.audit.corruptions._base import Corruption, Frame, new_sky
 
 
 @CORRUPTIONS.register("rotation")
 class Rotation(Corruption):
-    """A turn about the centre, one way or the other, by cubic splines; the corners are mirrored."""
+    """A turn about the centre, one way or the other, by cubic splines; the corners are new sky."""
 
     levels = (5.0, 15.0, 25.0, 35.0, 45.0)
     unit = "degrees"
@@ -20,4 +20,7 @@ class Rotation(Corruption):
         from scipy.ndimage import rotate
 
         angle = level * rng.choice([-1.0, 1.0])
-        return rotate(image, angle, axes=(1, 2), reshape=False, order=3, mode="reflect")
+        turn = {"angle": angle, "axes": (1, 2), "reshape": False}
+        inside = rotate(np.ones_like(image), **turn, order=1, cval=0.0) > 0.5
+        turned = rotate(image, **turn, order=3, mode="nearest")
+        return np.where(inside, turned, new_sky(image, frame, rng))

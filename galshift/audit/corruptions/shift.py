@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from galshift.audit.corruptions import CORRUPTIONS
-from galshift.audit.corruptions._base import Corruption, Frame, directions
+from galshift.audit.corruptions._base import Corruption, Frame, directions, new_sky
 
 
 @CORRUPTIONS.register("shift")
 class Shift(Corruption):
-    """All bands moved together in a random direction; what comes in from outside is the mirrored edge."""
+    """All bands moved together in a random direction; sky comes in from outside."""
 
     levels = (1.0, 2.0, 4.0, 6.0, 8.0)
     unit = "pixels"
@@ -19,4 +19,6 @@ class Shift(Corruption):
         """Return the moved image."""
         from scipy.ndimage import shift
 
-        return shift(image, (0, *(level * directions(1, rng)[0])), order=3, mode="reflect")
+        move = (0, *(level * directions(1, rng)[0]))
+        inside = shift(np.ones_like(image), move, order=1, cval=0.0) > 0.5
+        return np.where(inside, shift(image, move, order=3, mode="nearest"), new_sky(image, frame, rng))

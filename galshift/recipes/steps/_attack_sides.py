@@ -11,6 +11,11 @@ from galshift.audit.attack import Images, Setting
 from galshift.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from galshift.data.options import ReadOptions
     from galshift.recipes.steps._judging import Classifier, JudgedSet
     from galshift.recipes.steps.one_pixel_attack import OnePixelAttackConfig
 
@@ -27,10 +32,7 @@ class Attacked:
 
 def open_attacked(config: OnePixelAttackConfig, device: str) -> tuple[JudgedSet, list[Attacked]]:
     """Open models and images; the same rows for every model, drawn before any is looked at."""
-    from dataclasses import replace
-
-    from galshift.recipes.steps._judging import open_classifiers, open_judged
-    from galshift.streams import numpy_stream
+    from galshift.recipes.steps._judging import open_classifiers
     from galshift.training.device import choose_device
 
     classifiers = open_classifiers([config.run, *config.compare], with_baseline=False)
@@ -41,28 +43,57 @@ def open_attacked(config: OnePixelAttackConfig, device: str) -> tuple[JudgedSet,
             where="target",
             hint=did_you_mean(config.target, classes),
         )
-    judged = open_judged(classifiers, [config.data], config.read, classes)[0]
+    judged = labelled_images(classifiers, config.data, config.read, config.limit, config.seed)
+    choice = choose_device(device, "float32").device
+    return judged, [_attacked(classifier, judged, classes, config, choice) for classifier in classifiers]
+
+
+def labelled_images(
+    classifiers: Sequence[Classifier], data: str, read: ReadOptions, limit: int | None, seed: int
+) -> JudgedSet:
+    """Return the images of `data` whose labels the models know, at most `limit`, drawn by the seed.
+
+    Raises
+    ------
+    DataError
+        When there is none.
+    """
+    from dataclasses import replace
+
+    from galshift.recipes.steps._judging import open_judged
+    from galshift.streams import numpy_stream
+
+    judged = open_judged(classifiers, [data], read, list(classifiers[0].trained.classes))[0]
     known = np.flatnonzero(judged.labels >= 0)
     if not len(known):
         raise DataError(
             "the images have no labels that the model knows, and only right answers can be attacked",
-            where=config.data,
+            where=data,
             hint="give them with --labels file.csv or --labels COLUMN",
         )
-    if config.limit is not None and config.limit < len(known):
-        drawn = numpy_stream(config.seed, "one-pixel-attack", "limit").choice(len(known), config.limit, False)
+    if limit is not None and limit < len(known):
+        drawn = numpy_stream(seed, "one-pixel-attack", "limit").choice(len(known), limit, False)
         known = known[np.sort(drawn)]
-    judged = replace(judged, rows=judged.rows[known], labels=judged.labels[known])
-    choice = choose_device(device, "float32").device
-    return judged, [_attacked(classifier, judged, classes, config, choice) for classifier in classifiers]
+    return replace(judged, rows=judged.rows[known], labels=judged.labels[known])
+
+
+def linear_images(classifier: Classifier, judged: JudgedSet) -> Tensor:
+    """Return (N, C, S, S) in the model's own bands, scale and unit; NaN where a band has no good pixel."""
+    import torch
+
+    pre = classifier.trained.preprocessing
+    pre.check(judged.dataset.info, judged.name)
+    parts = [
+        _linear(pre, judged.dataset.read(rows))
+        for rows in np.array_split(judged.rows, max(1, len(judged.rows) // 128))
+    ]
+    return torch.from_numpy(np.concatenate(parts))
 
 
 def _attacked(
     classifier: Classifier, judged: JudgedSet, classes: list[str], config: OnePixelAttackConfig, device: Any
 ) -> Attacked:
     """Return one model with the images in its own bands, scale and unit, and its own range of values."""
-    import torch
-
     from galshift.audit.attack import value_range
     from galshift.audit.faults import FAULTS
     from galshift.audit.faults._base import Scene
@@ -70,12 +101,7 @@ def _attacked(
 
     trained = classifier.trained
     pre = trained.preprocessing
-    pre.check(judged.dataset.info, config.data)
-    parts = [
-        _linear(pre, judged.dataset.read(rows))
-        for rows in np.array_split(judged.rows, max(1, len(judged.rows) // 128))
-    ]
-    linear = torch.from_numpy(np.concatenate(parts))
+    linear = linear_images(classifier, judged)
     detector = config.detector
     survey = config.survey or judged.dataset.info.survey
     fault = FAULTS.get(config.fault.kind)(config.fault.config)
