@@ -234,6 +234,28 @@ def test_galaxy10(tmp_path):
     assert "ra" in info.table.colnames
 
 
+def test_multimodal_universe_records(tmp_path):
+    """Images (N, C, H, W) with their bands, masks, inverse variances and scales under one prefix."""
+    rng = np.random.default_rng(0)
+    flux = rng.normal(size=(3, 4, 8, 8)).astype("f4")
+    mask = np.zeros(flux.shape, dtype=bool)
+    mask[1, 2, 3, 3] = True
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file["image_array"], file["image_mask"] = flux, mask
+        file["image_ivar"] = np.full(flux.shape, 4.0, "f4")
+        file["image_band"] = np.array([[f"des-{band}".encode() for band in "grzi"]] * 3)
+        file["image_scale"] = np.full((3, 4), 0.262, "f4")
+        file["object_id"] = np.array([b"11", b"12", b"13"])
+    dataset = open_dataset(tmp_path / "a.hdf5", ReadOptions(unit="nanomaggy"))
+    assert dataset.info.bands == ("g", "r", "z", "i")
+    assert dataset.info.ids.tolist() == ["11", "12", "13"]
+    assert dataset.info.pixel_scale == pytest.approx(0.262)
+    cutouts = dataset.read([1])
+    np.testing.assert_array_equal(cutouts.mask[0], mask[1])
+    np.testing.assert_array_equal(cutouts.images[0][~mask[1]], flux[1][~mask[1]])
+    assert (cutouts.ivar == 4).all()
+
+
 def test_images_and_test_images_in_one_file(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["images"], file["labels"] = np.ones((4, 3, 8, 8), "f4"), [0, 1, 2, 0]

@@ -19,7 +19,7 @@ from galshift.data.fits_writer import write_fits_folder
 from galshift.data.open import ReadOptions, open_dataset
 from galshift.errors import DataError
 
-FLOATS, INTEGERS = ("f4", "f8"), ("u1", "i2", "i4", "i8")
+FLOATS, INTEGERS = ("<f4", ">f4", "<f8", ">f8"), ("u1", "<i2", ">i2", ">i4", "i8")
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -155,6 +155,23 @@ def test_files_of_several_bands_make_one_galaxy(tmp_path):
     assert list(open_dataset(tmp_path, ReadOptions(on_error="skip")).info.ids) == ["n1"]
 
 
+@pytest.mark.parametrize("kind", ["u2", ">u2", "u4", "i2", "f4"])
+@pytest.mark.parametrize("method", ["plain", "RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "NOCOMPRESS"])
+def test_tile_compressions_and_unsigned_integers(tmp_path, kind, method):
+    """Lossless methods give back the numbers; an .fz file is opened by its name."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 30_000, size=(20, 24)).astype(kind)
+    path = tmp_path / ("image.fits" if method == "plain" else "image.fits.fz")
+    if method == "plain":
+        fits.writeto(path, image)
+    else:
+        lossless = {"quantize_level": 0.0} if kind == "f4" else {}
+        method = "GZIP_2" if kind == "f4" and method != "GZIP_1" else method
+        hdu = fits.CompImageHDU(image, compression_type=method, **lossless)
+        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+    np.testing.assert_array_equal(open_dataset(path).read([0]).images[0, 0], image.astype("f4"))
+
+
 def test_one_folder_per_class(tmp_path):
     for name in ("merger", "spiral"):
         (tmp_path / name).mkdir()
@@ -216,6 +233,34 @@ def test_mask_planes_variance_and_zero_point(tmp_path):
     np.testing.assert_array_equal(cutouts.mask[0, 0], ~good)
     np.testing.assert_allclose(cutouts.images[0, 0][good], factor * image[good], rtol=1e-6)
     np.testing.assert_allclose(cutouts.ivar[0, 0], 1 / (4 * factor**2), rtol=1e-6)
+
+
+def test_des_and_legacy_survey_layouts(tmp_path):
+    """DES: SCI, MSK and WGT, MAGZERO 30.  Legacy Survey: a cube with a cube of inverse variances."""
+    rng = np.random.default_rng(2)
+    image, weight = rng.normal(size=(7, 7)).astype("f4"), np.full((7, 7), 0.25, "f4")
+    mask = np.zeros((7, 7), "i2")
+    mask[2, 3], weight[5, 5] = 1, 0
+    science = fits.ImageHDU(image, name="SCI")
+    science.header.update({"MAGZERO": 30.0, "BAND": "g"})
+    parts = [fits.PrimaryHDU(), science, fits.ImageHDU(mask, name="MSK"), fits.ImageHDU(weight, name="WGT")]
+    fits.HDUList(parts).writeto(tmp_path / "des.fits")
+    des = open_dataset(tmp_path / "des.fits").read([0])
+    factor = 10 ** (0.4 * 1.4)
+    assert (des.unit, des.bands) == ("nJy", ("g",))
+    bad = np.zeros((7, 7), bool)
+    bad[2, 3] = bad[5, 5] = True
+    np.testing.assert_array_equal(des.mask[0, 0], bad)
+    np.testing.assert_allclose(des.images[0, 0][~bad], factor * image[~bad], rtol=1e-6)
+    np.testing.assert_allclose(des.ivar[0, 0][0], 0.25 / factor**2, rtol=1e-6)
+    cube, inverse = rng.normal(size=(3, 7, 7)).astype("f4"), rng.uniform(1, 2, size=(3, 7, 7)).astype("f4")
+    primary = fits.PrimaryHDU(cube)
+    primary.header.update({"SURVEY": "LegacySurvey", "BANDS": "grz"})
+    fits.HDUList([primary, fits.ImageHDU(inverse, name="INVVAR")]).writeto(tmp_path / "legacy.fits")
+    legacy = open_dataset(tmp_path / "legacy.fits").read([0])
+    assert (legacy.unit, legacy.bands) == ("nmgy", ("g", "r", "z"))
+    np.testing.assert_array_equal(legacy.images[0], cube)
+    np.testing.assert_allclose(legacy.ivar[0], inverse, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
