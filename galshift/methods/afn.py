@@ -73,7 +73,7 @@ class Config(MethodConfig):
         Growth asked for at every step.
     """
 
-    weight: float = Field(0.01, ge=0)
+    weight: float = Field(0.003, ge=0)
     form: Literal["hard", "stepwise"] = "hard"
     radius: float | None = Field(None, gt=0)
     step: float = Field(1.0, gt=0)

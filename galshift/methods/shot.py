@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from galshift.methods import METHODS
 from galshift.methods._base import Method, MethodConfig
+from galshift.methods._domain_batchnorm import batchnorms, estimate_statistics
 from galshift.methods._memory import Memory
 from galshift.methods.infomax import negative_information
 from galshift.types import Batch
@@ -108,3 +109,9 @@ class SHOT(Method):
         if bool(known.any()):
             terms["pseudo_label"] = c.pseudo_weight * cross_entropy(target.logits[known], labels[known])
         return terms
+
+    def finish(self, model: nn.Module, target_images: Iterable[Tensor]) -> None:
+        """Take batch-norm statistics from the unaugmented target images; arguments as for `Method.finish`."""
+        super().finish(model, target_images)
+        if batchnorms(model):
+            estimate_statistics(model, target_images)
