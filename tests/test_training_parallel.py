@@ -78,6 +78,11 @@ def test_a_split_network_is_a_whole_one(of_two: dict) -> None:
     compare(of_two["split"], one_step("source-only", World(), model="resnet18"))
 
 
+def test_a_split_network_goes_on_where_it_stopped(of_two: dict) -> None:
+    whole, stopped = of_two["runs"]
+    assert stopped == whole
+
+
 def test_a_whole_run_on_two_processes(tmp_path: Path) -> None:
     """Same rows as on one, written once, and both end with the same weights."""
     one, two = tmp_path / "one", tmp_path / "two"

@@ -5,13 +5,16 @@ Started with RANK and WORLD_SIZE set; writes each method's losses and gradients 
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from galshift.errors import ConfigError
+from galshift.errors import ConfigError, Interrupted
 from galshift.methods import METHODS
 from galshift.models.build import build_model
 from galshift.training import parallel
@@ -23,7 +26,7 @@ from galshift.training.plan import Plan
 from galshift.training.state import save_state
 from galshift.training.step import DomainInput
 from galshift.training.world import World
-from tests.training_helpers import images
+from tests.training_helpers import images, train, weights_hash
 
 BATCH = 24
 
@@ -79,10 +82,26 @@ def every_method(world: World) -> dict[str, dict[str, Tensor]]:
     return found
 
 
+def split_run(folder: Path, *, stop_after: int | None = None) -> str:
+    """Train a split network, stopping once and going on if asked to, and return a hash of its weights."""
+
+    def stop(row: dict) -> None:
+        if row["epoch"] == stop_after:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    options = {"model": "resnet18", "shard": True, "ema": None, "epochs": 3, "steps_per_epoch": 2}
+    if stop_after is not None:
+        with contextlib.suppress(Interrupted):
+            train(folder, on_epoch=[stop], **options)
+    return weights_hash(train(folder, **options))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     here = parallel.connect()
     result = every_method(here)
     split = one_step("source-only", here, shard=True, model="resnet18")
+    folder = Path(sys.argv[1])
+    runs = [split_run(folder / "whole"), split_run(folder / "stopped", stop_after=2)]
     if here.rank == 0:
-        save_state(Path(sys.argv[1]) / "methods.safetensors", {"methods": result, "split": split})
+        save_state(folder / "methods.safetensors", {"methods": result, "split": split, "runs": runs})
