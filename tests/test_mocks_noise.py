@@ -15,6 +15,7 @@ from galshift.errors import ConfigError, DataError
 from galshift.mocks.artifacts import ArtifactConfig, bleed
 from galshift.mocks.config import ObserveConfig
 from galshift.mocks.observe import observe, observe_in_full
+from galshift.mocks.on_the_fly import observer_for
 from galshift.mocks.pairs import nested, observe_pair
 
 
@@ -296,6 +297,38 @@ def test_sky_residual_is_reported():
     background, _, per_njy = electrons(survey, "r")
     assert offsets.std() == pytest.approx(0.002 * background / per_njy, rel=0.4)
     assert seen.cutouts.images.mean(axis=(1, 2, 3)) == pytest.approx(offsets, rel=0.2, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ObserveConfig(),
+        ObserveConfig(seeing="quartiles", random_phase=True, noise="gaussian", size=20),
+        ObserveConfig(noise_correlation="bilinear", input_psf=0.4),
+    ],
+)
+def test_on_the_fly_gives_what_is_stored(config):
+    survey, given = surveys.load("sdss"), galaxies(9)
+    observer = observer_for(given, survey, config=config, seed=7)
+    draws = [0, 0, 0, 1, 1, 1, 2, 2, -1]
+    found = observer(torch.from_numpy(given.images), given.ids, draws)
+    named = given.with_(ids=np.array([f"{name}/{draw}" for name, draw in zip(given.ids, draws)]))
+    stored = observe(named, survey, config=config, seed=7)
+    assert np.array_equal(found.numpy(), stored.images)
+    assert found.shape[2] == observer.side(40)
+    # Another batch of the same galaxies and passes is the same; another pass is not.
+    again = observer(torch.from_numpy(given.images[3:5]), given.ids[3:5], [1, 2])
+    assert torch.equal(again[0], found[3])
+    assert not torch.equal(again[1], found[4])
+
+
+def test_on_the_fly_refuses_what_it_cannot_do():
+    with pytest.raises(ConfigError, match="sky"):
+        observer_for(galaxies(1), surveys.load("sdss"), config=ObserveConfig(sky_residual=0.1))
+    with pytest.raises(DataError, match="band"):
+        observer_for(galaxies(1), surveys.load("euclid-vis"))
+    with pytest.raises(DataError, match="nJy"):
+        observer_for(galaxies(1).with_(unit="uJy"), surveys.load("sdss"))
 
 
 @pytest.mark.gpu

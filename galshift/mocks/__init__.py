@@ -6,5 +6,8 @@
 ``psf``, ``resample``   transfer functions, and PSF + pixel + resampling in one step
 ``optics``              which PSF each image has, in batches
 ``noise``, ``depth``    photons and detector, and what a limiting magnitude means
+``pairs``               two surveys that share their photons
+``on_the_fly``          an observation as an augmentation inside training
+``selftest``            what a preset's mocks measure, beside what the survey publishes
 ======================  ===============================================================
 """

@@ -19,8 +19,8 @@ from galshift.mocks.units import to_njy
 from galshift.streams import numpy_stream
 from galshift.surveys.schema import Survey
 
-#: Seeing is drawn on a grid of 1 % steps, so that images of equal seeing share a plan.
-_SEEING_STEP = 0.01
+#: Seeing is drawn on a grid of 2 % steps, so that images of equal seeing share a plan.
+_SEEING_STEP = 0.02
 
 
 @dataclass(frozen=True)
@@ -93,17 +93,19 @@ def look(
         shape = (config.size, config.size)
     if shape is None:
         shape = tuple(output_side(side, float(scales.max()), scale_out) for side in cutouts.images.shape[2:])
-    shifts = _shifts(cutouts, preset, seed) if config.random_phase else None
-    factors = _seeing(cutouts, preset, seed) if config.seeing == "quartiles" else np.ones(len(cutouts))
+    shifts = draw_shifts(cutouts.ids, preset, seed) if config.random_phase else None
+    factors = (
+        draw_seeing(cutouts.ids, preset, seed) if config.seeing == "quartiles" else np.ones(len(cutouts))
+    )
     views, masks = [], []
     for band, mixture in weights.items():
         image, bad = _mixed(cutouts, mixture)
-        psf, targets = _targets(preset, band, config, factors)
+        psf, wanted = targets(preset, band, config, factors)
         seen = [
             View(
                 float(scales[i]),
                 scale_out,
-                targets[factors[i]],
+                wanted[factors[i]],
                 _own_psf(cutouts, i, mixture, config, scales[i]),
             )
             for i in range(len(cutouts))
@@ -186,10 +188,10 @@ def _mixed(cutouts: Cutouts, mixture: dict[int, float]) -> tuple[np.ndarray, np.
     return np.where(bad, np.float32(0), total), bad
 
 
-def _targets(
+def targets(
     preset: Survey, band: str, config: ObserveConfig, factors: np.ndarray
 ) -> tuple[Psf, dict[float, Psf]]:
-    """The band's nominal PSF, and the PSF for each factor of the seeing."""
+    """Return the band's nominal PSF, and the PSF for each factor of the seeing."""
     scale = preset.pixel_scale.value
     if config.psf is not None:
         if config.seeing == "quartiles":
@@ -203,8 +205,8 @@ def _targets(
     }
 
 
-def _seeing(cutouts: Cutouts, preset: Survey, seed: int) -> np.ndarray:
-    """Seeing of each image over the nominal one: log-normal through the quartiles, the same in all bands."""
+def draw_seeing(ids: np.ndarray, preset: Survey, seed: int) -> np.ndarray:
+    """Return each image's seeing over the nominal one, for all bands: log-normal through the quartiles."""
     quartiles = next((b.fwhm_quartiles for b in preset.bands.values() if b.fwhm_quartiles), None)
     if quartiles is None:
         raise ConfigError(
@@ -213,14 +215,14 @@ def _seeing(cutouts: Cutouts, preset: Survey, seed: int) -> np.ndarray:
             hint="seeing=nominal, or a preset of your own",
         )
     width = np.log(quartiles[1].value / quartiles[0].value) / 1.349
-    drawn = [numpy_stream(seed, "make-mocks", preset.name, name, "seeing").normal() for name in cutouts.ids]
+    drawn = [numpy_stream(seed, "make-mocks", preset.name, name, "seeing").normal() for name in ids]
     steps = np.round(np.clip(drawn, -3, 3) * width / _SEEING_STEP)
     return np.exp(steps * _SEEING_STEP)
 
 
-def _shifts(cutouts: Cutouts, preset: Survey, seed: int) -> np.ndarray:
-    """(N, 2) shifts within half a pixel."""
-    streams = (numpy_stream(seed, "make-mocks", preset.name, name, "phase") for name in cutouts.ids)
+def draw_shifts(ids: np.ndarray, preset: Survey, seed: int) -> np.ndarray:
+    """Return (N, 2) shifts within half a pixel."""
+    streams = (numpy_stream(seed, "make-mocks", preset.name, name, "phase") for name in ids)
     return np.stack([stream.uniform(-0.5, 0.5, size=2) for stream in streams])
 
 

@@ -133,7 +133,7 @@ def expose(
 
 def develop(seen: Look, noisy: list[Tensor], config: ObserveConfig, seed: int) -> Observation:
     """Turn exposed planes into finished mocks: correlation, sky, faults, masks and accounts."""
-    lags = _autocorrelation(seen.survey, config)
+    lags = autocorrelation(seen.survey, config)
     if lags is not None and config.noise != "none":
         noisy = [v.truth + correlation.correlate(x - v.truth, lags) for v, x in zip(seen.views, noisy)]
     images = torch.stack(noisy, dim=1).cpu().numpy()
@@ -201,8 +201,8 @@ def _sky_and_faults(
     return account
 
 
-def _autocorrelation(survey: Survey, config: ObserveConfig) -> np.ndarray | None:
-    """The noise autocorrelation to give, None where the noise is white."""
+def autocorrelation(survey: Survey, config: ObserveConfig) -> np.ndarray | None:
+    """Return the noise autocorrelation to give, None where the noise is white."""
     if config.noise_correlation == "none":
         return None
     if config.noise_correlation != "preset":

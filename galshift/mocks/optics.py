@@ -40,7 +40,7 @@ def output_side(n_in: int, scale_in: float, scale_out: float) -> int:
 
 
 def render(
-    images: np.ndarray,
+    images: np.ndarray | torch.Tensor,
     views: Sequence[View],
     shape: tuple[int, int],
     *,
@@ -51,7 +51,7 @@ def render(
 
     Parameters
     ----------
-    images : ndarray
+    images : ndarray or Tensor
         (N, H, W) float32, flux per pixel.
     views : sequence of View
         One per image.
@@ -73,10 +73,10 @@ def render(
     for view, members in alike.items():
         # A PSF of the image's own serves once; keeping its plan would only fill memory.
         plan = _plan if isinstance(view.source, ArrayPsf) else _kept_plan
-        transfer = plan(images.shape[1:], shape, view, device)
+        transfer = plan(tuple(images.shape[1:]), shape, view, device)
         for begin in range(0, len(members), BATCH):
             rows = _run(members[begin : begin + BATCH])
-            batch = torch.from_numpy(images[rows]).to(device)
+            batch = torch.as_tensor(images[rows]).to(device)
             moved = None if shifts is None else torch.from_numpy(shifts[rows]).to(device)
             out[rows] = apply(batch, transfer, moved)
     return out
@@ -96,7 +96,7 @@ def _plan(shape_in: tuple[int, int], shape_out: tuple[int, int], view: View, dev
     return make_transfer(y, x, view.scale_in, view.scale_out, view.target, view.source).to(device)
 
 
-_kept_plan = lru_cache(maxsize=128)(_plan)
+_kept_plan = lru_cache(maxsize=256)(_plan)
 
 
 def reach(psf: Psf | None) -> float:
