@@ -58,9 +58,9 @@ class Feed:
         # Without augmentation the network sees the same input every epoch: stretch once.
         self.ready = {"source": augment is None, "target": augment is None and strong_augment is None}
         self.sets = {name: self._placed(name, images) for name, images in zip(DOMAINS, (source, target))}
-        # Images that must be fetched or observed are made one step ahead, while this one computes.
-        slow = [images for images in self.sets.values() if images is not None and not images.ready]
-        self._reader = ThreadPoolExecutor(1, "galshift-fetch") if slow else None
+        # Images that must be fetched, observed or sent are made one step ahead, while this one computes.
+        self._slow = {name for name, images in self.sets.items() if images is not None and self._far(images)}
+        self._reader = ThreadPoolExecutor(1, "galshift-fetch") if self._slow else None
         self._ahead: dict[tuple, Future] = {}
 
     def inputs(self, step: int, number: int, accumulate: int) -> list[DomainInput | None]:
@@ -93,7 +93,16 @@ class Feed:
         if share is None:
             return None
         ahead = self._ahead.pop((name, step, number, accumulate), None)
-        return share[0], self.sets[name].take(*share) if ahead is None else ahead.result()
+        return share[0], self._fetch(name, *share) if ahead is None else ahead.result()
+
+    def _fetch(self, name: str, indices: Tensor, draws: Tensor) -> Tensor:
+        """Linear images, in memory that a GPU can copy from while it computes."""
+        linear = self.sets[name].take(indices, draws)
+        return linear.pin_memory() if self.device.type == "cuda" and not linear.is_cuda else linear
+
+    def _far(self, images: TrainingSet) -> bool:
+        """Whether the images of a step take time to get."""
+        return not images.ready or images.images.device.type != self.device.type
 
     def _fetch_ahead(self, step: int, number: int, accumulate: int) -> None:
         """Begin to fetch what comes after this micro-batch."""
