@@ -103,7 +103,7 @@ def test_pieces_that_are_there_are_not_made_again(tmp_path, monkeypatch):
     same(open_dataset(data), open_dataset(tmp_path / "out.h5"))
 
 
-def test_pixels_that_cannot_be_read_are_refused_or_left_out(tmp_path):
+def test_pixels_that_cannot_be_read_are_refused_or_left_out(tmp_path, capsys):
     """A tile-compressed image is only found out when it is decoded: its header is sound."""
     for i in range(5):
         image = np.random.default_rng(i).integers(0, 999, size=(40, 40)).astype("i2")
@@ -119,7 +119,12 @@ def test_pixels_that_cannot_be_read_are_refused_or_left_out(tmp_path):
     packed = pack(tmp_path, out, ReadOptions(on_error="skip"), scratch=tmp_path / ".pieces2")
     assert packed.n == 4
     assert list(open_dataset(out).info.ids) == ["g0", "g1", "g2", "g4"]
-    assert packed.skipped[0].startswith("g3: ")
+    assert packed.skipped == ("g3: it has no good pixel",)
+    # Read as it is, the damaged galaxy is told and masked, and the others are there.
+    assert "g3.fits" in capsys.readouterr().err
+    cutouts = open_dataset(tmp_path, ReadOptions(on_error="skip")).read(range(5))
+    assert cutouts.mask.all(axis=(1, 2, 3)).tolist() == [False, False, False, True, False]
+    np.testing.assert_array_equal(cutouts.images[4, 0], fits.getdata(tmp_path / "g4.fits"))
 
 
 STOPPED = """

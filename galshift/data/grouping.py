@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Dataset
-from galshift.data.labels import Relabelled, column
+from galshift.data.labels import Relabelled
 from galshift.data.options import ReadOptions
 from galshift.data.splits import sky_regions
+from galshift.data.tables import column
 from galshift.errors import DataError, UsageError
 
 _SKY = re.compile(r"sky(?::(?P<size>[0-9.]+)(?P<unit>deg|arcmin)?)?")

@@ -14,15 +14,9 @@ import numpy as np
 from galshift.data.cutouts import Cutouts, Dataset
 from galshift.data.options import ReadOptions, mapped
 from galshift.data.readers._base import Opened, stem
-from galshift.errors import DataError, did_you_mean
+from galshift.data.tables import column, read_table
+from galshift.errors import DataError
 
-_FORMATS = {
-    ".csv": "ascii.csv",
-    ".ecsv": "ascii.ecsv",
-    ".vot": "votable",
-    ".xml": "votable",
-    ".parquet": "parquet",
-}
 _NAMES = ("label", "labels", "class", "classes", "morphology", "target", "type", "gz2_class", "summary")
 
 
@@ -116,70 +110,6 @@ class Relabelled(Opened):
             groups=info.groups[rows],
             table=None if info.table is None else info.table[rows],
         )
-
-
-def read_table(path: Path) -> Any:
-    """Return a catalogue as an astropy Table: CSV, ECSV, FITS, VOTable or parquet (extra ``parquet``).
-
-    Raises
-    ------
-    DataError
-        When it cannot be read.
-    """
-    import warnings
-
-    from astropy.table import Table
-
-    if not path.is_file():
-        raise DataError("there is no such catalogue", where=path)
-    name = path.name.lower()
-    kind = next((_FORMATS[suffix] for suffix in _FORMATS if name.endswith(suffix)), None)
-    if kind is None:
-        kind = "fits" if ".fit" in name else "ascii"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            table = _read_parquet(path) if kind == "parquet" else Table.read(path, format=kind)
-    except ImportError as error:
-        raise DataError(
-            "reading parquet needs pyarrow", where=path, hint="pip install 'galshift[parquet]'"
-        ) from error
-    except Exception as error:  # every format's parser has its own exceptions
-        text = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"the catalogue cannot be read: {text or type(error).__name__}", where=path
-        ) from error
-    for column in table.colnames:
-        if table[column].dtype.kind == "S":
-            table[column] = np.char.strip(
-                np.char.decode(np.ma.filled(table[column], b""), "utf-8", "replace")
-            )
-    return table
-
-
-def _read_parquet(path: Path) -> Any:
-    """Return a parquet file as a Table by pyarrow alone; missing text is empty, missing numbers are NaN."""
-    import pyarrow.parquet as parquet
-    from astropy.table import Table
-
-    stored = parquet.read_table(path)
-    columns = {}
-    for name, values in zip(stored.column_names, stored.columns):
-        array = values.to_numpy()
-        if array.dtype == object:
-            array = np.asarray(["" if value is None else str(value) for value in values.to_pylist()])
-        columns[name] = array
-    return Table(columns)
-
-
-def column(table: Any, name: str, where: object) -> Any:
-    """Return a column by name, whatever its capitals; the error names the closest."""
-    for have in table.colnames:
-        if have == name or have.casefold() == name.casefold():
-            return table[have]
-    raise DataError(
-        f"the catalogue has no column '{name}'", where=where, hint=did_you_mean(name, table.colnames)
-    )
 
 
 def join_rows(dataset: Dataset, table: Any, id_column: str | None, where: object) -> list[list[int]]:

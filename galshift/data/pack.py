@@ -151,14 +151,12 @@ def _make_in_process(path: str, options: ReadOptions, start: int, stop: int, pla
 
 def _make(dataset: Dataset, options: ReadOptions, start: int, stop: int, place: Path) -> int:
     """Decode rows `start` to `stop` into the file `place` and, when it is complete, its account."""
-    rows, skipped = np.arange(start, stop), []
-    try:
-        cutouts = dataset.read(rows)
-    except DataError:
-        if options.on_error == "raise":
-            raise
-        good = [row for row in rows if _readable(dataset, int(row), skipped)]
-        cutouts = dataset.read(good) if good else None
+    cutouts, skipped = dataset.read(np.arange(start, stop)), []
+    if options.on_error == "skip" and cutouts.mask is not None:
+        # What cannot be read comes masked in full; so does what has no good pixel to begin with.
+        empty = cutouts.mask.reshape(len(cutouts), -1).all(axis=1)
+        skipped = [f"{name}: it has no good pixel" for name in cutouts.ids[empty]]
+        cutouts = cutouts.take(np.flatnonzero(~empty)) if not empty.all() else None
     if cutouts is not None:
         write_hdf5(place, cutouts)
     account = {
@@ -169,15 +167,6 @@ def _make(dataset: Dataset, options: ReadOptions, start: int, stop: int, place: 
     }
     write_json(_account(place), account)
     return stop - start
-
-
-def _readable(dataset: Dataset, row: int, skipped: list[str]) -> bool:
-    try:
-        dataset.read([row])
-    except DataError as error:
-        skipped.append(f"{dataset.info.ids[row]}: {error.what}")
-        return False
-    return True
 
 
 def _joined(places: list[Path], dataset: Dataset, extras: dict[str, bool]) -> Iterator[Cutouts]:

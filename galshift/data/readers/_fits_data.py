@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from galshift.console import warn
 from galshift.data.cutouts import Cutouts, DataInfo
 from galshift.data.fits_file import load
-from galshift.data.fits_layout import AUXILIARY, Galaxy, Place, by_wavelength
+from galshift.data.fits_layout import AUXILIARY, Galaxy, Place
 from galshift.data.options import ReadOptions
-from galshift.data.readers._arrays import declared_unit
 from galshift.data.readers._base import Opened, finite, pad_stack
-from galshift.data.units import conversion, is_magnitude, njy_per_count
+from galshift.data.readers._fits_agree import agree_on_bands, agree_on_scale, agree_on_unit
 from galshift.errors import DataError
 
 _CACHE_BYTES = 256 << 20
 
 
 class FitsData(Opened):
-    """Galaxies whose planes lie in FITS files; built by :func:`build`."""
+    """Galaxies whose planes lie in FITS files; built by :func:`build`.
+
+    With `skip`, a galaxy whose pixels turn out to be damaged when they are read is told once and masked in
+    full; else it is an error.
+    """
 
     def __init__(
         self,
@@ -32,8 +36,11 @@ class FitsData(Opened):
         planes: list[list[dict[str, Any]]],
         galaxies: list[Galaxy],
         factors: np.ndarray,
+        *,
+        skip: bool = False,
     ) -> None:
         super().__init__(path, info)
+        self.skip, self._told = skip, set()
         self.files, self.planes, self.galaxies, self.factors = files, planes, galaxies, factors
         self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
 
@@ -46,11 +53,8 @@ class FitsData(Opened):
         ahead = max(1, _CACHE_BYTES // (8 * int(np.prod(info.shape))))
         for position, row in enumerate(rows):
             if position % ahead == 0:
-                # Galaxies that share a file come out of it together: it is opened and walked through once.
-                self._fetch(
-                    [p for near in rows[position : position + ahead] for p in self._places(int(near))]
-                )
-            image, mask, ivar = self._galaxy(int(row))
+                self._fetch_together(rows[position : position + ahead])
+            image, mask, ivar = self._galaxy_or_nothing(int(row))
             images.append(image)
             masks.append(mask)
             ivars.append(ivar)
@@ -77,6 +81,28 @@ class FitsData(Opened):
             history=info.history,
             table=None if info.table is None else info.table[rows],
         )
+
+    def _fetch_together(self, rows: np.ndarray) -> None:
+        """Bring what some galaxies need into the cache: a file that they share is walked through once."""
+        try:
+            self._fetch([place for row in rows for place in self._places(int(row))])
+        except DataError:
+            # One of them is damaged: each is then read by itself.
+            if not self.skip:
+                raise
+
+    def _galaxy_or_nothing(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        try:
+            self._fetch(self._places(row))
+            return self._galaxy(row)
+        except DataError as error:
+            if not self.skip:
+                raise
+            if row not in self._told:
+                self._told.add(row)
+                warn(f"{error.where}: {error.what}; all of {self.info.ids[row]} is masked")
+            nothing = np.full(self.info.shape, np.nan, dtype=np.float32)
+            return nothing, np.ones(self.info.shape, dtype=np.float32), np.zeros(self.info.shape, np.float32)
 
     def _galaxy(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return one galaxy's image (float64 scaled, then float32), mask and inverse variance (C, H, W)."""
@@ -208,110 +234,7 @@ def build(
         notes=(*notes, *unit_notes),
         **{"ids": names, "groups": names, **details},
     )
-    return FitsData(path, info, files, planes, galaxies, factors)
-
-
-def agree_on_bands(
-    galaxies: list[Galaxy], options: ReadOptions, path: object
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the common bands, in the user's order or by wavelength, and which galaxies have them.
-
-    A galaxy without a band that most have is refused, or left out with ``on_error="skip"``.
-    """
-    everything = np.arange(len(galaxies))
-    counts = Counter(tuple(galaxy.science) for galaxy in galaxies)
-    common = by_wavelength(counts.most_common(1)[0][0])
-    wanted = [band for band in options.bands if band in common]
-    if options.bands and len(wanted) < len(options.bands):
-        if len(options.bands) == len(common):
-            for galaxy in galaxies:
-                galaxy.science = dict(zip(options.bands, galaxy.science.values()))
-            return tuple(options.bands), everything
-        missing = next(band for band in options.bands if band not in common)
-        raise DataError(f"there is no band '{missing}'; the bands are {','.join(common)}", where=path)
-    bands = tuple(wanted or common)
-    lacking = [galaxy for galaxy in galaxies if not set(bands) <= set(galaxy.science)]
-    if lacking and options.on_error == "raise":
-        have = ",".join(lacking[0].science)
-        raise DataError(
-            f"{len(lacking)} of {len(galaxies)} images do not have the bands {','.join(bands)}: "
-            f"'{lacking[0].name}' has {have}",
-            where=path,
-            hint="open them one by one, name the common bands with --bands, or use --on-error skip",
-        )
-    return bands, np.asarray([i for i in everything if set(bands) <= set(galaxies[i].science)])
-
-
-def agree_on_unit(
-    galaxies: list[Galaxy],
-    bands: Sequence[str],
-    planes: list[list[dict[str, Any]]],
-    options: ReadOptions,
-    path: object,
-) -> tuple[str | None, np.ndarray, list[str]]:
-    """Return the common unit, the factors (N, C) that bring each plane to it, and notes."""
-    factors = np.ones((len(galaxies), len(bands)))
-    declared = declared_unit(options)
-    units, notes = Counter(), set()
-    for n, galaxy in enumerate(galaxies):
-        for c, band in enumerate(bands):
-            place = galaxy.science[band]
-            plane = planes[place.file][place.plane]
-            unit = declared or plane["unit"]
-            if options.zero_point is not None:
-                unit, factors[n, c] = "nJy", njy_per_count(_zero_point(options.zero_point, band))
-            elif declared is None:
-                factors[n, c] = plane["factor"]
-                notes |= {plane["note"]} - {None}
-            if is_magnitude(unit):
-                plane["read_as"] = unit
-                notes.add("AB mag / arcsec2 was read as nJy / arcsec2")
-                unit = "nJy / arcsec2"
-            units[unit] += 1
-            plane["final_unit"] = unit
-    if len(units) == 1:
-        return next(iter(units)), factors, sorted(notes)
-    if None in units:
-        known = ", ".join(str(unit) for unit in units if unit)
-        raise DataError(f"some images are in {known}, others do not say", where=path, hint="declare --unit")
-    for n, galaxy in enumerate(galaxies):
-        for c, band in enumerate(bands):
-            place = galaxy.science[band]
-            plane = planes[place.file][place.plane]
-            scale = options.pixel_scale_arcsec or plane["scale"]
-            factors[n, c] *= conversion(plane["final_unit"], "nJy", scale)
-    return "nJy", factors, [*sorted(notes), f"units {', '.join(units)} were brought to nJy"]
-
-
-def agree_on_scale(
-    galaxies: list[Galaxy], bands: Sequence[str], planes: list[list[dict[str, Any]]], path: object
-) -> float | np.ndarray | None:
-    """Return arcsec per pixel, one for all or (N,), or None where a header does not say."""
-    scales = np.full((len(galaxies), len(bands)), np.nan)
-    for n, galaxy in enumerate(galaxies):
-        for c, band in enumerate(bands):
-            place = galaxy.science[band]
-            scales[n, c] = planes[place.file][place.plane]["scale"] or np.nan
-    if np.isnan(scales).any():
-        return None
-    if (np.ptp(scales, axis=1) > 1e-3 * scales[:, 0]).any():
-        n = int(np.argmax(np.ptp(scales, axis=1)))
-        found = ", ".join(f"{band} {scale:.4g}" for band, scale in zip(bands, scales[n]))
-        raise DataError(
-            f"the bands of '{galaxies[n].name}' differ in pixel scale (arcsec): {found}",
-            where=path,
-            hint="open bands of one scale at a time with --bands",
-        )
-    first = scales[:, 0]
-    return float(first[0]) if np.allclose(first, first[0], rtol=1e-6) else first
-
-
-def _zero_point(zero_point: float | dict[str, float], band: str) -> float:
-    if isinstance(zero_point, dict):
-        if band not in zero_point:
-            raise DataError(f"no zero point for band '{band}'", where="zero_point")
-        return zero_point[band]
-    return zero_point
+    return FitsData(path, info, files, planes, galaxies, factors, skip=options.on_error == "skip")
 
 
 def _plane_shape(place: Place, planes: list[list[dict[str, Any]]]) -> tuple[int, int]:

@@ -13,12 +13,12 @@ import numpy as np
 
 from galshift.data.fits_index import index_files
 from galshift.data.fits_layout import Galaxy, Place
-from galshift.data.labels import column, read_table
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._arrays import interpret_labels
 from galshift.data.readers._base import Opened
 from galshift.data.readers._fits_data import build
+from galshift.data.tables import column, read_table
 from galshift.errors import DataError
 
 FILES = ("file", "filename", "path", "gal_filename", "filepath", "fits_file", "image")

@@ -77,8 +77,8 @@ def _rows(path: Path, n: int) -> dict[str, Any]:
 
 def _names_files(path: Path) -> bool:
     """Return whether a file is a table with a column that names image files."""
-    from galshift.data.labels import read_table
     from galshift.data.readers.catalog import FILES, find_column
+    from galshift.data.tables import read_table
 
     try:
         return find_column(read_table(path), FILES) is not None

@@ -11,12 +11,12 @@ import numpy as np
 
 from galshift.data.cutouts import Cutouts, DataInfo
 from galshift.data.fits_file import describe, load, open_fits
-from galshift.data.labels import read_table
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._arrays import declared_unit, interpret_labels
 from galshift.data.readers._base import Opened, finite
 from galshift.data.readers.catalog import find_column
+from galshift.data.tables import read_table
 from galshift.data.units import is_magnitude, njy_per_count
 from galshift.errors import DataError, UsageError
 

@@ -1,0 +1,118 @@
+"""What the galaxies of several FITS files have in common: bands, unit, and pixel scale."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from galshift.data.fits_layout import Galaxy, by_wavelength
+from galshift.data.options import ReadOptions
+from galshift.data.readers._arrays import declared_unit
+from galshift.data.units import conversion, is_magnitude, njy_per_count
+from galshift.errors import DataError
+
+
+def agree_on_bands(
+    galaxies: list[Galaxy], options: ReadOptions, path: object
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the common bands, in the user's order or by wavelength, and which galaxies have them.
+
+    A galaxy without a band that most have is refused, or left out with ``on_error="skip"``.
+    """
+    everything = np.arange(len(galaxies))
+    counts = Counter(tuple(galaxy.science) for galaxy in galaxies)
+    common = by_wavelength(counts.most_common(1)[0][0])
+    wanted = [band for band in options.bands if band in common]
+    if options.bands and len(wanted) < len(options.bands):
+        if len(options.bands) == len(common):
+            for galaxy in galaxies:
+                galaxy.science = dict(zip(options.bands, galaxy.science.values()))
+            return tuple(options.bands), everything
+        missing = next(band for band in options.bands if band not in common)
+        raise DataError(f"there is no band '{missing}'; the bands are {','.join(common)}", where=path)
+    bands = tuple(wanted or common)
+    lacking = [galaxy for galaxy in galaxies if not set(bands) <= set(galaxy.science)]
+    if lacking and options.on_error == "raise":
+        have = ",".join(lacking[0].science)
+        raise DataError(
+            f"{len(lacking)} of {len(galaxies)} images do not have the bands {','.join(bands)}: "
+            f"'{lacking[0].name}' has {have}",
+            where=path,
+            hint="open them one by one, name the common bands with --bands, or use --on-error skip",
+        )
+    return bands, np.asarray([i for i in everything if set(bands) <= set(galaxies[i].science)])
+
+
+def agree_on_unit(
+    galaxies: list[Galaxy],
+    bands: Sequence[str],
+    planes: list[list[dict[str, Any]]],
+    options: ReadOptions,
+    path: object,
+) -> tuple[str | None, np.ndarray, list[str]]:
+    """Return the common unit, the factors (N, C) that bring each plane to it, and notes."""
+    factors = np.ones((len(galaxies), len(bands)))
+    declared = declared_unit(options)
+    units, notes = Counter(), set()
+    for n, galaxy in enumerate(galaxies):
+        for c, band in enumerate(bands):
+            place = galaxy.science[band]
+            plane = planes[place.file][place.plane]
+            unit = declared or plane["unit"]
+            if options.zero_point is not None:
+                unit, factors[n, c] = "nJy", njy_per_count(_zero_point(options.zero_point, band))
+            elif declared is None:
+                factors[n, c] = plane["factor"]
+                notes |= {plane["note"]} - {None}
+            if is_magnitude(unit):
+                plane["read_as"] = unit
+                notes.add("AB mag / arcsec2 was read as nJy / arcsec2")
+                unit = "nJy / arcsec2"
+            units[unit] += 1
+            plane["final_unit"] = unit
+    if len(units) == 1:
+        return next(iter(units)), factors, sorted(notes)
+    if None in units:
+        known = ", ".join(str(unit) for unit in units if unit)
+        raise DataError(f"some images are in {known}, others do not say", where=path, hint="declare --unit")
+    for n, galaxy in enumerate(galaxies):
+        for c, band in enumerate(bands):
+            place = galaxy.science[band]
+            plane = planes[place.file][place.plane]
+            scale = options.pixel_scale_arcsec or plane["scale"]
+            factors[n, c] *= conversion(plane["final_unit"], "nJy", scale)
+    return "nJy", factors, [*sorted(notes), f"units {', '.join(units)} were brought to nJy"]
+
+
+def agree_on_scale(
+    galaxies: list[Galaxy], bands: Sequence[str], planes: list[list[dict[str, Any]]], path: object
+) -> float | np.ndarray | None:
+    """Return arcsec per pixel, one for all or (N,), or None where a header does not say."""
+    scales = np.full((len(galaxies), len(bands)), np.nan)
+    for n, galaxy in enumerate(galaxies):
+        for c, band in enumerate(bands):
+            place = galaxy.science[band]
+            scales[n, c] = planes[place.file][place.plane]["scale"] or np.nan
+    if np.isnan(scales).any():
+        return None
+    if (np.ptp(scales, axis=1) > 1e-3 * scales[:, 0]).any():
+        n = int(np.argmax(np.ptp(scales, axis=1)))
+        found = ", ".join(f"{band} {scale:.4g}" for band, scale in zip(bands, scales[n]))
+        raise DataError(
+            f"the bands of '{galaxies[n].name}' differ in pixel scale (arcsec): {found}",
+            where=path,
+            hint="open bands of one scale at a time with --bands",
+        )
+    first = scales[:, 0]
+    return float(first[0]) if np.allclose(first, first[0], rtol=1e-6) else first
+
+
+def _zero_point(zero_point: float | dict[str, float], band: str) -> float:
+    if isinstance(zero_point, dict):
+        if band not in zero_point:
+            raise DataError(f"no zero point for band '{band}'", where="zero_point")
+        return zero_point[band]
+    return zero_point
