@@ -125,3 +125,18 @@ def test_the_correction_lives_in_the_networks_last_layer(tmp_path: Path) -> None
     np.testing.assert_allclose(after, expected, atol=1e-5)
     assert trained.meta["class_mix"] == pytest.approx(mix.tolist())
     assert trained.meta["method"] == "adabn"
+
+
+def test_a_known_mix_counts_against_epochs_that_drift_from_it() -> None:
+    from dataclasses import replace
+
+    from galshift.selection import DEFAULT_EPOCH, SELECTORS
+
+    score = SELECTORS.get(DEFAULT_EPOCH)().score
+    right, _ = gaussians(0.1)
+    drifted, _ = gaussians(0.5)
+    assert score(drifted) > score(right)  # balanced answers carry more information
+    told = [replace(c, prior_target=np.array([0.1, 0.9])) for c in (right, drifted)]
+    assert score(told[0]) > score(told[1])
+    predicted = class_mix(drifted.predictions_target, 2)
+    assert score(drifted) - score(told[1]) == pytest.approx(3 * abs(predicted[0] - 0.1))

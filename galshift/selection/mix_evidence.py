@@ -52,6 +52,11 @@ def credible_shift(plain: Candidate) -> bool:
     return total_variation(conservative_mix(source, predicted, estimated), source) > CREDIBLE
 
 
+def credible_mix(plain: Candidate) -> np.ndarray | None:
+    """Return the estimated class mix (K,) of the target where a shift is credible, else None."""
+    return estimated_mix(plain)[0] if credible_shift(plain) else None
+
+
 def estimated_mix(candidate: Candidate) -> tuple[np.ndarray, Calibration]:
     """Return the target's class mix (K,) by expectation maximisation, and the calibration it rests on."""
     found = calibrate(candidate.logits_source_val, candidate.labels_source_val)

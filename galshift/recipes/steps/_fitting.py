@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from galshift.methods._base import Method
 from galshift.models.build import build_model
 from galshift.recipes.steps._candidates import OUTPUTS, keep_outputs
 from galshift.selection import DEFAULT_EPOCH, SELECTORS
-from galshift.selection._base import Selector
+from galshift.selection._base import Candidate, Measured, Selector
 from galshift.training import parallel
 from galshift.training.checkpoint import (
     ENCODER,
@@ -57,6 +58,8 @@ class Material:
         Weights to start from.
     training : TrainConfig
     device : str
+    prior_target : ndarray or None
+        (K,) class mix of the target, where another than the source's is credible.
     """
 
     source: TrainingSet | None
@@ -69,6 +72,7 @@ class Material:
     init: Trained | None
     training: TrainConfig
     device: str
+    prior_target: np.ndarray | None = None
 
     @property
     def network(self) -> str:
@@ -111,7 +115,7 @@ def fit_one(
         augment=augmenter(material.augmentation, material.noise_scale),
         strong_augment=augmenter(STRONG, material.noise_scale),
         stretch=material.preprocessing.stretch,
-        selector=selector,
+        selector=_informed(selector, material.prior_target),
         progress=label,
     )
     summary = {
@@ -148,6 +152,27 @@ def _selection(training: TrainConfig, method: Method) -> tuple[Selector | None, 
         select = DEFAULT_EPOCH
     selector = None if select in PLAIN_SELECTION else SELECTORS.get(select)()
     return selector, training.model_copy(update={"select": select})
+
+
+def _informed(selector: Selector | None, prior: np.ndarray | None) -> Selector | InformedSelector | None:
+    """A selector that also sees the class mix of the target, where it is known."""
+    return selector if selector is None or prior is None else InformedSelector(selector, prior)
+
+
+@dataclass(frozen=True)
+class InformedSelector:
+    """Hands the class mix of the target to a selector."""
+
+    selector: Selector
+    prior: np.ndarray
+
+    def measure(self, candidate: Candidate) -> Measured:
+        """Return what is kept of `candidate`."""
+        return self.selector.measure(replace(candidate, prior_target=self.prior))
+
+    def compare(self, measured: Sequence[Measured]) -> np.ndarray:
+        """Return the scores (n,) of a pool."""
+        return self.selector.compare(measured)
 
 
 def trained_before(directory: Path) -> dict[str, Any] | None:
@@ -189,7 +214,7 @@ def start_from(init: str | None, classes: list[str], bands: list[str]) -> Traine
     Raises
     ------
     DataError
-        When its classes or bands are others.
+        When its bands are others, or it does not know all classes; their order may differ.
     """
     if init is None:
         return None
@@ -197,11 +222,11 @@ def start_from(init: str | None, classes: list[str], bands: list[str]) -> Traine
     if trained.meta.get(ENCODER):
         constants = trained.preprocessing.model_copy(update={"classes": classes})
         trained = replace(trained, classes=tuple(classes), preprocessing=constants)
-    for name, mine, theirs in (
-        ("classes", classes, list(trained.classes)),
-        ("bands", bands, list(trained.bands)),
+    for name, mine, theirs, fits in (
+        ("classes", classes, list(trained.classes), set(classes) <= set(trained.classes)),
+        ("bands", bands, list(trained.bands), bands == list(trained.bands)),
     ):
-        if mine != theirs:
+        if not fits:
             raise DataError(
                 f"the run to start from has the {name} {', '.join(theirs)}; the data have {', '.join(mine)}",
                 where=init,

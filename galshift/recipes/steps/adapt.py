@@ -125,7 +125,9 @@ class Adapt(Step):
         """Train the source-only network and the adapted one, or several to choose from, with one seed."""
         from galshift.methods import METHODS
         from galshift.recipes.steps._auto import fit_auto
+        from galshift.recipes.steps._candidates import read_candidate
         from galshift.recipes.steps._fitting import fit_one, source_free
+        from galshift.selection.mix_evidence import credible_mix
 
         def fit(name: str, where: Path, options: Strict | None = None) -> dict[str, Any]:
             method = METHODS.get(name)(options)
@@ -133,6 +135,7 @@ class Adapt(Step):
             return fit_one(own, method, where, seed, label=name, meta={"method": name})
 
         pair = {BASELINE: fit(BASELINE, folder / BASELINE)}
+        material = replace(material, prior_target=credible_mix(read_candidate(folder / BASELINE)))
         if config.method.kind != AUTO:
             return pair | {"adapted": fit(config.method.kind, folder, config.method.config)}
         fits, choice = fit_auto(config.method.config, config.training.select, folder, fit)
