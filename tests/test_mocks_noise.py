@@ -17,6 +17,7 @@ from galshift.mocks.config import ObserveConfig
 from galshift.mocks.observe import observe, observe_in_full
 from galshift.mocks.on_the_fly import observer_for
 from galshift.mocks.pairs import nested, observe_pair
+from galshift.mocks.poisson import poisson
 
 
 def blank(n=4, size=256, bands=("r",), scale=0.2, value=0.0, **more):
@@ -50,6 +51,34 @@ def test_blank_field_has_the_analytic_mean_variance_and_skew(name, band):
     # The third moment is that of the Poisson part alone: skew = lambda / (lambda + read noise^2)^1.5.
     skew = background / (background + read) ** 1.5
     assert stats.skew(pixels) == pytest.approx(skew, abs=4 * np.sqrt(6 / n))
+
+
+@pytest.mark.parametrize("mean", [10.0, 30.0, 1400.0, 3e5])
+def test_poisson_variates_have_poissons_probabilities(mean):
+    generators = [torch.Generator().manual_seed(seed) for seed in range(40)]
+    drawn = poisson(torch.full((40, 250, 100), mean), generators).double().numpy().ravel()
+    # Sixty bins of about equal probability, and the far tails, where a normal variate would be wrong.
+    edges = np.unique(
+        stats.poisson.ppf([1e-5, 1e-4, *np.linspace(0.001, 0.999, 57), 1 - 1e-4, 1 - 1e-5], mean)
+    )
+    cumulative = stats.poisson.cdf(edges, mean)
+    expected = np.diff(np.concatenate([[0], cumulative, [1]])) * drawn.size
+    bins = np.searchsorted(edges, drawn, side="left")
+    counts = np.bincount(bins, minlength=len(expected))
+    assert stats.chisquare(counts, expected).pvalue > 1e-4
+    assert np.array_equal(drawn, np.round(drawn))
+
+
+def test_poisson_planes_do_not_depend_on_each_other():
+    expected = torch.rand(6, 64, 64) * 500 + torch.tensor([0.0, 5, 20, 1000, 1e5, 1e7])[:, None, None]
+
+    def streams():
+        return [torch.Generator().manual_seed(seed) for seed in range(6)]
+
+    together = poisson(expected, streams())
+    alone = torch.cat([poisson(expected[i : i + 1], streams()[i : i + 1]) for i in range(6)])
+    assert torch.equal(together, alone)
+    assert together.mean(dim=(1, 2)).numpy() == pytest.approx(expected.mean(dim=(1, 2)).numpy(), rel=0.02)
 
 
 def test_inverse_variance_is_that_of_the_noise_with_the_sources_photons():

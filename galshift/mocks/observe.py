@@ -123,12 +123,14 @@ def expose(
         level = view.noise.of_exposures((fractions or {}).get(view.name, 1.0))
         statistics = "source" if config.sky is not None and config.noise != "none" else config.noise
         statistics = licensed(statistics, level)
-        plane = torch.empty_like(view.truth)
-        for i, name in enumerate(seen.cutouts.ids):
-            stream = torch_stream(seed, "make-mocks", seen.survey.name, name, view.name, stage, device=device)
-            plane[i] = add_noise(view.truth[i], level, statistics, stream)
-        drawn.append(plane)
+        path = (seen.survey.name, view.name, stage)
+        streams = [_stream(seed, name, *path, device) for name in seen.cutouts.ids]
+        drawn.append(add_noise(view.truth, level, statistics, streams))
     return drawn
+
+
+def _stream(seed: int, name: str, survey: str, band: str, stage: str, device: str) -> torch.Generator:
+    return torch_stream(seed, "make-mocks", survey, name, band, stage, device=device)
 
 
 def develop(seen: Look, noisy: list[Tensor], config: ObserveConfig, seed: int) -> Observation:

@@ -116,12 +116,9 @@ class Observer:
 
     def _exposed(self, truth: Tensor, noise: NoiseLevel, band: str, names: np.ndarray) -> Tensor:
         kind = licensed(self.config.noise, noise)
-        made = torch.empty_like(truth)
-        for i, name in enumerate(names):
-            path = ("make-mocks", self.survey.name, name, band, "noise")
-            made[i] = add_noise(
-                truth[i], noise, kind, torch_stream(self.seed, *path, device=str(truth.device))
-            )
+        path, device = ("make-mocks", self.survey.name), str(truth.device)
+        streams = [torch_stream(self.seed, *path, name, band, "noise", device=device) for name in names]
+        made = add_noise(truth, noise, kind, streams)
         lags = autocorrelation(self.survey, self.config)
         if lags is None or kind == "none":
             return made

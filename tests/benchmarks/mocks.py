@@ -57,8 +57,7 @@ def ours(stack: np.ndarray, kind: str) -> Callable[[], None]:
 
     def run() -> None:
         truth = render(stack, [view] * len(stack), (128, 128))
-        for i, plane in enumerate(truth):
-            truth[i] = add_noise(plane, level, kind, torch_stream(42, "benchmark", i))
+        add_noise(truth, level, kind, [torch_stream(42, "benchmark", i) for i in range(len(stack))])
 
     return run
 
