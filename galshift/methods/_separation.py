@@ -3,7 +3,7 @@
 DANCE separates at a fixed entropy, ln(K) / 2, with a fixed margin of 0.5.  A network that is sure of itself
 gives even unknown images less entropy than that, and with few classes nothing passes the margin: the unknown
 are then driven to certainty with all others.  Here the level is the mean entropy of all target images as last
-seen, and the margin a fraction of it, so that the least certain images, however certain, are told apart.
+seen, and the margin a factor about it, so that the least certain images, however certain, are told apart.
 
 References
 ----------
@@ -20,14 +20,14 @@ from torch import Tensor, nn
 from galshift.methods._memory import Memory
 from galshift.methods._probabilities import entropy
 
-# DANCE: a margin of 0.5 about ln(20) / 2.
-MARGIN = 0.34
+# Across a wide gap many known images are uncertain too; a smaller factor would drive them away as unknown.
+MARGIN = 2.0
 # As fractions of ln K: below the first every image is certain, above the second none is.
 FLOOR, CEILING = 0.02, 0.9
 
 
 def entropy_separation(logits: Tensor, level: Tensor | float, margin: float = MARGIN) -> Tensor:
-    """Return minus the mean distance of the entropies from a level, counted where it exceeds the margin.
+    """Return minus the mean distance of the entropies from a level, counted outside a factor of it.
 
     Parameters
     ----------
@@ -36,15 +36,16 @@ def entropy_separation(logits: Tensor, level: Tensor | float, margin: float = MA
     level : Tensor or float
         Entropy [nats] that parts known from unknown.
     margin : float
-        In units of the level; below 1, or no certain sample counts.
+        Factor > 1: entropies between ``level / margin`` and ``level * margin`` do not count.
 
     Returns
     -------
     Tensor
         Scalar in [-ln K, 0].
     """
-    distance = (entropy(logits) - level).abs()
-    return -torch.where(distance > margin * level, distance, torch.zeros_like(distance)).mean()
+    h = entropy(logits)
+    counts = (h < level / margin) | (h > level * margin) | h.isnan()
+    return -torch.where(counts, (h - level).abs(), torch.zeros_like(h)).mean()
 
 
 class Separation(nn.Module):

@@ -56,12 +56,12 @@ class Config(MethodConfig):
     temperature : float
         Of the cosine similarities.
     margin : float
-        Of the separation, in units of the entropy that parts known from unknown.
+        Factor about the entropy that parts known from unknown, within which neither is separated.
     """
 
     weight: float = Field(0.05, ge=0)
     temperature: float = Field(0.05, gt=0)
-    margin: float = Field(MARGIN, ge=0, lt=1)
+    margin: float = Field(MARGIN, gt=1)
 
 
 @METHODS.register("dance")

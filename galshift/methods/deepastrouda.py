@@ -81,13 +81,13 @@ class Config(MethodConfig):
     top : int or None
         Classes whose order must agree; default: all of up to 3 classes, otherwise 0.7 K.
     margin : float
-        Of the separation, in units of the entropy that parts known from unknown.
+        Factor about the entropy that parts known from unknown, within which neither is separated.
     """
 
     weight: float = Field(0.05, ge=0)
     clustering_weight: float = Field(0.005, ge=0)
     top: int | None = Field(None, ge=1)
-    margin: float = Field(MARGIN, ge=0, lt=1)
+    margin: float = Field(MARGIN, gt=1)
 
 
 @METHODS.register("deepastrouda")
