@@ -7,7 +7,8 @@ seen, and the margin a factor about it, so that the least certain images, howeve
 
 References
 ----------
-Saito et al. 2020 (NeurIPS, arXiv:2002.07953), equation 7.
+Saito et al. 2020 (NeurIPS, arXiv:2002.07953), equation 7; Liu et al. 2020 (NeurIPS, arXiv:2010.03759) for the
+score by free energy.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def entropy_separation(logits: Tensor, level: Tensor | float, margin: float = MA
 
 
 class Separation(nn.Module):
-    """The separation loss, with a memory of every target image's entropy.
+    """The separation loss, with a memory of every target image's entropy and free energy.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ class Separation(nn.Module):
 
     def __init__(self, n_target: int, n_classes: int) -> None:
         super().__init__()
-        self.memory = Memory(n_target, 1)
+        self.memory = Memory(n_target, 2)
         self.log_k = math.log(n_classes)
 
     def level(self) -> Tensor:
@@ -67,14 +68,25 @@ class Separation(nn.Module):
         seen = self.memory.seen
         if not bool(seen.any()):
             return self.memory.rows.new_tensor(0.5 * self.log_k)
-        return self.memory.rows[seen].mean().clamp(FLOOR * self.log_k, CEILING * self.log_k)
+        return self.memory.rows[seen, 0].mean().clamp(FLOOR * self.log_k, CEILING * self.log_k)
 
     def forward(self, index: Tensor, logits: Tensor, margin: float = MARGIN) -> Tensor:
         """Remember the entropies of the images `index` (B,) and return their separation loss."""
-        self.memory.remember(index, entropy(logits)[:, None])
+        self.memory.remember(index, torch.stack([entropy(logits), free_energy(logits)], dim=1))
         return entropy_separation(logits, self.level().to(logits.dtype), margin)
 
     def unknown_score(self, logits: Tensor) -> Tensor:
-        """Return ``H / (H + level)`` in [0, 1): above 0.5 an image is taken for an unknown class."""
-        h = entropy(logits)
-        return h / (h + self.level().to(h.dtype))
+        """Return how far the free energy exceeds the target's mean, in [0, 1]; above 0.5: an unknown class.
+
+        The energy, unlike the entropy, also sees that no class has any evidence; on galaxies it ranks better.
+        """
+        energy = free_energy(logits)
+        seen = self.memory.rows[self.memory.seen, 1].to(energy.dtype)
+        if len(seen) < 2:
+            return torch.sigmoid(energy)
+        return torch.sigmoid((energy - seen.mean()) / seen.std().clamp_min(1e-6))
+
+
+def free_energy(logits: Tensor) -> Tensor:
+    """Return ``-log sum exp`` of each row of (B, K) logits: high where no class has evidence."""
+    return -torch.logsumexp(logits, dim=1)

@@ -99,5 +99,5 @@ class DANCE(Method):
         }
 
     def unknown_score(self, output: Output) -> Tensor:
-        """Return the entropy against the target's level; arguments as for `Method.unknown_score`."""
+        """Return the free energy against the target's; arguments as for `Method.unknown_score`."""
         return self.nets["separation"].unknown_score(output.logits)
