@@ -20,7 +20,7 @@ from galshift.training.state import load_state
 from galshift.training.world import World, first_host, world_from
 from tests.killing import leftovers, make_data
 from tests.training_helpers import train
-from tests.training_parallel import one_step
+from tests.training_parallel import PLAIN, one_step
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,8 +53,8 @@ def run_together(size: int, *command: str, cwd: Path = ROOT) -> list[str]:
 @pytest.fixture(scope="module")
 def of_two(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("two")
-    run_together(2, "tests.training_parallel", str(folder))
-    return load_state(folder / "methods.safetensors")
+    hashes = run_together(2, "tests.training_parallel", str(folder))
+    return load_state(folder / "methods.safetensors") | {"hashes": hashes, "folder": folder}
 
 
 def compare(two: dict, one: dict) -> None:
@@ -83,14 +83,15 @@ def test_a_split_network_goes_on_where_it_stopped(of_two: dict) -> None:
     assert stopped == whole
 
 
-def test_a_whole_run_on_two_processes(tmp_path: Path) -> None:
+def test_a_whole_run_on_two_processes(of_two: dict, tmp_path: Path) -> None:
     """Same rows as on one, written once, and both end with the same weights."""
-    one, two = tmp_path / "one", tmp_path / "two"
     torch.set_num_threads(1)
-    train(one, epochs=4, warmup_epochs=2, augment=None, clip=0.5)
-    hashes = run_together(2, "tests.training_helpers", str(two), "plain", "4")
-    assert hashes[0] == hashes[1]
-    rows = [[json.loads(line) for line in (path / "metrics.jsonl").open()] for path in (one, two)]
+    train(tmp_path, **PLAIN)
+    assert len(set(of_two["hashes"])) == 1
+    rows = [
+        [json.loads(line) for line in (path / "metrics.jsonl").open()]
+        for path in (tmp_path, of_two["folder"] / "plain")
+    ]
     assert len(rows[0]) == len(rows[1]) == 4
     for row, other in zip(*rows, strict=True):
         assert row.keys() == other.keys()

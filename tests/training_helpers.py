@@ -1,19 +1,13 @@
-"""A small, quick training problem, also runnable as a program that tests may kill.
-
-``python -m tests.training_helpers DIRECTORY KIND EPOCHS`` trains or adapts in DIRECTORY and prints a hash of
-the weights.
-"""
+"""A small, quick training problem."""
 
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from galshift.errors import GalshiftError
 from galshift.methods._base import Method
 from galshift.models.build import build_model
 from galshift.training.config import TrainConfig
@@ -100,16 +94,3 @@ def weights_hash(result: FitResult) -> str:
     for name in sorted(result.state):
         digest.update(name.encode() + result.state[name].numpy().tobytes())
     return digest.hexdigest()
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    options = {"checkpoint_every_s": 0.05, "warmup_epochs": 2, "epochs": int(sys.argv[3])}
-    if sys.argv[2] == "plain":  # nothing random but the order of images: the same for any number of processes
-        options |= {"augment": None, "clip": 0.5}
-    try:
-        final = train(Path(sys.argv[1]), sys.argv[2], **options)
-    except GalshiftError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
-    print(weights_hash(final))

@@ -29,6 +29,8 @@ from galshift.training.world import World
 from tests.training_helpers import images, train, weights_hash
 
 BATCH = 24
+# Nothing random but the order of images: the same for any number of processes.
+PLAIN = {"epochs": 4, "warmup_epochs": 2, "augment": None, "clip": 0.5}
 
 
 def one_step(name: str, world: World, *, shard: bool = False, model: str = "deepmerge") -> dict[str, Tensor]:
@@ -103,5 +105,7 @@ if __name__ == "__main__":
     split = one_step("source-only", here, shard=True, model="resnet18")
     folder = Path(sys.argv[1])
     runs = [split_run(folder / "whole"), split_run(folder / "stopped", stop_after=2)]
+    plain = weights_hash(train(folder / "plain", **PLAIN))
     if here.rank == 0:
         save_state(folder / "methods.safetensors", {"methods": result, "split": split, "runs": runs})
+    print(plain)
