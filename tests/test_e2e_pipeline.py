@@ -18,6 +18,7 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 import galshift
 from galshift.__main__ import main
+from galshift.errors import DataError
 from tests.pipeline import COMMANDS, Pipeline
 
 CLASSES = ["merger", "spiral", "elliptical"]
@@ -75,7 +76,6 @@ def test_no_galaxy_is_in_two_splits(pipeline: Pipeline) -> None:
         names = sorted(parts)
         assert all(not parts[a] & parts[b] for a in names for b in names if a < b)
         assert sum(map(len, parts.values())) == 60
-    assert "valid" not in splits["target"]["parts"]
 
 
 def test_metrics_have_the_documented_keys_and_sklearns_values(pipeline: Pipeline) -> None:
@@ -150,7 +150,9 @@ def test_predictions_cover_every_image_and_say_which_part_it_had(pipeline: Pipel
         table = Table(hdus["PREDICTIONS"].data)
     assert len(table) == 120
     assert table.colnames[:7] == ["id", "group", "data_set", "split", "label", "prediction", "confidence"]
-    assert set(table["split"]) == {"train", "test"}
+    splits = json.loads((pipeline.folder / "adapt" / "splits.json").read_text())["target"]["parts"]
+    assert set(table["split"]) == set(splits)
+    assert set(table["id"][table["split"] == "test"]) == set(splits["test"])
     p = np.stack([table[f"p_{c}"] for c in CLASSES], axis=1)
     np.testing.assert_allclose(p.sum(axis=1), 1)
     np.testing.assert_allclose(table["entropy"], -(p * np.log(p)).sum(axis=1), rtol=1e-6)
@@ -232,6 +234,51 @@ def test_gap_and_explain(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) ->
         weight = hdus["MAPS"].data.sum(axis=(1, 2))
     assert np.all(np.isclose(weight, 1, atol=1e-5) | (weight == 0))
     assert "replaced by noise" in Page(Path("explain/report.html")).text
+
+
+def test_similar_gives_other_galaxies_nearest_first(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pipeline.folder)
+    data = f"{TARGET}.h5"
+    name = str(Table.read("predictions.fits")["id"][7])
+    found = galshift.similar("adapt", data, name, among=[f"{SOURCE}.h5", data], n=12, out="similar").results
+    table = Table.read("similar/similar.fits")
+    assert len(table) == found["n"] == 12
+    assert len(set(table["group"])) == 12
+    assert name.rsplit("-v", 1)[0] not in set(table["group"])
+    assert (np.diff(table["distance"]) >= 0).all()
+    assert set(table["data_set"]) <= {SOURCE, TARGET}
+    page = Page(Path("similar/report.html"))
+    assert len([a for a in page.addresses if a.startswith("data:image")]) == 13
+    with pytest.raises(DataError, match="there is no image 'nobody'"):
+        galshift.similar("adapt", data, "nobody")
+
+
+def test_suggested_galaxies_once_labelled_measure_and_train(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pipeline.folder)
+    shutil.copy(f"{TARGET}.h5", "blind.h5")
+    with h5py.File("blind.h5", "r+") as file:
+        truth = dict(zip(file["ids"].asstr()[:], file["labels"][:], strict=True))
+        del file["labels"]
+    for aim, n in (("measure", 24), ("improve", 30)):
+        found = galshift.suggest("adapt", "blind.h5", budget=n, aim=aim, out=f"suggest-{aim}").results
+        assert found["n"] == n
+        table = Table.read(f"suggest-{aim}/suggest.csv")
+        assert len(set(table["group"])) == n
+        table["label"] = [CLASSES[truth[i]] for i in table["id"]]
+        table.write(f"{aim}.csv", overwrite=True)
+    labels = {"labels": "measure.csv", "label_column": "label"}
+    domain = galshift.evaluate(["adapt"], on=["blind.h5"], **labels).results["results"][0]["domains"]["blind"]
+    assert domain["n"] == 24
+    # Classes come from the catalogue in alphabetical order; the network keeps its own.
+    again = galshift.train("blind.h5", labels="improve.csv", label_column="label", init="adapt", epochs=1)
+    assert again.results["classes"] == CLASSES
+    own = galshift.suggest("adapt", f"{TARGET}.h5", budget=60, aim="measure", out="suggest-own").results
+    assert own["n"] == own["n_candidates"] == 12
+    assert any("trained on or adapted to" in line for line in own["warnings"])
 
 
 def test_verbs_of_the_command_line_and_of_python_agree(

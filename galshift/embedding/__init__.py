@@ -4,6 +4,8 @@
 reducers          one file each: pca, tsne, isomap, umap
 anomaly           how unusual each galaxy is within its own data set
 quality           whether the map can be trusted; whether two data sets mix in feature space
+neighbors         the galaxies most like one galaxy
+labelling         which galaxies to label next
 explorer          one self-contained page: scatter, thumbnails, colours, filters, lasso, export
 ================  ==========================================================================================
 """

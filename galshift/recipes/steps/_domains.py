@@ -220,9 +220,18 @@ def training_set(domain: Domain, part: str, preprocessing: Preprocessing) -> Tra
         )
     return TrainingSet(
         images=images,
-        labels=None if labels is None else torch.from_numpy(np.asarray(labels)[rows].astype(np.int64)),
+        labels=None if labels is None else torch.from_numpy(_in_order(domain.info, preprocessing)[rows]),
         ids=tuple(domain.ids(part)),
     )
+
+
+def _in_order(info: DataInfo, preprocessing: Preprocessing) -> np.ndarray:
+    """The labels of all images as indices into the network's classes, which may be in another order."""
+    labels = np.asarray(info.labels).astype(np.int64)
+    if not info.classes or list(info.classes) == preprocessing.classes:
+        return labels
+    places = np.array([*(preprocessing.classes.index(name) for name in info.classes), -1])
+    return places[labels]
 
 
 def _linear_images(dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing) -> Tensor | BlockReader:

@@ -61,8 +61,8 @@ def augmentation_sentence(found: Evaluation) -> str | None:
     alone = score["macro_f1"] - other["macro_f1"]
     gained = found.outcomes[main.name, s.name].metrics["macro_f1"] - other["macro_f1"]
     return (
-        f"{text}Over {plain[0].name}, {main.name} gains {gained:+.2f} in macro F1; augmentation alone gives "
-        f"{alone:+.2f} of it, and the target's images the remaining {gained - alone:+.2f}."
+        f"{text}Over {plain[0].name}, {main.name} gains {gained:+.2f} in macro F1: {alone:+.2f} come with "
+        f"augmentation and {gained - alone:+.2f} with the target's images."
     )
 
 
