@@ -1,4 +1,4 @@
-"""A small ConvNeXt: modern convolutions for 10,000 images and more, or a GPU.
+"""A small ConvNeXt: modern convolutions, 3.4 million parameters; 10,000 images and more, or a GPU.
 
 Liu et al. 2022 (arXiv:2201.03545): patchify stem, 7x7 depthwise convolutions, LayerNorm, inverted
 bottlenecks, layer scale and stochastic depth (Huang et al. 2016, arXiv:1603.09382); the default has 3.4

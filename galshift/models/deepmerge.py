@@ -1,4 +1,4 @@
-"""DeepMerge: the small three-layer CNN of the merger papers; good on a laptop from about 1,000 images.
+"""DeepMerge: the three-layer CNN of the merger papers, 0.1 to 0.3 million parameters; 1,000 images, a laptop.
 
 Ciprijanovic et al. 2020 (Astronomy and Computing 32, 100390) and 2021 (MNRAS 506, 677), Table 1:
 convolutions 5x5x8, 3x3x16, 3x3x32, each with batch norm, ReLU and 2x2 max pooling, then dense layers of 64
