@@ -331,3 +331,38 @@ def test_an_unknown_class_stands_out_among_two_known_ones(name: str) -> None:
     z = encoder(target_x)
     score = method.unknown_score(Output(z, head(z))).detach().numpy()
     assert roc_auc_score(labels.numpy() == 2, score) > 0.85
+
+
+# Label shift
+
+
+@pytest.mark.parametrize(
+    ("conditional", "mix"), [(False, (0.9, 0.1)), (True, (0.9, 0.1)), (False, (0.5, 0.5))]
+)
+def test_conditional_dann_does_not_take_another_class_mix_for_another_domain(
+    conditional: bool, mix: tuple[float, float]
+) -> None:
+    torch.manual_seed(0)
+    method = METHODS.get("dann")(METHODS.get("dann").Config(conditional=conditional, strength=0.0))
+    method.build(4, 2, 200).eval()
+    corners = torch.tensor([[3.0, -1, 0, 1], [-3.0, 1, 0, -1]])
+    labels = [torch.arange(200) % 2, (torch.arange(200) >= 200 * mix[0]).long()]
+    parts = [
+        Batch(
+            torch.zeros(0),
+            Output(corners[y], 50.0 * (1 - 2 * torch.stack([y, 1 - y], 1))),
+            y,
+            torch.arange(200),
+        )
+        for y in labels
+    ]
+    optimiser = torch.optim.Adam(method.nets.parameters(), lr=0.01)
+    for _ in range(150):
+        value = method.terms(*parts, 1.0)["domain"]
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+    # The best discriminator of two mixtures of separable classes: ln 2 less their Jensen-Shannon divergence.
+    p, q = np.array([0.5, 0.5]), np.array([0.5, 0.5]) if conditional else np.array(mix)
+    best = -0.5 * (p * np.log(p / (p + q)) + q * np.log(q / (p + q))).sum()
+    assert value.item() == pytest.approx(best, abs=2e-3)

@@ -14,6 +14,7 @@ REGISTRIES = {
     "models": ("galshift.models", "MODELS"),
     "readers": ("galshift.data.readers", "READERS"),
     "selectors": ("galshift.selection", "SELECTORS"),
+    "weightings": ("galshift.methods.weighting", "WEIGHTINGS"),
     "faults": ("galshift.audit.faults", "FAULTS"),
 }
 KINDS = (*sorted(REGISTRIES), "surveys")
@@ -24,7 +25,7 @@ def entries(kind: str) -> list[tuple[str, str]]:
 
     Parameters
     ----------
-    kind : {'methods', 'models', 'readers', 'selectors', 'faults', 'surveys'}
+    kind : {'methods', 'models', 'readers', 'selectors', 'weightings', 'faults', 'surveys'}
 
     Raises
     ------
