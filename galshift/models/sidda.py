@@ -1,4 +1,4 @@
-"""The SIDDA network: DeepMerge's three blocks with dropout and a 256-number latent under LayerNorm.
+"""SIDDA's network: DeepMerge and a LayerNorm latent, 0.5 to 1 million parameters; 1,000 images and more.
 
 Pandya et al. 2025 (arXiv:2501.14048), section 4.2.  LayerNorm fixes the scale of the latent, so that
 transport distances between domains cannot be lowered by shrinking the features.

@@ -1,4 +1,4 @@
-"""Any encoder of the timm library (extra `models`), Zoobot's among them, from scratch or from a local file.
+"""Any timm encoder (extra `models`), Zoobot's too, from local weights; the bigger ones need a GPU.
 
 Nothing is downloaded: weights come from a safetensors file that the user has.
 """
