@@ -271,6 +271,8 @@ def test_real_sky_is_inserted_with_source_photons_alone(tmp_path):
     given = blank(4, 64)
     seen = observe_in_full(given, survey, config=config)
     assert seen.cutouts.images.std() == pytest.approx(7, rel=0.05)
+    assert np.sqrt(1 / seen.cutouts.ivar).mean() == pytest.approx(7, rel=0.05)  # not the preset's 4.2
+    assert seen.records[0]["bands"]["r"]["sky_sigma_njy"] == pytest.approx(7, rel=0.1)
     assert {record["sky"] for record in seen.records} <= {f"blank-{i}" for i in range(3)}
     assert np.array_equal(
         observe_in_full(given.take([2]), survey, config=config).cutouts.images, seen.cutouts.images[2:3]

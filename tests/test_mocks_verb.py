@@ -182,6 +182,23 @@ def test_own_survey_file_and_any_key_by_set(given, tmp_path):
     assert contents(tmp_path / "m.h5")["mask"].any()
 
 
+def test_faults_reach_the_product_flagged_or_not(given, tmp_path):
+    faults = {"artifacts.cosmic_rays_per_megapixel": 2000, "artifacts.satellite_trails": 1}
+    clean, flagged, silent = (tmp_path / f"{name}.h5" for name in ("clean", "flagged", "silent"))
+    galshift.make_mocks(given, str(clean), survey="lsst-y1")
+    galshift.make_mocks(given, str(flagged), survey="lsst-y1", set=faults)
+    galshift.make_mocks(given, str(silent), survey="lsst-y1", set={**faults, "artifacts.flagged": False})
+    one, two, three = (contents(path) for path in (clean, flagged, silent))
+    bad = two["mask"]
+    excess = (two["images"] - one["images"]) * np.sqrt(one["ivar"])
+    assert np.median(excess[bad]) > 1
+    assert not two["ivar"][bad].any()
+    # Unannounced, the same pixels stand without a mask: what a reader gives a network.
+    assert np.array_equal(two["images"], three["images"])
+    assert not three["mask"].any()
+    assert np.array_equal(open_dataset(silent).read(np.arange(40)).images, two["images"])
+
+
 def test_dry_run_writes_nothing(given, tmp_path):
     found = galshift.make_mocks(given, str(tmp_path / "m.h5"), survey="sdss", dry_run=True)
     assert not list(tmp_path.iterdir())

@@ -36,6 +36,10 @@ class ArtifactConfig(Strict):
         Compress and decompress as an 8-bit JPEG of this quality.
     eight_bit : bool
         Round to the 256 levels of an asinh picture.
+    flagged : bool
+        True where a pipeline has found the faults: they are in the mask, and their inverse variance is 0, so
+        that readers leave them out.  False where nobody has: they stay in the images unannounced, for a
+        network to meet; the same seed with True gives the same pixels and their mask.
     """
 
     cosmic_rays_per_megapixel: float = Field(0.0, ge=0)
@@ -47,11 +51,12 @@ class ArtifactConfig(Strict):
     trail_sigma: float = Field(20.0, gt=0)
     jpeg_quality: int | None = Field(None, ge=1, le=100)
     eight_bit: bool = False
+    flagged: bool = True
 
     @property
     def any(self) -> bool:
         """True where at least one fault is asked for."""
-        return self != ArtifactConfig()
+        return self != ArtifactConfig(flagged=self.flagged)
 
 
 @dataclass

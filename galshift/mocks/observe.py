@@ -151,6 +151,8 @@ def develop(seen: Look, noisy: list[Tensor], config: ObserveConfig, seed: int) -
     records = [_record(seen, i, truth[i], config) for i in range(len(truth))]
     for i, record in enumerate(records):
         record |= _sky_and_faults(seen, i, images, mask, config, seed)
+        if config.sky is not None:
+            _weigh_by_sky(seen, record, truth[i], ivar[i], config)
     ivar[mask] = 0
     kernels = [kernel(view.psf, seen.survey.pixel_scale.value) for view in seen.views]
     side = max(k.shape[0] for k in kernels)
@@ -183,10 +185,11 @@ def _sky_and_faults(
     if config.sky is not None:
         blank = sky.open_sky(config.sky, seen.survey.pixel_scale.value)
         bands = tuple(view.name for view in seen.views)
-        plane, bad, source, contaminated = sky.draw(blank, bands, images.shape[2:], stream("sky"))
-        images[i] += plane
-        mask[i] |= bad
-        account |= {"sky": source, "sky_contaminated": contaminated}
+        piece = sky.draw(blank, bands, images.shape[2:], stream("sky"))
+        images[i] += piece.image
+        mask[i] |= piece.mask
+        account |= {"sky": piece.name, "sky_contaminated": piece.contaminated}
+        account["real_sky_sigma_njy"] = dict(zip(bands, piece.sigma))
     if config.sky_residual > 0:
         account["sky_residual_njy"] = {}
         for c, view in enumerate(seen.views):
@@ -196,11 +199,27 @@ def _sky_and_faults(
             images[i, c] += plane
             account["sky_residual_njy"][view.name] = offset
     if config.artifacts.any:
+        marks = mask[i] if config.artifacts.flagged else mask[i].copy()
         plate = artifacts.Plate(
-            images[i], mask[i], [v.noise for v in seen.views], [v.exposures for v in seen.views]
+            images[i], marks, [v.noise for v in seen.views], [v.exposures for v in seen.views]
         )
         account["artifacts"] = artifacts.add_artifacts(plate, config.artifacts, stream)
     return account
+
+
+def _weigh_by_sky(
+    seen: Look, record: dict[str, Any], truth: np.ndarray, ivar: np.ndarray, config: ObserveConfig
+) -> None:
+    """Take the noise of real sky, not the preset's, into an image's `ivar` (in place) and account."""
+    for c, (view, sigma) in enumerate(zip(seen.views, record.pop("real_sky_sigma_njy").values())):
+        photons = view.noise.source_noise and config.noise != "none"
+        source = np.maximum(truth[c], 0) / view.noise.electrons_per_njy if photons else 0.0
+        ivar[c] = 1 / (sigma**2 + source) if sigma > 0 else 0.0
+        record["bands"][view.name] |= {
+            "sky_sigma_njy": sigma,
+            "noise": "source photons and real sky" if photons else "real sky",
+            "peak_over_sky_sigma": float(truth[c].max() / sigma) if sigma > 0 else None,
+        }
 
 
 def autocorrelation(survey: Survey, config: ObserveConfig) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -63,23 +64,35 @@ def open_sky(path: str, survey_scale: float) -> Dataset:
     return dataset
 
 
-def draw(
-    dataset: Dataset, bands: tuple[str, ...], shape: tuple[int, int], rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, str, float]:
-    """Cut a random piece of blank sky, the same piece in every band, mirrored at random.
+@dataclass(frozen=True)
+class Piece:
+    """A piece of blank sky.
 
-    Mirrored but never rotated: the noise of drizzled or drift-scanned images has a direction.
-
-    Returns
-    -------
-    sky : ndarray
+    Attributes
+    ----------
+    image : ndarray
         (C, H, W) float32 [nJy / pixel].
     mask : ndarray
         (C, H, W) bool, True = bad.
     name : str
         Which cut-out.
+    sigma : list of float
+        Robust scatter of a pixel in each band [nJy].
     contaminated : float
         Fraction of its pixels above 5 sigma: light of other sources.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    name: str
+    sigma: list[float]
+    contaminated: float
+
+
+def draw(dataset: Dataset, bands: tuple[str, ...], shape: tuple[int, int], rng: np.random.Generator) -> Piece:
+    """Cut a random piece of blank sky, the same piece in every band, mirrored at random.
+
+    Mirrored but never rotated: the noise of drizzled or drift-scanned images has a direction.
 
     Raises
     ------
@@ -106,11 +119,8 @@ def draw(
     if cutouts.mask is not None:
         mask |= cutouts.mask[0]
     image = np.flip(cutouts.images[0][chosen][window], flips).copy()
-    return image, np.flip(mask[chosen][window], flips).copy(), str(cutouts.ids[0]), _contamination(image)
-
-
-def _contamination(image: np.ndarray) -> float:
-    """Fraction of pixels over 5 robust sigma."""
     middle = np.median(image, axis=(1, 2), keepdims=True)
     sigma = 1.4826 * np.median(np.abs(image - middle), axis=(1, 2), keepdims=True)
-    return float(np.mean(image - middle > 5 * np.maximum(sigma, 1e-30)))
+    above = float(np.mean(image - middle > 5 * np.maximum(sigma, 1e-30)))
+    bad = np.flip(mask[chosen][window], flips).copy()
+    return Piece(image, bad, str(cutouts.ids[0]), [float(value) for value in sigma.ravel()], above)

@@ -206,11 +206,8 @@ class Store:
             yield from json.loads(self._file(piece, index, "json").read_text(encoding="utf-8"))["images"]
 
     def _cutouts(self, index: int, cut: list[Piece]) -> Iterator[Any]:
-        from galshift.data.open import open_dataset
-
         for piece in cut:
-            dataset = open_dataset(self._file(piece, index, "h5"))
-            yield dataset.read(np.arange(len(dataset)))
+            yield _as_stored(self._file(piece, index, "h5"), piece.stop - piece.start)
 
     def _truths(self, index: int, cut: list[Piece]) -> Iterator[np.ndarray]:
         import h5py
@@ -218,6 +215,17 @@ class Store:
         for piece in cut:
             with h5py.File(self._file(piece, index, "h5"), "r", locking=False) as file:
                 yield file["truth"][:]
+
+
+def _as_stored(path: Path, n: int) -> Any:
+    """The first `n` images of an HDF5 file with the pixels that its mask makes a reader blank."""
+    import h5py
+
+    from galshift.data.open import open_dataset
+
+    cutouts = open_dataset(path).read(np.arange(n))
+    with h5py.File(path, "r", locking=False) as file:
+        return cutouts.with_(images=file["images"][:n])
 
 
 def plan(config: MakeMocksConfig, dataset: Any, device: str) -> Job:
@@ -332,5 +340,7 @@ def _draw(config: MakeMocksConfig, job: Job, dataset: Any, out: Path) -> None:
         before = before.with_(pixel_scale=1.0)
     rows = [(f"{dataset.name}: input", to_njy(before))]
     for name in job.surveys:
-        rows.append((Path(name).stem, open_dataset(_place(out, config, name)).read(first)))
+        path = _place(out, config, name)
+        made_ = _as_stored(path, len(first)) if _is_hdf5(path) else open_dataset(path).read(first)
+        rows.append((Path(name).stem, made_))
     contact_sheet(_beside(out, "contact.png"), rows)
