@@ -44,11 +44,13 @@ def write_images(path: Path, images: np.ndarray, labels: np.ndarray, classes=CLA
     write_hdf5(path, cutouts)
 
 
-def write_run(path: Path, images: np.ndarray, seed: int, classes=CLASSES) -> np.ndarray:
+def write_run(
+    path: Path, images: np.ndarray, seed: int, classes=CLASSES, *, stretch: str = "asinh"
+) -> np.ndarray:
     """Write the checkpoint of an untrained network with decided answers, and return them."""
     bands = ("g", "r", "i")[: images.shape[1]]
     cutouts = Cutouts(images, unit="nJy", pixel_scale=0.4, bands=bands)
-    fitted = fit_preprocessing(InMemory(cutouts), None, PreprocessConfig(), 0)
+    fitted = fit_preprocessing(InMemory(cutouts), None, PreprocessConfig(stretch=stretch), 0)
     shape = {"in_channels": len(bands), "size": SIZE, "n_classes": len(classes)}
     model = build_model("deepmerge", **shape, seed=seed).eval()
     inputs = torch.from_numpy(fitted.apply(cutouts))
@@ -237,6 +239,16 @@ def test_searches_that_certify_nothing_say_so(folder: Path, tmp_path: Path, sear
     assert found["certificate"] is None
     if found["n_flipped"] < found["n_attacked"]:
         assert "not a certificate" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_stretch_of_the_whole_image_is_reported_apart(tmp_path: Path) -> None:
+    images = np.random.default_rng(5).normal(2, 1, (4, 1, SIZE, SIZE)).astype(np.float32)
+    labels = write_run(tmp_path / "one", images, 4, ("merger", "other"), stretch="sky-sigma")
+    write_images(tmp_path / "data.h5", images, labels, ("merger", "other"))
+    found = attacked(tmp_path, tmp_path / "out", fault={"kind": "hot", "amplitudes_e": [30_000.0]})
+    assert found["incremental"] is False
+    assert found["rescaling"]["n_flipped"] == found["n_flipped"]
+    assert "depends on the whole image" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_two_classes_and_one_band(tmp_path: Path) -> None:

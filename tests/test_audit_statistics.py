@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from galshift.audit.curves import success_by_amplitude, success_by_pixels
+from galshift.audit.faults._base import Variant
+from galshift.audit.rates import EventRate, misclassified_per_exposure
 from galshift.audit.statistics import flip_curve, mcnemar, query_quartiles, wilson_interval
 from galshift.audit.summary import compare, latent_distances, summarise, within_class_spread
 
@@ -83,6 +86,7 @@ def row(name: str, label: str, flipped: bool, *, status: str = "attacked", dista
         "queries_to_flip": 10 if flipped else None,
         "flip_share": 0.5 if flipped else 0.0,
         "latent_distance": distance,
+        "variant_flips": [],
     }
 
 
@@ -116,6 +120,58 @@ def test_the_summary_counts_right_answers_only() -> None:
     assert found["queries"]["total"] == 900
     assert found["queries"]["failures_censored"] == 7
     assert found["queries"]["to_flip"] == {"q25": None, "median": None, "q75": None}
+
+
+def test_what_only_rescaling_flips_is_told_apart() -> None:
+    cases = [(True, True), (True, False), (False, False), (False, True)]
+    rows = [row(str(i), "merger", f) | {"flipped_locally": local} for i, (f, local) in enumerate(cases)]
+    found = summarise(rows, CLASSES, grid=None, spread=1.0)["rescaling"]
+    assert found == {"n_flipped": 2, "n_flipped_locally": 2, "n_only_by_rescaling": 1}
+    assert summarise([row("a", "merger", True)], CLASSES, grid=None, spread=1.0)["rescaling"] is None
+
+
+def test_success_by_strength_and_by_pixels() -> None:
+    variants = [
+        Variant("1000 e in g", (0,), (1000.0,)),
+        Variant("1000 e in r", (1,), (1000.0,)),
+        Variant("300 e in g", (0,), (300.0,)),
+    ]
+    flips = [[0, 4, 1], [2, 0, 0], [0, 0, 0], [0, 1, 0]]
+    rows = [row(str(i), "merger", any(f)) | {"variant_flips": f} for i, f in enumerate(flips)]
+    found = success_by_amplitude(rows, variants, electrons=True)
+    assert [(e["electrons"], e["n_flipped"], e["success_rate"]) for e in found] == [
+        (300.0, 1, 0.25),
+        (1000.0, 3, 0.75),
+    ]
+    alone = success_by_amplitude(rows, variants, electrons=False)
+    assert [(e["name"], e["n_flipped"]) for e in alone] == [
+        ("1000 e in g", 1),
+        ("1000 e in r", 2),
+        ("300 e in g", 1),
+    ]
+    # A search that is not complete does not say which strengths would have done.
+    assert (
+        success_by_amplitude([row("a", "merger", True) | {"variant_flips": []}], variants, electrons=True)
+        == []
+    )
+    taken = [row(str(i), "merger", n > 0) | {"rows": [0] * max(n, 3)} for i, n in enumerate((1, 3, 0, 0))]
+    taken[0]["rows"] = [5]
+    assert [e["n_flipped"] for e in success_by_pixels(taken, 3)] == [1, 1, 2]
+    assert success_by_pixels(taken, 1) == []
+
+
+def test_events_by_hand() -> None:
+    # 5 events / cm2 / min on 15 micrometre pixels for 60 s.
+    assert EventRate().per_pixel(60.0) == pytest.approx(5 * 2.25e-6)
+    assert EventRate(pixel_um=10, events_cm2_min=3).per_pixel(120.0) == pytest.approx(6e-6)
+    assert EventRate().per_pixel(None) is None
+    assert EventRate(events_per_pixel=0.01).per_pixel(None) == 0.01
+    found = misclassified_per_exposure([0.5, 0.0, 1.0], 2.0, exposures=3)
+    wrong = np.array([1 - np.exp(-1), 0, 1 - np.exp(-2)])
+    assert found["fraction_per_exposure"] == pytest.approx(wrong.mean())
+    assert found["fraction_per_stack_unrejected"] == pytest.approx((1 - np.exp(-3) + 1 - np.exp(-6)) / 3)
+    # One image's interval is a point; rare events are linear in the flip probability.
+    assert misclassified_per_exposure([0.25], 1e-6)["ci95"] == pytest.approx([2.5e-7] * 2)
 
 
 def test_nothing_right_gives_no_rate() -> None:

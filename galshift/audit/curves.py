@@ -39,7 +39,7 @@ def success_by_amplitude(
     list of dict
         ``name``, ``electrons`` (None where not so), and as of :func:`success`; weakest first.
     """
-    if not attacked or any(len(row["variant_flips"]) != len(variants) for row in attacked):
+    if not attacked or not variants or any(len(row["variant_flips"]) != len(variants) for row in attacked):
         return []
     groups: dict[str, tuple[float | None, list[int]]] = {}
     for index, variant in enumerate(variants):

@@ -74,8 +74,9 @@ def summarise(
     dict
         ``n_images``, ``n_attacked`` (correctly classified images only), ``clean_accuracy``,
         ``success_rate`` and ``success_ci95`` (NaN and [0, 1] without an attacked image), ``per_class``,
-        ``queries``, ``certificate``, ``not_attacked`` (reason to count), ``latent``, ``by_amplitude`` and
-        ``by_pixels``.
+        ``queries``, ``certificate``, ``not_attacked`` (reason to count), ``latent``, ``rescaling`` (for a
+        stretch that depends on the whole image: what flips by the struck pixels alone, and what only because
+        the rest of the image is stretched anew; else None), ``by_amplitude`` and ``by_pixels``.
     """
     judged = [row for row in rows if row["status"] in ("attacked", "already wrong", "is the target")]
     attacked = [row for row in rows if row["status"] == "attacked"]
@@ -103,6 +104,7 @@ def summarise(
         "queries": _queries(attacked),
         "certificate": None if grid is None else {**grid, "n_certified": len(certified)},
         "mean_flip_share": float(np.mean(shares)) if shares else None,
+        "rescaling": _rescaling(attacked),
         "latent": latent_distances(attacked, spread),
         **searched.curves(attacked),
     }
@@ -184,6 +186,17 @@ def latent_distances(attacked: Sequence[Values], spread: float) -> dict[str, Any
 
 def _success(attacked: Sequence[Values]) -> dict[str, Any]:
     return success(sum(bool(row["flipped"]) for row in attacked), len(attacked))
+
+
+def _rescaling(attacked: Sequence[Values]) -> dict[str, int] | None:
+    judged = [row for row in attacked if row.get("flipped_locally") is not None]
+    if not judged:
+        return None
+    return {
+        "n_flipped": sum(bool(row["flipped"]) for row in judged),
+        "n_flipped_locally": sum(bool(row["flipped_locally"]) for row in judged),
+        "n_only_by_rescaling": sum(row["flipped"] and not row["flipped_locally"] for row in judged),
+    }
 
 
 def _queries(attacked: Sequence[Values]) -> dict[str, Any]:

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from galshift.report import Card, Figure, Gallery, Picture, ReportData, Section, Table, figures, pictures
-
-
-@dataclass(frozen=True)
-class Example:
-    """One image for the gallery: its row, the image before and after (C, S, S), and its map (S, S) if any."""
-
-    row: Mapping[str, Any]
-    before: np.ndarray
-    after: np.ndarray
-    vulnerability: np.ndarray | None
+from galshift.provenance import command_line, environment
+from galshift.recipes.steps._attack_gallery import Example, gallery_section, where_section
+from galshift.report import Card, Figure, ReportData, Section, Table, figures
 
 
 def attack_report(
@@ -30,16 +21,20 @@ def attack_report(
     if "compare" in results:
         sections.append(_comparison(results["compare"]))
     if examples:
-        sections.append(_gallery(examples, results))
+        sections.append(gallery_section(examples))
     if mean_map is not None:
-        sections.append(_where(mean_map))
+        sections.append(where_section(mean_map))
     sections.append(_how(results))
+    verdict = (results["compare"]["verdict"],) if "compare" in results else ()
+    made = {key: value for key, value in environment().items() if key != "command"}
     return ReportData(
         title=f"One-pixel attack on {results['data']}",
-        lede=(headline(results),),
+        lede=(headline(results), *verdict),
         cards=_cards(results),
         warnings=tuple(results["warnings"]),
         sections=tuple(sections),
+        command=command_line(),
+        provenance=made,
     )
 
 
@@ -102,12 +97,23 @@ def _what_broke(results: Mapping[str, Any]) -> Section:
     if results["by_amplitude"] and results["by_amplitude"][0]["electrons"] is None:
         listed = tuple((entry["name"], *_counts(entry)) for entry in results["by_amplitude"])
         blocks.append(Table(("value", "attacked", "flipped", "success", "95% interval"), listed))
-    return Section("What changes class", text=_rate_sentence(results), blocks=tuple(blocks))
+    text = (*_rescaling_sentence(results["rescaling"]), *_rate_sentence(results["event_rate"]))
+    return Section("What changes class", text=text, blocks=tuple(blocks))
 
 
-def _rate_sentence(results: Mapping[str, Any]) -> tuple[str, ...]:
+def _rescaling_sentence(counts: Mapping[str, int] | None) -> tuple[str, ...]:
+    """Tell the effect of the struck pixels from that of stretching the whole image anew."""
+    if counts is None:
+        return ()
+    return (
+        f"The stretch of this model depends on the whole image: {counts['n_flipped_locally']} images flip "
+        f"by the struck pixels alone, and {counts['n_only_by_rescaling']} of the {counts['n_flipped']} that "
+        "flip do so only because the fault changes how the rest of the image is stretched.",
+    )
+
+
+def _rate_sentence(rate: Mapping[str, Any] | None) -> tuple[str, ...]:
     """Say what one exposure's events do."""
-    rate = results["event_rate"]
     if rate is None:
         return ()
     low, high = rate["ci95"]
@@ -134,7 +140,7 @@ def _curves(sides: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
             )
             for name, entries in strong.items()
         }
-        drawing = figures.curves(lines, x_label="log10 electrons", y_label="share flipped", limits=(0, 1))
+        drawing = _share_curves(lines, "log10 electrons")
         found.append(Figure(drawing, caption="Share of images that one event of this strength can flip."))
     if all(side["by_pixels"] for side in sides.values()):
         lines = {
@@ -144,15 +150,22 @@ def _curves(sides: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
             )
             for name, side in sides.items()
         }
-        drawing = figures.curves(lines, x_label="pixels changed", y_label="share flipped", limits=(0, 1))
+        drawing = _share_curves(lines, "pixels changed")
         found.append(Figure(drawing, caption="Share of images flipped by so many pixels, taken one by one."))
     if all(len(side["queries"]["curve"]) > 1 for side in sides.values()):
         lines = {
             name or "flipped": tuple(zip((0, 0.0), *side["queries"]["curve"])) for name, side in sides.items()
         }
-        drawing = figures.curves(lines, x_label="queries", y_label="share flipped", limits=(0, 1))
+        drawing = _share_curves(lines, "queries")
         found.append(Figure(drawing, caption="Share of images flipped by then; failures are censored."))
     return found
+
+
+def _share_curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_label: str) -> str:
+    """Draw shares from 0 to a little above the largest."""
+    top = max((y for _, shares in lines.values() for y in shares), default=0.0)
+    limits = (0.0, min(1.02, max(0.1, 1.25 * top)))
+    return figures.curves(lines, x_label=x_label, y_label="share flipped", marker="o", limits=limits)
 
 
 def _comparison(comparison: Mapping[str, Any]) -> Section:
@@ -195,37 +208,6 @@ def _comparison(comparison: Mapping[str, Any]) -> Section:
     return Section("Side by side", text=tuple(text), blocks=tuple(blocks))
 
 
-def _gallery(examples: Sequence[Example], results: Mapping[str, Any]) -> Section:
-    shown: list[Picture] = []
-    for example in examples:
-        row = example.row
-        tone = "bad" if row["flipped"] else "good"
-        before = pictures.composite(example.before)
-        after = pictures.composite(example.after)
-        circled = circle(after, row["rows"], row["columns"])
-        note = f"p {row['p_before']:.2f} to {row['p_after']:.2f}"
-        shown += [
-            Picture(pictures.data_uri(circle(before, (), ())), f"{row['id']}: {row['prediction']}", "before"),
-            Picture(pictures.data_uri(circled), f"{row['prediction_after']}", f"after, {note}", tone),
-        ]
-        if example.vulnerability is not None:
-            heat = heat_map(example.vulnerability)
-            shown.append(Picture(pictures.data_uri(heat), "where", "drop of p, white = 1"))
-    text = (
-        "Before; after the strongest change found, its pixel circled; and, per pixel, how much it can do.",
-    )
-    return Section("Images", text=text, blocks=(Gallery(tuple(shown), size_px=150),))
-
-
-def _where(mean_map: np.ndarray) -> Section:
-    picture = Picture(pictures.data_uri(heat_map(mean_map)), "mean over images", f"peak {mean_map.max():.2g}")
-    return Section(
-        "Where a pixel matters",
-        text=("The largest drop of the true class's probability by pixel, at full resolution.",),
-        blocks=(Gallery((picture,), size_px=220),),
-    )
-
-
 def _how(results: Mapping[str, Any]) -> Section:
     queries = results["queries"]
     rows = [
@@ -243,25 +225,6 @@ def _how(results: Mapping[str, Any]) -> Section:
         listed = tuple((v["name"], ", ".join(f"{x:.4g}" for x in v["values"])) for v in grid["variants"])
         blocks.append(Table(("variant", grid["unit"]), listed, caption=f"The grid: {grid['statement']}."))
     return Section("How it was searched", blocks=tuple(blocks), folded=True)
-
-
-def circle(picture: np.ndarray, rows: Sequence[int], columns: Sequence[int], *, scale: int = 4) -> np.ndarray:
-    """Return (H, W, 3) uint8 enlarged `scale` times, with a ring about each pixel (rows, columns)."""
-    big = picture.repeat(scale, axis=0).repeat(scale, axis=1).copy()
-    y, x = np.mgrid[: big.shape[0], : big.shape[1]]
-    for row, column in zip(rows, columns):
-        distance = np.hypot(y - (row + 0.5) * scale + 0.5, x - (column + 0.5) * scale + 0.5)
-        big[np.abs(distance - 3 * scale) < 0.9] = (255, 210, 0)
-    return big
-
-
-def heat_map(values: np.ndarray, *, scale: int = 4) -> np.ndarray:
-    """Return (H, W, 3) uint8 of `values` between 0 (dark) and 1 (white), enlarged `scale` times."""
-    from matplotlib import colormaps
-
-    shown = np.clip(np.nan_to_num(values, nan=0.0), 0, 1)
-    colours = (colormaps["inferno"](shown)[..., :3] * 255).astype(np.uint8)
-    return colours.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def _counts(entry: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -17,8 +17,8 @@ from galshift.recipes.steps import STEPS
 from galshift.rundirectory import RunDirectory
 
 if TYPE_CHECKING:
+    from galshift.recipes.steps._attack_gallery import Example
     from galshift.recipes.steps._attack_products import Side
-    from galshift.recipes.steps._attack_report import Example
     from galshift.recipes.steps._attack_sides import Attacked
     from galshift.recipes.steps._attack_store import RowStore
 
@@ -175,7 +175,7 @@ def _side(one: Attacked, store: RowStore, config: OnePixelAttackConfig) -> Side:
 def _examples(one: Attacked, store: RowStore, wanted: int) -> list[Example]:
     """Return images for the gallery: half that flip, half that hold out, in the order of the data."""
     from galshift.audit.attack import replay
-    from galshift.recipes.steps._attack_report import Example
+    from galshift.recipes.steps._attack_gallery import Example
 
     place = {name: i for i, name in enumerate(one.images.ids)}
     maps = store.maps()
