@@ -7,7 +7,8 @@ import pytest
 
 from galshift.errors import DataError
 from galshift.mocks.optics import View, kernel, output_side, render
-from galshift.mocks.psf import ArrayPsf, RadialPsf
+from galshift.mocks.psf import RadialPsf
+from galshift.mocks.psf_array import ArrayPsf
 
 galsim = pytest.importorskip("galsim")
 

@@ -1,13 +1,14 @@
 """Observe idealised galaxies as a survey would: one file per physical effect, chained by ``observe``.
 
-======================  ===============================================================
-``observe``             the chain: what :func:`observe` does to a set of cut-outs
-``bands``, ``units``    which band becomes which, and nJy per pixel
-``psf``, ``resample``   transfer functions, and PSF + pixel + resampling in one step
-``optics``              which PSF each image has, in batches
-``noise``, ``depth``    photons and detector, and what a limiting magnitude means
-``pairs``               two surveys that share their photons
-``on_the_fly``          an observation as an augmentation inside training
-``selftest``            what a preset's mocks measure, beside what the survey publishes
-======================  ===============================================================
+=====================================  ==================================================================
+``observe``, ``look``, ``config``      the chain; what is seen without noise; every choice
+``bands``, ``units``, ``redshift``     which light becomes which band, in nJy per pixel, and from how far
+``psf``, ``psf_array``, ``wings``      transfer functions of profiles and of images; what must not wrap
+``resample``, ``optics``               PSF, pixel and resampling in one step; which PSF each image has
+``noise``, ``poisson``, ``depth``      photons and detector; what a limiting magnitude means
+``correlation``, ``sky``               noise of coadds; residuals, and real blank sky
+``artifacts``                          cosmic rays, bad columns, trails, bleeding, JPEG
+``pairs``, ``on_the_fly``              two surveys that share photons; an observation as augmentation
+``selftest``, ``contact_sheet``        what to measure and what to look at before trusting a mock
+=====================================  ==================================================================
 """

@@ -14,7 +14,8 @@ from galshift.mocks.bands import match_bands
 from galshift.mocks.config import ObserveConfig
 from galshift.mocks.noise import NoiseLevel, level
 from galshift.mocks.optics import View, input_psf, output_side, render
-from galshift.mocks.psf import Psf, from_model, load_kernel
+from galshift.mocks.psf import Psf, from_model
+from galshift.mocks.psf_array import load_kernel
 from galshift.mocks.units import to_njy
 from galshift.streams import numpy_stream
 from galshift.surveys.schema import Survey

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from galshift.errors import DataError
-from galshift.mocks.psf import ArrayPsf, Psf, RadialPsf, load_kernel
+from galshift.mocks.psf import Psf, RadialPsf
+from galshift.mocks.psf_array import ArrayPsf, load_kernel
 from galshift.mocks.resample import Transfer, apply, make_transfer, pixel_transfer, plan_axis
 
 #: Images in one transform: small batches stay in the processor's cache.

@@ -70,8 +70,7 @@ def observe_pair(
         raise ConfigError(
             "a nested pair cannot share real sky", where="sky", hint="make the two surveys one by one"
         )
-    backwards = nested(second, first)
-    shallow, deep = (second, first) if backwards else (first, second)
+    shallow, deep = (second, first) if (backwards := nested(second, first)) else (first, second)
     seen = look(cutouts, shallow, bands, config, seed, device=device, shape=shapes[0])
     once = expose(seen, config, seed, device)
     counts = {v.name: (v.exposures, deep.bands[v.name].exposures.value) for v in seen.views}
@@ -91,8 +90,6 @@ def observe_pair(
         replace(v, noise=level(deep, deep.bands[v.name], v.psf), exposures=counts[v.name][1])
         for v in seen.views
     ]
-    made = (
-        develop(seen, once, config, seed),
-        develop(replace(seen, survey=deep, views=views), both, config, seed),
-    )
+    deeper = replace(seen, survey=deep, views=views)
+    made = develop(seen, once, config, seed), develop(deeper, both, config, seed)
     return made[::-1] if backwards else made

@@ -5,15 +5,14 @@ A profile is described by its Fourier transform, so that it is never sampled, tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy import optimize, special
 
-from galshift.errors import ConfigError, DataError
+from galshift.errors import ConfigError
 
 if TYPE_CHECKING:
     from galshift.surveys.schema import Band, PsfModel
@@ -201,72 +200,6 @@ def _fwhm_of_otf(k: np.ndarray, otf: np.ndarray, largest: float) -> float:
     return 2 * optimize.brentq(lambda r: profile(r) - centre / 2, 0.0, largest, xtol=1e-9)
 
 
-@dataclass(frozen=True, eq=False)
-class ArrayPsf:
-    """A PSF given as an image, normalised and centred by its transfer function.
-
-    Attributes
-    ----------
-    image : ndarray
-        (P, Q), positive sum; bad pixels must have been set to 0.
-    scale_arcsec : float
-        Its pixel [arcsec].
-    pixel_arcsec : float
-        The pixel that it is averaged over: its own for a PSF measured on images, 0 for an optical model.
-    """
-
-    image: np.ndarray
-    scale_arcsec: float
-    pixel_arcsec: float
-    _centre: tuple[float, float] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        image = np.nan_to_num(np.asarray(self.image, dtype=float), posinf=0.0, neginf=0.0)
-        if image.ndim != 2 or not image.sum() > 0:
-            raise DataError(f"a PSF must be a 2-D image with a positive sum, not {image.shape}")
-        object.__setattr__(self, "image", image / image.sum())
-        object.__setattr__(self, "_centre", _centroid(self.image))
-
-    def otf(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
-        """Transfer function on a grid, 0 beyond the kernel's own Nyquist frequency."""
-        phases = []
-        for k, n, centre in zip((ky, kx), self.image.shape, self._centre):
-            x = (np.arange(n) - centre) * self.scale_arcsec
-            inside = np.abs(k) <= 0.5 / self.scale_arcsec
-            phases.append(np.exp(-2j * np.pi * np.outer(k, x)) * inside[:, None])
-        return phases[0] @ self.image @ phases[1].T
-
-    def fwhm(self) -> float:
-        """FWHM [arcsec], from the area above half of the maximum of the finely interpolated image."""
-        return _array_fwhm(self.image, self.scale_arcsec)
-
-
-def _centroid(image: np.ndarray) -> tuple[float, float]:
-    """Flux-weighted centre (row, column) within a window about the peak, so that wings cannot pull it."""
-    peak = np.unravel_index(np.argmax(image), image.shape)
-    centre = np.array(peak, dtype=float)
-    rows, columns = np.indices(image.shape)
-    width = max(np.sqrt(np.count_nonzero(image > image.max() / 2) / np.pi), 1.0)
-    for _ in range(20):
-        weight = image * np.exp(
-            -((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / (2 * (2 * width) ** 2)
-        )
-        new = np.array([(rows * weight).sum(), (columns * weight).sum()]) / weight.sum()
-        moved, centre = np.abs(new - centre).max(), new
-        if moved < 1e-6:
-            break
-    return float(centre[0]), float(centre[1])
-
-
-def _array_fwhm(image: np.ndarray, scale: float) -> float:
-    """FWHM from the area above half maximum, after Fourier interpolation by 4."""
-    n_rows, n_columns = image.shape
-    spectrum = np.fft.fftshift(np.fft.fft2(image))
-    grow = [((4 * n - n) // 2 + (n % 2 == 0) * 0, 4 * n - n - (4 * n - n) // 2) for n in (n_rows, n_columns)]
-    fine = np.fft.ifft2(np.fft.ifftshift(np.pad(spectrum, grow))).real
-    return 2 * np.sqrt(np.count_nonzero(fine > fine.max() / 2) / np.pi) * scale / 4
-
-
 def from_model(model: PsfModel, band: Band, pixel_scale: float, fwhm: float | None = None) -> RadialPsf:
     """Return the PSF of a preset's band, of `fwhm` [arcsec] (as the preset defines it) where given."""
     shape = RadialPsf(
@@ -303,41 +236,3 @@ def _geometric_per_effective(
     area = 1 / (2 * np.pi * np.trapezoid(k * otf**2, k))
     gaussian_area = np.pi / (2 * np.log(2))  # of FWHM 1: 2.266
     return float(np.sqrt(gaussian_area / area))
-
-
-@lru_cache(maxsize=64)
-def load_kernel(path: str, scale_arcsec: float | None, default_scale: float) -> ArrayPsf:
-    """Return the PSF in a FITS file (first 2-D image) or ``.npy``; its scale from the header, else as given.
-
-    Raises
-    ------
-    DataError
-        When there is no such file or it holds no 2-D image.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise DataError("there is no such PSF file", where=path)
-    if file.suffix == ".npy":
-        return ArrayPsf(
-            np.load(file, allow_pickle=False), scale_arcsec or default_scale, scale_arcsec or default_scale
-        )
-    from astropy.io import fits
-
-    with fits.open(file) as hdus:
-        for hdu in hdus:
-            if hdu.data is not None and getattr(hdu.data, "ndim", 0) == 2:
-                scale = scale_arcsec or header_scale(hdu.header) or default_scale
-                return ArrayPsf(np.asarray(hdu.data, dtype=float), scale, scale)
-    raise DataError("the PSF file holds no 2-D image", where=path)
-
-
-def header_scale(header: object) -> float | None:
-    """Pixel scale [arcsec] that a PSF's FITS header states (PIXSCALE, PIXELSCL, CD or CDELT), or None."""
-    for key in ("PIXSCALE", "PIXELSCL", "PSF_SCAL"):
-        if key in header:
-            return abs(float(header[key]))
-    if "CD1_1" in header:
-        return float(np.hypot(header["CD1_1"], header.get("CD2_1", 0.0))) * 3600
-    if "CDELT1" in header and abs(header["CDELT1"]) < 0.1:
-        return abs(float(header["CDELT1"])) * 3600
-    return None

@@ -12,7 +12,8 @@ from galshift.mocks.bands import match_bands
 from galshift.mocks.depth import expected_depth
 from galshift.mocks.observe import observe_in_full
 from galshift.mocks.optics import kernel
-from galshift.mocks.psf import ArrayPsf, Psf, from_model
+from galshift.mocks.psf import Psf, from_model
+from galshift.mocks.psf_array import ArrayPsf
 from galshift.mocks.units import mag_from_njy
 from galshift.surveys.schema import Depth, Survey
 

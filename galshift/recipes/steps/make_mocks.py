@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from galshift.mocks.config import ObserveConfig
 from galshift.recipes._step import Context, Step
 from galshift.recipes.steps import STEPS
 from galshift.recipes.steps._mock_jobs import Job, Piece, made, pieces
+from galshift.recipes.steps._mock_store import Store, as_stored, beside, is_hdf5
 from galshift.rundirectory import RunDirectory
 
 
@@ -54,7 +54,7 @@ class MakeMocks(Step):
 
     def products(self, config: MakeMocksConfig, out: Path) -> list[Path]:
         """Return the mocks of each survey, with the accounts and the contact sheet beside them."""
-        return [*product_paths(config, out), _beside(out, "contact.png")]
+        return [*product_paths(config, out), beside(out, "contact.png")]
 
     def run(self, config: MakeMocksConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Make the pieces that are not there yet, then join them at ``context.out``."""
@@ -104,7 +104,7 @@ class MakeMocks(Step):
             "shape": list(job.shapes[0]) if len(job.shapes) == 1 else [list(s) for s in job.shapes],
             "surveys": surveys,
             "nested": _nested(job.surveys),
-            "outputs": {**outputs, "contact_sheet": _beside(out, "contact.png").name},
+            "outputs": {**outputs, "contact_sheet": beside(out, "contact.png").name},
         }
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
@@ -127,105 +127,8 @@ class MakeMocks(Step):
 def product_paths(config: MakeMocksConfig, out: Path) -> list[Path]:
     """Return the mocks of each survey, noiseless ones where they are kept apart, and the accounts."""
     main = [_place(out, config, name) for name in _surveys(config)]
-    truths = [_beside(path, "truth") for path in main if config.truth and not _is_hdf5(path)]
-    return [*main, *truths, *(_beside(path, "images.jsonl") for path in main)]
-
-
-class Store:
-    """Finished pieces in a folder, so that an interrupted run takes up where it stopped.
-
-    Parameters
-    ----------
-    folder : Path
-    job : Job
-    truth : bool
-        Keep the noiseless images too.
-    """
-
-    def __init__(self, folder: Path, job: Job, truth: bool) -> None:
-        self.folder, self.job, self.truth = Path(folder), job, truth
-
-    def has(self, piece: Piece) -> bool:
-        """Return whether `piece` is there in full: its account is written last."""
-        return self._file(piece, len(self.job.surveys) - 1, "json").is_file()
-
-    def put(self, piece: Piece, observations: list[Any]) -> None:
-        """Keep what was made of `piece`."""
-        from galshift.data.hdf5 import write_hdf5
-        from galshift.provenance import write_json
-
-        for index, made_ in enumerate(observations):
-            truth = [made_.truth] if self.truth else None
-            write_hdf5(self._file(piece, index, "h5"), made_.cutouts, truth=truth)
-        for index, made_ in enumerate(observations):
-            write_json(self._file(piece, index, "json"), {"images": made_.records, "notes": made_.notes})
-
-    def join(self, index: int, cut: list[Piece], path: Path, provenance: dict[str, Any]) -> None:
-        """Write one survey's product and the account of every image beside it."""
-        from galshift.data.fits_writer import write_fits_folder
-        from galshift.data.hdf5 import write_hdf5
-        from galshift.provenance import atomic_path
-
-        with atomic_path(_beside(path, "images.jsonl")) as temporary, temporary.open("w") as stream:
-            for account in self._accounts(index, cut):
-                stream.write(json.dumps(account) + "\n")
-        if _is_hdf5(path):
-            truth = self._truths(index, cut) if self.truth else None
-            write_hdf5(path, self._cutouts(index, cut), provenance=provenance, truth=truth)
-            return
-        write_fits_folder(path, self._cutouts(index, cut), provenance=provenance)
-        if self.truth:
-            noiseless = (
-                cutouts.with_("noiseless", images=truth, ivar=None, mask=None)
-                for cutouts, truth in zip(self._cutouts(index, cut), self._truths(index, cut))
-            )
-            write_fits_folder(_beside(path, "truth"), noiseless, provenance=provenance)
-
-    def summary(self, index: int, cut: list[Piece]) -> dict[str, Any]:
-        """Return medians over the images, by band, and the notes."""
-        values: dict[str, dict[str, list[float]]] = {}
-        for account in self._accounts(index, cut):
-            for band, numbers in account["bands"].items():
-                for key in ("fwhm_arcsec", "sky_sigma_njy", "flux_njy"):
-                    values.setdefault(band, {}).setdefault(key, []).append(numbers[key])
-        notes = json.loads(self._file(cut[0], index, "json").read_text(encoding="utf-8"))["notes"]
-        medians = {b: {k: float(np.median(v)) for k, v in keys.items()} for b, keys in values.items()}
-        return {"bands": medians, "notes": notes}
-
-    def clear(self) -> None:
-        """Remove the pieces."""
-        import shutil
-
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _file(self, piece: Piece, index: int, suffix: str) -> Path:
-        return self.folder / f"{piece.number:06d}-{index}.{suffix}"
-
-    def _accounts(self, index: int, cut: list[Piece]) -> Iterator[dict[str, Any]]:
-        for piece in cut:
-            yield from json.loads(self._file(piece, index, "json").read_text(encoding="utf-8"))["images"]
-
-    def _cutouts(self, index: int, cut: list[Piece]) -> Iterator[Any]:
-        for piece in cut:
-            yield _as_stored(self._file(piece, index, "h5"), piece.stop - piece.start)
-
-    def _truths(self, index: int, cut: list[Piece]) -> Iterator[np.ndarray]:
-        import h5py
-
-        for piece in cut:
-            with h5py.File(self._file(piece, index, "h5"), "r", locking=False) as file:
-                yield file["truth"][:]
-
-
-def _as_stored(path: Path, n: int) -> Any:
-    """The first `n` images of an HDF5 file with the pixels that its mask makes a reader blank."""
-    import h5py
-
-    from galshift.data.open import open_dataset
-
-    cutouts = open_dataset(path).read(np.arange(n))
-    with h5py.File(path, "r", locking=False) as file:
-        return cutouts.with_(images=file["images"][:n])
+    truths = [beside(path, "truth") for path in main if config.truth and not is_hdf5(path)]
+    return [*main, *truths, *(beside(path, "images.jsonl") for path in main)]
 
 
 def plan(config: MakeMocksConfig, dataset: Any, device: str) -> Job:
@@ -291,15 +194,6 @@ def _place(out: Path, config: MakeMocksConfig, survey: str) -> Path:
     return out if config.pair is None else out.with_name(f"{out.stem}_{Path(survey).stem}{out.suffix}")
 
 
-def _beside(path: Path, what: str) -> Path:
-    """``mocks.h5`` to ``mocks.images.jsonl``; a folder ``mocks`` to ``mocks_truth``."""
-    return path.with_name(f"{path.stem}.{what}" if "." in what else f"{path.name}_{what}")
-
-
-def _is_hdf5(path: Path) -> bool:
-    return path.suffix in (".h5", ".hdf5", ".hdf")
-
-
 def _device(name: str) -> str:
     import torch
 
@@ -341,6 +235,6 @@ def _draw(config: MakeMocksConfig, job: Job, dataset: Any, out: Path) -> None:
     rows = [(f"{dataset.name}: input", to_njy(before))]
     for name in job.surveys:
         path = _place(out, config, name)
-        made_ = _as_stored(path, len(first)) if _is_hdf5(path) else open_dataset(path).read(first)
+        made_ = as_stored(path, len(first)) if is_hdf5(path) else open_dataset(path).read(first)
         rows.append((Path(name).stem, made_))
-    contact_sheet(_beside(out, "contact.png"), rows)
+    contact_sheet(beside(out, "contact.png"), rows)
