@@ -29,7 +29,7 @@ from galshift.methods.jmmd import jmmd
 from galshift.methods.mcc import class_confusion
 from galshift.methods.mcd import discrepancy
 from galshift.methods.mdd import margin_disparity
-from galshift.methods.mmd import MERGER_VARIANCES, mmd
+from galshift.methods.mmd import MERGER_VARIANCES, gaussian_kernels, mmd
 from galshift.methods.ovanet import hard_negative_loss, open_entropy
 from galshift.methods.shot import pseudo_labels
 from galshift.methods.sinkhorn import sinkhorn_divergence
@@ -117,6 +117,14 @@ def test_merger_kernels_are_the_double_sum(statistic: str) -> None:
     expected = double_sum_mmd(s, t, statistic, np.array(MERGER_VARIANCES), average=False)
     assert mmd(s, t, kernels="merger", statistic=statistic).item() == pytest.approx(expected, abs=1e-10)
     assert len(MERGER_VARIANCES) == 19
+
+
+def test_kernel_gradients_are_the_difference_quotients() -> None:
+    d2 = 4 * torch.rand(3, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    widest = torch.tensor(1.7, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: gaussian_kernels(x, widest, 5), (d2.requires_grad_(),))
+    expected = np.exp(-d2.detach().numpy()[..., None] / (2 * 1.7 * 0.5 ** np.arange(5))).mean(-1)
+    assert gaussian_kernels(d2, widest, 5).detach().numpy() == pytest.approx(expected, rel=1e-12)
 
 
 def test_mmd_of_two_gaussians_has_its_closed_form() -> None:

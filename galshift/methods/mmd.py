@@ -28,6 +28,29 @@ MERGER_VARIANCES = (
 Statistic = Literal["unbiased", "biased"]
 
 
+class _GaussianKernels(torch.autograd.Function):
+    """Value and slope in one pass: autograd would keep and revisit every kernel's matrix."""
+
+    @staticmethod
+    def forward(
+        context: torch.autograd.function.FunctionCtx, d2: Tensor, widest: Tensor, n_kernels: int
+    ) -> Tensor:
+        rate = -0.5 / widest
+        kernel = torch.exp(d2 * rate)
+        total, slope = kernel.clone(), kernel.clone()
+        for power in range(1, n_kernels):
+            kernel.square_()
+            total += kernel
+            slope.add_(kernel, alpha=2.0**power)
+        context.save_for_backward(slope.mul_(rate / n_kernels))
+        return total.div_(n_kernels)
+
+    @staticmethod
+    def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (slope,) = context.saved_tensors
+        return gradient * slope, None, None
+
+
 def gaussian_kernels(d2: Tensor, widest: Tensor, n_kernels: int) -> Tensor:
     """Return the mean of Gaussian kernels whose variances halve from the widest down.
 
@@ -36,18 +59,13 @@ def gaussian_kernels(d2: Tensor, widest: Tensor, n_kernels: int) -> Tensor:
     Parameters
     ----------
     d2 : Tensor
-        Squared distances.
+        Squared distances; the gradient reaches them alone, and is not differentiable again.
     widest : Tensor
         Variance of the widest kernel, > 0.
     n_kernels : int
         How many.
     """
-    kernel = torch.exp(d2 * (-0.5 / widest))
-    total = kernel
-    for _ in range(n_kernels - 1):
-        kernel = kernel * kernel
-        total = total + kernel
-    return total / n_kernels
+    return _GaussianKernels.apply(d2, widest, n_kernels)
 
 
 def adaptive_kernel(d2: Tensor, n_kernels: int = 5, widest: float = 2.0) -> Tensor:
