@@ -281,6 +281,27 @@ def test_suggested_galaxies_once_labelled_measure_and_train(
     assert any("trained on or adapted to" in line for line in own["warnings"])
 
 
+def test_depth_is_measured_on_unseen_galaxies_shallowest_first(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pipeline.folder)
+    found = galshift.depth("adapt", "sim.h5", survey="sdss", times="1,0.01,4", out="depth").results
+    assert [row["name"] for row in found["depths"]] == ["sdss x 0.01", "sdss", "sdss x 4"]
+    test = set(json.loads((pipeline.folder / "adapt" / "splits.json").read_text())["source"]["parts"]["test"])
+    assert found["depths"][0]["n"] <= len({name.rsplit("-v", 1)[0] for name in test})
+    limits = [row["limit_mag_arcsec2"]["r"] for row in found["depths"]]
+    # 5 sigma of one arcsec2, from the preset's own sky noise per pixel of 0.396 arcsec.
+    with h5py.File(f"{TARGET}.h5") as mocks:
+        images = mocks["images"][:, 1]
+    border = images[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    sigma = 1.4826 * np.median(np.abs(border - np.median(border)))
+    assert limits[1] == pytest.approx(31.4 - 2.5 * np.log10(5 * sigma / 0.396), abs=0.15)
+    # Four times the exposure halves the noise of the sky.
+    assert limits[2] - limits[1] == pytest.approx(2.5 * np.log10(2), abs=0.05)
+    assert "Too few galaxies" in " ".join(found["warnings"])
+    assert "always answering" in Page(Path("depth/report.html")).text
+
+
 def test_verbs_of_the_command_line_and_of_python_agree(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
