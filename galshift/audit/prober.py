@@ -86,6 +86,7 @@ class Prober:
         if self._forward is not None and self.device.type == "cpu":
             patches = min(patches, max(images, _HEAD_FLOATS // network.head_floats))
         self.chunk = chunk or (patches if self.incremental else images)
+        self._whole = images
         self._everywhere: list[Places] = []
         self._image: Tensor | None = None
 
@@ -143,7 +144,7 @@ class Prober:
     def output(self, images: Tensor) -> Output:
         """Return the output of whole stretched images (B, C, H, W), in chunks."""
         with torch.inference_mode():
-            parts = [self.model(part) for part in images.to(self.device).split(_CHUNK["cpu"][1])]
+            parts = [self.model(part) for part in images.to(self.device).split(self._whole)]
         return Output(*(torch.cat(tensors) for tensors in zip(*parts)))
 
 

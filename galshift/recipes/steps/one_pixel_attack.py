@@ -71,8 +71,10 @@ class OnePixelAttack(Step):
         from galshift.report import build
 
         judged, attacked = open_attacked(config, context.device)
-        _announce(attacked, config, run)
-        stores = [_search(one, config, run, str(i)) for i, one in enumerate(attacked)]
+        stores = _stores(attacked, run)
+        _announce(attacked, stores, config, run)
+        for one, store in zip(attacked, stores):
+            _search(one, store, config)
         results = attack_results(config, judged, attacked, stores)
         sides = [_side(one, store, config) for one, store in zip(attacked, stores)]
         examples = _examples(attacked[0], stores[0], config.gallery)
@@ -107,18 +109,37 @@ class OnePixelAttack(Step):
         return [f"open {results['run']}/report.html"]
 
 
-def _announce(attacked: Sequence[Attacked], config: OnePixelAttackConfig, run: RunDirectory) -> None:
+def _stores(attacked: Sequence[Attacked], run: RunDirectory) -> list[RowStore]:
+    """Open what is kept of each model, with the rows of an earlier try."""
+    from galshift import console
+    from galshift.recipes.steps._attack_store import RowStore
+
+    stores = []
+    for number, one in enumerate(attacked):
+        store = RowStore(run.path / PARTIAL, str(number), one.images.linear.shape[-1])
+        if store.rows:
+            line = f"{one.classifier.name}: {len(store.rows)} images were done already"
+            console.say(line)
+            run.log(line)
+        stores.append(store)
+    return stores
+
+
+def _announce(
+    attacked: Sequence[Attacked], stores: Sequence[RowStore], config: OnePixelAttackConfig, run: RunDirectory
+) -> None:
     """Say, before starting, how many questions there are and how long they should take."""
     from galshift import console
     from galshift.audit.attack import n_queries, seconds_per_query
 
-    for one in attacked:
-        shape = tuple(one.images.linear.shape[1:])
-        usable = [i for i in range(len(one.images.ids)) if bool(one.images.linear[i].isfinite().all())]
+    for one, store in zip(attacked, stores):
+        images, done = one.images, store.done
+        left = [i for i, name in enumerate(images.ids) if name not in done]
+        usable = [i for i in left if bool(images.linear[i].isfinite().all())]
         if not usable:
             continue
-        each = n_queries(one.setting, config, shape)
-        seconds = seconds_per_query(one.setting, config, one.images.linear[usable[0]]) * each * len(usable)
+        each = n_queries(one.setting, config, tuple(images.linear.shape[1:]))
+        seconds = seconds_per_query(one.setting, config, images.linear[usable[0]]) * each * len(usable)
         line = (
             f"{one.classifier.name}: up to {len(usable)} images x {each:,} queries = {len(usable) * each:,}; "
             f"projected {_duration(seconds)} at {each * len(usable) / seconds:,.0f} queries / s"
@@ -137,24 +158,16 @@ def _duration(seconds: float) -> str:
     )
 
 
-def _search(one: Attacked, config: OnePixelAttackConfig, run: RunDirectory, name: str) -> RowStore:
+def _search(one: Attacked, store: RowStore, config: OnePixelAttackConfig) -> None:
     """Attack every image that has no row yet; each row is on disk before the next image."""
     from galshift import console
     from galshift.audit.attack import attack
-    from galshift.recipes.steps._attack_store import RowStore
 
-    store = RowStore(run.path / PARTIAL, name, one.images.linear.shape[-1])
-    total = len(one.images.ids)
-    if store.rows:
-        line = f"{one.classifier.name}: {len(store.rows)} images were done already"
-        console.say(line)
-        run.log(line)
-    with console.progress(f"attack {one.classifier.name}", total) as bar:
+    with console.progress(f"attack {one.classifier.name}", len(one.images.ids)) as bar:
         bar.advance(len(store.rows))
         for row in attack(one.setting, one.images, config, done=store.done):
             store.append({**row.values, "fault": config.fault.kind}, row.vulnerability)
             bar.advance(1)
-    return store
 
 
 def _side(one: Attacked, store: RowStore, config: OnePixelAttackConfig) -> Side:
