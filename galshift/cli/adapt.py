@@ -18,7 +18,7 @@ from galshift.cli._reading import (
     Unit,
     reading,
 )
-from galshift.cli._training import CheckpointEvery, Track, training
+from galshift.cli._training import CheckpointEvery, Observe, Track, training
 
 EXAMPLES = ("galshift adapt sim.h5 sdss/", "galshift adapt sim.h5 sdss/ --method mmd --seeds 3")
 
@@ -55,6 +55,7 @@ def command(
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Repeat for a mean and an interval.")] = 1,
+    observe: Observe = None,
     checkpoint_every: CheckpointEvery = None,
     track: Track = None,
     labels: Labels = None,
@@ -82,6 +83,7 @@ def command(
         "init": init,
         "training.epochs": epochs,
         "training.select": select,
+        "observe.survey": observe,
         **training(checkpoint_every, track),
         "seeds": seeds,
         "read": {**shared, **own},

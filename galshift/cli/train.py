@@ -18,7 +18,7 @@ from galshift.cli._reading import (
     Unit,
     reading,
 )
-from galshift.cli._training import CheckpointEvery, Track, training
+from galshift.cli._training import CheckpointEvery, Observe, Track, training
 
 EXAMPLES = ("galshift train sim.h5", "galshift train sim.h5 --model resnet18 --epochs 30")
 
@@ -33,6 +33,7 @@ def command(
     init: Annotated[
         str | None, typer.Option(metavar="RUN", help="Start from the weights of another run.")
     ] = None,
+    observe: Observe = None,
     checkpoint_every: CheckpointEvery = None,
     track: Track = None,
     labels: Labels = None,
@@ -52,6 +53,7 @@ def command(
         "data": data,
         "model": model,
         "training.epochs": epochs,
+        "observe.survey": observe,
         **training(checkpoint_every, track),
         "init": init,
         "read": reading(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,13 @@ import numpy as np
 from pydantic import Field
 
 from galshift.errors import DataError
+from galshift.recipes.steps._observed import Observed, OnTheFly, observed
 from galshift.types import Strict
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from galshift.data.cutouts import DataInfo, Dataset
+    from galshift.data.cutouts import Cutouts, DataInfo, Dataset
     from galshift.data.open import ReadOptions
     from galshift.data.preprocess import PreprocessConfig, Preprocessing
     from galshift.data.stream import BlockReader
@@ -42,10 +43,13 @@ class Domain:
     dataset : Dataset
     parts : mapping of str to ndarray
         Row numbers of ``train``, ``valid`` (labelled domains only) and ``test``.
+    observe : OnTheFly or None
+        The survey that `dataset` shows its galaxies through.
     """
 
     dataset: Dataset
     parts: Mapping[str, np.ndarray]
+    observe: OnTheFly | None = None
 
     @property
     def info(self) -> DataInfo:
@@ -60,11 +64,16 @@ class Domain:
         """Return what ``splits.json`` keeps of this domain, opened from `path` with `read`."""
         from galshift.recipes.steps._splits import SplitRecord, absolute
 
-        return SplitRecord(absolute(path), read, {part: self.ids(part) for part in self.parts})
+        parts = {part: self.ids(part) for part in self.parts}
+        return SplitRecord(absolute(path), read, parts, self.observe)
 
 
-def open_source(path: str, options: ReadOptions, split: SplitConfig, seed: int) -> Domain:
+def open_source(
+    path: str, options: ReadOptions, split: SplitConfig, seed: int, observe: OnTheFly | None = None
+) -> Domain:
     """Open a labelled domain and split it by galaxy into train, valid and test, stratified by class.
+
+    With `observe` the domain is what that survey shows of the galaxies.
 
     Raises
     ------
@@ -74,7 +83,7 @@ def open_source(path: str, options: ReadOptions, split: SplitConfig, seed: int) 
     from galshift.data.open import open_dataset
     from galshift.data.splits import split_groups
 
-    dataset = open_dataset(path, options)
+    dataset = observed(open_dataset(path, options), observe)
     info = dataset.info
     labels = info.labels
     if labels is None or np.ndim(labels) != 1 or not np.issubdtype(np.asarray(labels).dtype, np.integer):
@@ -103,7 +112,7 @@ def open_source(path: str, options: ReadOptions, split: SplitConfig, seed: int) 
             )
     fractions = {"train": 1 - split.valid - split.test, "valid": split.valid, "test": split.test}
     parts = split_groups(info.groups[known], labels[known], fractions, seed)
-    return Domain(dataset, {name: known[rows] for name, rows in parts.items()})
+    return Domain(dataset, {name: known[rows] for name, rows in parts.items()}, observe)
 
 
 def open_target(
@@ -211,7 +220,14 @@ def training_set(domain: Domain, part: str, preprocessing: Preprocessing) -> Tra
 
     rows = domain.parts[part]
     labels = domain.info.labels
-    images = _linear_images(domain.dataset, rows, preprocessing)
+    dataset, observe = domain.dataset, None
+    if isinstance(dataset, Observed) and part == "train":
+        shape = (len(dataset.look.bands), dataset.side)
+        images = _linear_images(dataset.inner, rows, dataset.raw, *shape)
+        observe = dataset.observer(preprocessing)
+    else:
+        shape = (len(preprocessing.bands), preprocessing.size)
+        images = _linear_images(dataset, rows, preprocessing.linear, *shape)
     if isinstance(images, torch.Tensor) and not bool(images.any()):
         raise DataError(
             f"no image of the {part} part has a pixel that is good and not zero",
@@ -222,6 +238,7 @@ def training_set(domain: Domain, part: str, preprocessing: Preprocessing) -> Tra
         images=images,
         labels=None if labels is None else torch.from_numpy(_in_order(domain.info, preprocessing)[rows]),
         ids=tuple(domain.ids(part)),
+        observe=observe,
     )
 
 
@@ -234,20 +251,21 @@ def _in_order(info: DataInfo, preprocessing: Preprocessing) -> np.ndarray:
     return places[labels]
 
 
-def _linear_images(dataset: Dataset, rows: np.ndarray, preprocessing: Preprocessing) -> Tensor | BlockReader:
+def _linear_images(
+    dataset: Dataset, rows: np.ndarray, linear: Callable[[Cutouts], np.ndarray], n_bands: int, size: int
+) -> Tensor | BlockReader:
     """The linear pixels of `rows` as one tensor, or a reader of batches when the data set would not fit."""
     import torch
 
     from galshift.data.stream import BlockReader
 
-    n_bands, size = len(preprocessing.bands), preprocessing.size
     image_bytes = 4 * n_bands * size * size
     # All parts of a data set are read alike: a tenth of what does not fit may still be too much.
     if len(dataset) * image_bytes > MEMORY_BYTES:
-        return BlockReader(dataset, rows, preprocessing.linear, image_bytes)
+        return BlockReader(dataset, rows, linear, image_bytes)
     out = torch.empty((len(rows), n_bands, size, size), dtype=torch.float32)
     for start in range(0, len(rows), 256):
-        block = preprocessing.linear(dataset.read(rows[start : start + 256]))
+        block = linear(dataset.read(rows[start : start + 256]))
         out[start : start + len(block)] = torch.from_numpy(block)
     return out
 

@@ -278,7 +278,7 @@ def _held_out(
         # Labels that adaptation had no business to know may be given now, for the target.
         given = read.model_dump(exclude_defaults=True) if role == "target" else {}
         options = ReadOptions(**{**record.read.model_dump(exclude_defaults=True), **given})
-        dataset = open_dataset(path, options)
+        dataset = record.open(options)
         rows = record.rows(dataset, "test", all_there=not given)
         kept, notes = _unseen(dataset, rows, path, classifiers)
         left_out = len(record.parts["test"]) - len(rows)

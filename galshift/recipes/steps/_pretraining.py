@@ -47,7 +47,7 @@ class Unlabelled:
     Attributes
     ----------
     train, test : TrainingSet
-        Of all data sets; no galaxy is in both.
+        Of all data sets; a galaxy that the first one shows is in the same part in every other.
     preprocessing : Preprocessing
         Without classes.
     """
@@ -68,7 +68,10 @@ def gather(
         When the data sets cannot be brought to common bands, unit and pixel scale.
     """
     split = SplitConfig(test=held_out)
-    domains = {path: open_target(path, read, split, seed) for _, path in map(split_name, paths)}
+    domains: dict[str, Domain] = {}
+    for _, path in map(split_name, paths):
+        first = next(iter(domains.values()), None)
+        domains[path] = open_target(path, read, split, seed, first)
     preprocessing = _fitted(domains, config, seed)
     sets = {
         part: joined([training_set(domain, part, preprocessing) for domain in domains.values()])

@@ -18,6 +18,7 @@ from galshift.data.cutouts import Dataset
 from galshift.data.options import ReadOptions
 from galshift.errors import DataError
 from galshift.provenance import write_json
+from galshift.recipes.steps._observed import OnTheFly, observed
 
 FILE = "splits.json"
 
@@ -34,11 +35,20 @@ class SplitRecord:
         How it was read.
     parts : mapping of str to tuple of str
         Image ids of ``train``, ``valid`` (labelled domains only) and ``test``.
+    observe : OnTheFly or None
+        The survey that the run saw them through.
     """
 
     path: str
     read: ReadOptions
     parts: Mapping[str, Sequence[str]]
+    observe: OnTheFly | None = None
+
+    def open(self, read: ReadOptions | None = None) -> Dataset:
+        """Return the data set as the run saw it, read with other options if they are given."""
+        from galshift.data.open import open_dataset
+
+        return observed(open_dataset(self.path, read or self.read), self.observe)
 
     def rows(self, dataset: Dataset, part: str, *, all_there: bool = True) -> np.ndarray:
         """Return the row numbers of one part in `dataset`, in its order.
@@ -72,6 +82,7 @@ def write_splits(run: Path, domains: Mapping[str, SplitRecord]) -> None:
                 "path": record.path,
                 "read": record.read.model_dump(mode="json", exclude_defaults=True),
                 "parts": {part: list(ids) for part, ids in record.parts.items()},
+                **({"observe": record.observe.model_dump(mode="json")} if record.observe else {}),
             }
             for name, record in domains.items()
         },
@@ -85,12 +96,14 @@ def read_splits(run: Path) -> dict[str, SplitRecord]:
         return {}
     try:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: SplitRecord(entry["path"], ReadOptions.model_validate(entry["read"]), entry["parts"])
-            for name, entry in stored.items()
-        }
+        return {name: _record(entry) for name, entry in stored.items()}
     except (ValueError, KeyError, TypeError) as error:
         raise DataError("the run's record of its splits is damaged", where=path) from error
+
+
+def _record(entry: Mapping[str, Any]) -> SplitRecord:
+    observe = OnTheFly.model_validate(entry["observe"]) if "observe" in entry else None
+    return SplitRecord(entry["path"], ReadOptions.model_validate(entry["read"]), entry["parts"], observe)
 
 
 def absolute(path: str) -> str:

@@ -24,6 +24,7 @@ from galshift.recipes.steps._domains import (
     open_target,
     training_set,
 )
+from galshift.recipes.steps._observed import OnTheFly, survey_version
 from galshift.rundirectory import RunDirectory
 from galshift.selection import DEFAULT_EPOCH, SELECTORS
 from galshift.training.config import NO_NUMBERS, TrainConfig
@@ -45,6 +46,9 @@ class AdaptStepConfig(Strict):
     target: str = Field(description="Images of the survey to adapt to; their labels, if any, are not used.")
     read: ReadOptions = Field(ReadOptions(), description="How to read the source.")
     read_target: ReadOptions = Field(ReadOptions(), description="How to read the target.")
+    observe: OnTheFly | None = Field(
+        None, description="Observe the source as this survey, anew at every draw."
+    )
     method: Annotated[Chosen, ChoiceOf("galshift.methods", "METHODS", ((AUTO, AutoConfig),))] = "sinkhorn"
     model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = "deepmerge"
     init: str | None = Field(None, description="Run to start from.")
@@ -67,7 +71,7 @@ class Adapt(Step):
     kind = "adapt"
     version = 1
     Config = AdaptStepConfig
-    inputs = ("source", "target", "read.labels?", "read_target.labels?", "init")
+    inputs = ("source", "target", "read.labels?", "observe.survey?", "read_target.labels?", "init")
     display = ("samples", *NO_NUMBERS)
     resumable = True
     distributed = True
@@ -80,7 +84,7 @@ class Adapt(Step):
         from galshift.recipes.steps.evaluate import EvaluateConfig
         from galshift.training.checkpoint import FILE
 
-        source = open_source(config.source, config.read, config.split, config.seed)
+        source = open_source(config.source, config.read, config.split, config.seed, config.observe)
         target = open_target(config.target, config.read_target, config.split, config.seed, source)
         material = prepare(config, source, target, context.device)
         records = {
@@ -158,7 +162,7 @@ class Adapt(Step):
         )
 
     def versions(self, config: AdaptStepConfig) -> Mapping[str, int]:
-        """Return the versions of the network, the methods and what selects."""
+        """Return the versions of the network, the methods, the survey and what selects."""
         from galshift.methods import METHODS
         from galshift.models import MODELS
 
@@ -169,6 +173,7 @@ class Adapt(Step):
         return {
             f"model {config.model.kind}": MODELS.get(config.model.kind).version,
             **{f"method {name}": METHODS.get(name).version for name in names},
+            **survey_version(config.observe),
             **{
                 f"selector {name}": SELECTORS.get(name).version
                 for name in sorted(selectors.intersection(SELECTORS.names()))

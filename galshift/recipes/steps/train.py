@@ -14,6 +14,7 @@ from galshift.recipes._step import Context, Step
 from galshift.recipes.choice import ChoiceOf, Chosen
 from galshift.recipes.steps import STEPS
 from galshift.recipes.steps._domains import SplitConfig, common_frame, open_source, training_set
+from galshift.recipes.steps._observed import OnTheFly, survey_version
 from galshift.rundirectory import RunDirectory
 from galshift.training.config import NO_NUMBERS, TrainConfig
 from galshift.types import Strict
@@ -24,6 +25,9 @@ class TrainStepConfig(Strict):
 
     data: str = Field(description="Labelled images.")
     read: ReadOptions = ReadOptions()
+    observe: OnTheFly | None = Field(
+        None, description="Observe the galaxies as this survey, anew at every draw."
+    )
     model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = "deepmerge"
     init: str | None = Field(None, description="Run to start from.")
     split: SplitConfig = SplitConfig()
@@ -40,7 +44,7 @@ class Train(Step):
     kind = "train"
     version = 1
     Config = TrainStepConfig
-    inputs = ("data", "read.labels?", "init")
+    inputs = ("data", "read.labels?", "observe.survey?", "init")
     display = NO_NUMBERS
     resumable = True
     distributed = True
@@ -55,7 +59,7 @@ class Train(Step):
         from galshift.recipes.steps._splits import write_splits
         from galshift.training.checkpoint import FILE
 
-        source = open_source(config.data, config.read, config.split, config.seed)
+        source = open_source(config.data, config.read, config.split, config.seed, config.observe)
         init = start_from(
             config.init, list(source.info.classes), config.preprocess.bands or list(source.info.bands)
         )
@@ -92,10 +96,13 @@ class Train(Step):
         }
 
     def versions(self, config: TrainStepConfig) -> Mapping[str, int]:
-        """Return the version of the network."""
+        """Return the versions of the network and the survey."""
         from galshift.models import MODELS
 
-        return {f"model {config.model.kind}": MODELS.get(config.model.kind).version}
+        return {
+            f"model {config.model.kind}": MODELS.get(config.model.kind).version,
+            **survey_version(config.observe),
+        }
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Say how training went."""
