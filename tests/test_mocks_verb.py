@@ -261,7 +261,7 @@ def test_check_notices_a_depth_that_is_not_reached(tmp_path):
     assert check.difference == pytest.approx(0.07 - 0.5, abs=0.06)
 
 
-def test_check_on_the_command_line(capfd, monkeypatch):
+def test_check_on_the_command_line(capfd, monkeypatch, tmp_path):
     import sys
 
     from galshift.__main__ import main
@@ -273,6 +273,11 @@ def test_check_on_the_command_line(capfd, monkeypatch):
     assert code == 0
     assert found["passed"] is True
     assert found["bands"][0]["published"]["value"] == 23.13
+    text = (Path(surveys.__file__).parent / "sdss.yaml").read_text().replace("value: 23.13", "value: 24.13")
+    (tmp_path / "hopeful.yaml").write_text(text)
+    monkeypatch.setattr(sys, "argv", [*args[:4], str(tmp_path / "hopeful.yaml"), *args[5:]])
+    assert _exit_code(main) == 5
+    assert json.loads(capfd.readouterr().out)["passed"] is False
 
 
 def _exit_code(main: Callable[[], None]) -> int:

@@ -20,6 +20,31 @@ def test_preset_is_valid_and_every_number_has_a_source(name):
     assert not any(n.verified for n in recalled)
 
 
+def test_every_survey_that_papers_pair_is_there():
+    wanted = {
+        "sdss",
+        "sdss-stripe82",
+        "decals",
+        "des",
+        "hsc-wide",
+        "kids",
+        "cfhtls-wide",
+        "cfis",
+        "panstarrs",
+    }
+    wanted |= {
+        "lsst-visit",
+        "lsst-y1",
+        "lsst-y10",
+        "lsst-y1-dark",
+        "lsst-y10-dark",
+        "euclid-vis",
+        "euclid-nisp",
+    }
+    wanted |= {"hst-acs-cosmos", "hst-wfc3-ers", "jwst-nircam", "roman"}
+    assert wanted <= set(surveys.names())
+
+
 def _write(tmp_path, change):
     text = (surveys._FOLDER / "lsst-y1.yaml").read_text(encoding="utf-8")
     values = yaml.safe_load(text)
@@ -47,6 +72,10 @@ def test_own_preset_by_path(tmp_path):
         (lambda v: v["psf"].update(kind="gaussain"), "gaussian"),
         (lambda v: v.update(pixle_scale=1), "pixle_scale"),
         (lambda v: v["bands"]["r"]["depth"].update(kind="aperture"), "aperture_diameter"),
+        (lambda v: v["psf"].update(fwhm_includes_pixel=True), "effective FWHM"),
+        (lambda v: v["psf"].update(kind="airy", diameter_m=6.5), "effective FWHM"),
+        # A sigma in place of a FWHM, or a space telescope's width on a small mirror.
+        (lambda v: v["psf"].update(kind="airy", diameter_m=0.1, fwhm_kind="geometric"), "diffraction limit"),
     ],
 )
 def test_impossible_presets_are_refused(tmp_path, change, words):

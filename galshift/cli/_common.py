@@ -151,10 +151,13 @@ class Instead:
         Takes the :class:`Options` and returns the JSON-able answer.
     show : callable
         Prints that answer for people.
+    trouble : callable, optional
+        The error, if any, with which the command ends after it has printed the answer.
     """
 
     work: Callable[[Options], Any]
     show: Callable[[Any], None]
+    trouble: Callable[[Any], Exception | None] = lambda answer: None
 
 
 def answer(instead: Instead, options: Options) -> None:
@@ -162,6 +165,8 @@ def answer(instead: Instead, options: Options) -> None:
     console.set_verbosity(quiet=options.quiet, verbose=options.verbose)
     found = instead.work(options)
     console.json_document(found) if options.json else instead.show(found)
+    if (error := instead.trouble(found)) is not None:
+        raise error
 
 
 def verb(

@@ -216,9 +216,16 @@ def _check(survey: str, bands: list[str] | None) -> Instead:
         from galshift.mocks.selftest import COLUMNS, cells
 
         console.table(f"{survey}, measured on its own mocks", COLUMNS, cells(found["bands"]), to_stdout=True)
-        console.say("all within tolerance" if found["passed"] else "OUT OF TOLERANCE: see the last column")
+        if found["passed"]:
+            console.say("all within tolerance")
 
-    return Instead(work, show)
+    def trouble(found: dict) -> Exception | None:
+        from galshift.errors import NumericalError
+
+        out = ", ".join(row["band"] for row in found["bands"] if not row["passed"])
+        return NumericalError(f"out of tolerance: {out}", where=survey) if out else None
+
+    return Instead(work, show, trouble)
 
 
 def _estimate(values: dict) -> Instead:

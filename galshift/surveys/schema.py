@@ -81,6 +81,10 @@ class PsfModel(Strict):
             for name in names:
                 if (self.kind == kind) != (getattr(self, name) is not None):
                     raise ValueError(f"a PSF of kind '{kind}', and no other, states {name}")
+        if self.fwhm_kind == "effective" and (self.kind == "airy" or self.fwhm_includes_pixel):
+            raise ValueError(
+                "an effective FWHM is of the atmosphere, not of a diffraction pattern, nor measured on pixels"
+            )
         return self
 
 
@@ -177,6 +181,7 @@ class Survey(Strict):
         for key, source in (("pixel_scale", self.pixel_scale.source), ("psf", self.psf.source)):
             if source not in self.sources:
                 problems.append(f"{key}: source '{source}' is not in `sources`")
+        problems += _too_sharp(self)
         if self.noise_correlation is not None:
             problems += _correlation_problems(
                 self.noise_correlation, self.noise_correlation_source, self.sources
@@ -200,6 +205,20 @@ def _numbers(band: Band) -> list[Number | Depth]:
     """Every sourced number of a band."""
     values = [getattr(band, item) for item in type(band).model_fields]
     return [v for v in (*values, *(band.fwhm_quartiles or ())) if isinstance(v, Number | Depth)]
+
+
+def _too_sharp(survey: Survey) -> list[str]:
+    """Bands whose FWHM is below what diffraction allows: in other units, or a radius or a sigma."""
+    if survey.psf.diameter_m is None:
+        return []
+    problems = []
+    for name, band in survey.bands.items():
+        limit = 1.03 * band.wavelength.value * 1e-9 / survey.psf.diameter_m * 206265
+        if band.fwhm.value < 0.8 * limit:
+            problems.append(
+                f"bands.{name}: a FWHM of {band.fwhm.value} arcsec beats the diffraction limit of {limit:.2g}"
+            )
+    return problems
 
 
 def _correlation_problems(rows: list[list[float]], source: str | None, sources: dict[str, str]) -> list[str]:
