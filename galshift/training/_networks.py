@@ -136,7 +136,9 @@ class Networks:
         batches = [parallel.gather_batch(batch, self.world) for batch in batches]
         # Draws inside a loss must be the same on every device, for the loss is.
         self._seed("losses", step, number)
-        progress, adapting = self.plan.progress(step), self.plan.adapting(step)
+        # Without target batches there is no warm-up either, and terms on the source alone count throughout.
+        adapting = self.plan.adapting(step) or self.plan.n_target == 0
+        progress = self.plan.progress(step)
         total, terms = step_losses(self.method, *batches, self.criterion, progress, adapting=adapting)
         if probe:
             self.pulls = feature_gradients(terms, features)

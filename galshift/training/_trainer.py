@@ -117,7 +117,6 @@ class Trainer:
                     call(row)
                 self.save()
                 self._pause(request)
-        self.feed.close()
 
     def _note(self) -> str:
         """The live line, made afresh once a second: each look makes a GPU wait."""

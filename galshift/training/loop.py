@@ -161,7 +161,7 @@ def fit(
         stretch=stretch,
         selector=selector,
     )
-    if trainer.resume():
+    if trainer.resume() and first:
         done = trainer.record
         say(f"resuming at epoch {min(done.epoch + 1, config.epochs)}/{config.epochs}, step {done.step}")
     for tracker in everyone:
@@ -174,6 +174,7 @@ def fit(
                 bar.advance(trainer.record.step)
                 trainer.run(everyone, on_epoch, bar.advance)
     finally:
+        trainer.feed.close()
         for tracker in everyone:
             tracker.close()
     model, record = trainer.finish(), trainer.record
