@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -366,3 +367,28 @@ def test_conditional_dann_does_not_take_another_class_mix_for_another_domain(
     p, q = np.array([0.5, 0.5]), np.array([0.5, 0.5]) if conditional else np.array(mix)
     best = -0.5 * (p * np.log(p / (p + q)) + q * np.log(q / (p + q))).sum()
     assert value.item() == pytest.approx(best, abs=2e-3)
+
+
+def test_source_only_carries_helper_terms_but_no_second_batch_norm(tmp_path: Path) -> None:
+    from galshift.models.build import build_model
+    from galshift.training.config import TrainConfig
+    from galshift.training.loop import TrainingSet, fit
+
+    with pytest.raises(ConfigError, match="adabn"):
+        METHODS.get("source-only")(MethodConfig(domain_batchnorm=True))
+    assert METHODS.get("source-only")(MethodConfig(entropy=0.1)).uses_target
+    labels = torch.arange(16) % 2
+    images = TrainingSet(torch.randn(16, 1, 16, 16, generator=torch.Generator().manual_seed(0)), labels)
+    result = fit(
+        build_model("deepmerge", in_channels=1, size=16, n_classes=2),
+        METHODS.get("source-only")(MethodConfig(fisher=0.5)),
+        images,
+        images,
+        None,
+        TrainConfig(epochs=1, batch_size=8),
+        directory=tmp_path,
+        seed=0,
+        device="cpu",
+        progress=None,
+    )
+    assert result.history[0]["fisher"] > 0
