@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -101,18 +99,19 @@ def test_published_pictures_that_are_copies(shared_data):
 
 
 def test_inspect_names_the_offenders(tmp_path, capsys):
+    import galshift
     from galshift.cli.inspect import command
 
     train, test = galaxies(8, 0), galaxies(5, 1)
     test[2] = orientations(train[4])[5]
     np.save(tmp_path / "train.npy", train)
     np.save(tmp_path / "test.npy", test)
-    options = {"unit": "nJy", "against": str(tmp_path / "test.npy")}
-    command(str(tmp_path / "train.npy"), **options, json=True)
-    leaks = json.loads(capsys.readouterr().out)["leaks"]
+    words = {"unit": "nJy", "against": str(tmp_path / "test.npy")}
+    leaks = galshift.inspect(tmp_path / "train.npy", **words)["leaks"]
     assert leaks["fraction"] == pytest.approx(0.2)
     assert [(leak["test"], leak["train"], leak["identical"]) for leak in leaks["images"]] == [
         ("2", "4", True)
     ]
-    command(str(tmp_path / "train.npy"), **options)
+    what = command.function(str(tmp_path / "train.npy"), **words)
+    what.show(what.work(None))
     assert "1 of 5 images" in capsys.readouterr().out

@@ -145,7 +145,7 @@ main()
 """
 
 
-def galshift(*words, after):
+def run_until(*words, after):
     """Run the command line in a process that is stopped once the piece at row `after` is made."""
     command = [sys.executable, "-c", STOPPED.format(after=after), *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -157,17 +157,46 @@ def test_the_command_is_stopped_and_goes_on(tmp_path):
     images = np.random.default_rng(0).normal(size=(50, 1, 8, 8)).astype("f4")
     np.save(tmp_path / "x.npy", images)
     words = ("pack", tmp_path / "x.npy", tmp_path / "out.h5", "--unit", "nJy", "--json")
-    first = galshift(*words, after=20)
+    first = run_until(*words, after=20)
     assert first.returncode == 75, first.stderr
     assert not (tmp_path / "out.h5").exists()
     pieces = tmp_path / ".out.h5.work" / "pieces"
     kept = {path.name: path.stat().st_mtime_ns for path in pieces.glob("*.json")}
     assert len(kept) == 3
-    second = galshift(*words, after=40)
+    second = run_until(*words, after=40)
     assert second.returncode == 75, second.stderr
     assert {name: (pieces / name).stat().st_mtime_ns for name in kept} == kept
-    third = galshift(*words, after=1000)
+    third = run_until(*words, after=1000)
     assert third.returncode == 0, third.stderr
     assert json.loads(third.stdout)["n_images"] == 50
     np.testing.assert_array_equal(open_dataset(tmp_path / "out.h5").read(range(50)).images, images)
     assert not (tmp_path / ".out.h5.work").exists()
+
+
+def test_cutouts_from_a_frame_are_packed(tmp_path):
+    """Frame and positions may be given either way round; the star at each position is at the centre."""
+    from astropy.table import Table
+    from astropy.wcs import WCS
+
+    import galshift
+    from galshift.errors import UsageError
+
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0})
+    header.update({"CRPIX1": 20.5, "CRPIX2": 20.5, "CDELT1": -1 / 3600, "CDELT2": 1 / 3600, "BUNIT": "nJy"})
+    frame = np.zeros((40, 40), "f4")
+    frame[10, 12], frame[30, 25] = 1, 2
+    fits.writeto(tmp_path / "frame.fits", frame, header)
+    ra, dec = WCS(header).all_pix2world([12, 25], [10, 30], 0)
+    Table({"id": ["a", "b"], "ra": ra, "dec": dec}).write(tmp_path / "positions.ecsv")
+    words = {"size": "9arcsec", "overwrite": True}
+    frame_path, positions = tmp_path / "frame.fits", tmp_path / "positions.ecsv"
+    galshift.pack(frame_path, tmp_path / "one.h5", catalog=positions, **words)
+    galshift.pack(positions, tmp_path / "two.h5", cutouts_from=frame_path, **words)
+    for name in ("one.h5", "two.h5"):
+        cutouts = open_dataset(tmp_path / name).read([0, 1])
+        assert cutouts.ids.tolist() == ["a", "b"]
+        assert cutouts.images.shape == (2, 1, 9, 9)
+        assert cutouts.images[:, 0, 4, 4].tolist() == [1, 2]
+        assert cutouts.pixel_scale == pytest.approx(1.0)
+    with pytest.raises(UsageError, match="given twice"):
+        galshift.pack(positions, tmp_path / "three.h5", cutouts_from=frame_path, catalog="other.ecsv")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from galshift import console
-from galshift.cli._common import Json, Quiet, Verbose
+from galshift.cli._common import Instead, verb
 
 EXAMPLES = (
     "galshift inspect sdss/ --labels votes.csv --label-column class",
@@ -20,6 +20,7 @@ _LEAKS = "Leaks"
 _SHOWN = 20
 
 
+@verb("inspect", without=("out", "seed", "device", "workers", "scheduler", "set", "overwrite"))
 def command(
     path: Annotated[
         str, typer.Argument(metavar="PATH", help="Data, or a run directory.", show_default=False)
@@ -89,52 +90,66 @@ def command(
         float,
         typer.Option(min=0.5, max=1.0, rich_help_panel=_LEAKS, help="Smallest correlation of near copies."),
     ] = 0.999,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+) -> Instead:
     """Say what a file, folder or run holds, and what must be declared before it can be used.
 
     Nothing is written into the data but the header index of a FITS folder, which makes the next opening
-    quick.
+    quick.  Of an HDF5 file the data sets are listed; galshift itself writes /images (N, C, H, W), /labels,
+    /ids, /groups, and where there are any /mask, /ivar, /psf, /truth and /table/*.
     """
     from pathlib import Path
 
+    if Path(path, "run.json").is_file():
+        return Instead(lambda options: _manifest(path), lambda found: _show_run(path, found))
+    words = {
+        "reader": reader,
+        "labels": labels,
+        "label_column": label_column,
+        "id_column": id_column,
+        "group_column": group_column,
+        "unit": unit,
+        "pixel_scale_arcsec": pixel_scale,
+        "bands": [word.strip() for word in (bands or "").split(",") if word.strip()],
+        "hdu": hdu,
+        "pattern": pattern,
+        "catalog": catalog,
+        "cutout_size": size,
+        "on_error": on_error,
+    }
+    return Instead(
+        lambda options: _account(path, words, classes_map, against, similarity),
+        lambda account: _show(account, path, against),
+    )
+
+
+def _account(
+    path: str, words: dict[str, Any], classes_map: str | None, against: str | None, similarity: float
+) -> dict[str, Any]:
+    from pydantic import ValidationError
+
     from galshift.data.open import ReadOptions, open_dataset, parse_classes_map
-    from galshift.data.summary import lines, summarize
+    from galshift.data.summary import summarize
     from galshift.errors import UsageError
 
-    console.set_verbosity(quiet=quiet, verbose=verbose)
-    if Path(path, "run.json").is_file():
-        _show_run(path, as_json=json)
-        return
-    if on_error not in ("raise", "skip"):
-        raise UsageError(f"'{on_error}' is neither raise nor skip", where="--on-error")
-    options = ReadOptions(
-        reader=reader,
-        labels=labels,
-        label_column=label_column,
-        id_column=id_column,
-        group_column=group_column,
-        classes_map=parse_classes_map(classes_map),
-        unit=unit,
-        pixel_scale_arcsec=pixel_scale,
-        bands=tuple(word.strip() for word in (bands or "").split(",") if word.strip()),
-        hdu=hdu,
-        pattern=pattern,
-        catalog=catalog,
-        cutout_size=size,
-        on_error=on_error,  # type: ignore[arg-type]
-    )
+    try:
+        options = ReadOptions(classes_map=parse_classes_map(classes_map), **words)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(
+            f"{first['msg'].lower()}, not {first['input']!r}", where=".".join(map(str, first["loc"]))
+        ) from None
     dataset = open_dataset(path, options)
     account = summarize(dataset)
     if against is not None:
         # Labels and positions belong to PATH; how pixels are read holds for both.
         own = {"labels": None, "label_column": None, "group_column": None, "classes_map": {}}
         account["leaks"] = _leaks(dataset, open_dataset(against, options.model_copy(update=own)), similarity)
-    if json:
-        console.json_document(account)
-        return
+    return account
+
+
+def _show(account: dict[str, Any], path: str, against: str | None) -> None:
+    from galshift.data.summary import lines
+
     console.table(f"{path} ({account['reader']})", ("property", "value"), lines(account), to_stdout=True)
     numbers = ("min", "median", "max", "noise")
     rows = []
@@ -177,13 +192,13 @@ def _show_leaks(leaks: dict[str, Any], path: str, against: str) -> None:
         )
 
 
-def _show_run(path: str, *, as_json: bool) -> None:
+def _manifest(path: str) -> dict[str, Any]:
     from galshift.rundirectory import RunDirectory
 
-    manifest = RunDirectory.load(path).manifest()
-    if as_json:
-        console.json_document(manifest)
-        return
+    return RunDirectory.load(path).manifest()
+
+
+def _show_run(path: str, manifest: dict[str, Any]) -> None:
     rows = [("kind", manifest["kind"]), ("fingerprint", manifest["fingerprint"][:16])]
     rows += [(f"input {name}", text[:16]) for name, text in manifest.get("inputs", {}).items()]
     rows += [(name, entry["bytes"]) for name, entry in manifest.get("outputs", {}).items()]

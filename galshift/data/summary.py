@@ -45,6 +45,9 @@ def summarize(dataset: Dataset, *, sample: int = 64) -> dict[str, Any]:
     provenance = getattr(dataset, "provenance", None)
     if callable(provenance):
         account["provenance"] = provenance()
+    layout = getattr(dataset, "layout_of_file", None)
+    if callable(layout):
+        account["layout"] = layout()
     if sample:
         account["pixels"] = pixel_statistics(dataset, sample)
     return account
@@ -119,6 +122,8 @@ def lines(account: dict[str, Any]) -> list[tuple[str, str]]:
         shown = account["columns"][:10]
         more = f" and {len(account['columns']) - 10} more" if len(account["columns"]) > 10 else ""
         rows.append(("catalogue", ", ".join(shown) + more))
+    layout = {name: text for name, text in account.get("layout", {}).items() if not name.startswith("table/")}
+    rows += [("data set", f"/{name}  {text}") for name, text in layout.items()]
     rows += [("history", step) for step in account["history"]]
     rows += [("note", note) for note in account["notes"]]
     rows += [("needs", problem) for problem in account["problems"]]

@@ -86,6 +86,10 @@ class Hdf5Data(Opened):
         except ValueError:
             return {}
 
+    def layout_of_file(self) -> dict[str, str]:
+        """Return shape and type of every data set in the file, by name."""
+        return layout_of(self._open())
+
     def _open(self) -> Any:
         # A handle must not cross a fork, so that each process opens its own.
         if self._file is None or self._pid != os.getpid():
@@ -94,6 +98,20 @@ class Hdf5Data(Opened):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_file": None}
+
+
+def layout_of(group: Any, prefix: str = "") -> dict[str, str]:
+    """Return ``(N, C, H, W) float32`` and the like for every data set below a group."""
+    import h5py
+
+    found: dict[str, str] = {}
+    for name, item in group.items():
+        if isinstance(item, h5py.Dataset):
+            kind = "text" if item.dtype.kind in "OS" else str(item.dtype)
+            found[f"{prefix}{name}"] = f"{item.shape} {kind}"
+        elif isinstance(item, h5py.Group) and prefix.count("/") < 4:
+            found |= layout_of(item, f"{prefix}{name}/")
+    return found
 
 
 def open_file(path: Path) -> Any:
