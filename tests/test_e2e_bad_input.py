@@ -140,7 +140,7 @@ CASES = [
     ("predict run bands.h5 out.fits", 4, "bands.h5: band 'g' is not among these images' bands u,z,y"),
     ("evaluate run --on bands.h5", 4, "bands.h5: band 'g' is not among"),
     (f"gap {SOURCE} bands.h5 --model run", 4, "bands.h5: band 'g' is not among"),
-    ("one-pixel-attack run bands.h5", 4, "bands.h5: band 'g' is not among"),
+    ("one-pixel-attack run bands.h5", 4, "band 'g' is not among these images' bands u,z,y"),
     (f"train {SOURCE} --bands u,v", 4, "--bands u,v does not fit: the images have the bands g,r,i"),
     (f"adapt {SOURCE} electrons.h5", 4, "pixels in 'electron' cannot be changed to 'nJy'"),
     ("predict run electrons.h5 out.fits", 4, "electrons.h5: pixels in 'electron' cannot be changed"),

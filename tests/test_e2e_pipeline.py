@@ -302,6 +302,24 @@ def test_depth_is_measured_on_unseen_galaxies_shallowest_first(
     assert "always answering" in Page(Path("depth/report.html")).text
 
 
+def test_the_ladder_ends_where_the_mocks_were_made(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pipeline.folder)
+    found = galshift.ladder("sim.h5", f"{TARGET}.h5", survey="sdss", model="adapt", out="ladder").results
+    names = [rung["name"] for rung in found["rungs"]]
+    assert names[:3] == ["as simulated", "with PSF and pixels", "with noise"]
+    distance = {rung["name"]: rung["mean_ks"] for rung in found["rungs"]}
+    # The same galaxies through the same preset: only the noise's own draw differs at that rung.
+    assert distance["with noise"] < 0.2 < distance["as simulated"]
+    assert not any(
+        row["quantity"].startswith("sky noise") and row["p"] < 0.01 for row in found["rungs"][2]["quantities"]
+    )
+    assert found["rungs"][0]["images"]["proxy_a_distance"] > found["rungs"][2]["images"]["proxy_a_distance"]
+    assert all(rung["features"]["n_per_domain"] == 60 for rung in found["rungs"])
+    assert "step by step" in Page(Path("ladder/report.html")).text
+
+
 def test_verbs_of_the_command_line_and_of_python_agree(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

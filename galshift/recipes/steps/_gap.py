@@ -115,8 +115,8 @@ def compare_sets(config: GapConfig, device: str) -> Comparison:
     sides, notes = [], []
     for name, (_, dataset, rows) in zip(names, opened, strict=True):
         wanted = sides[0].unit if sides else None
-        measured, unit = _measured(dataset, rows, name, wanted)
-        side = Side(name, dataset, rows, unit, measured)
+        found, unit = measured(dataset, rows, name, wanted)
+        side = Side(name, dataset, rows, unit, found)
         sides.append(_with_features(side, trained, device) if trained else side)
         if len(rows) < 50:
             notes.append(f"Too few galaxies: {name} has only {len(rows)}; small differences cannot be seen.")
@@ -186,18 +186,35 @@ def _open(text: str, config: GapConfig, side: int) -> tuple[str, Dataset, np.nda
     """Open a set and draw one image of each of at most ``limit`` galaxies."""
     label, path = split_name(text)
     dataset = open_dataset(path, config.read)
-    order = numpy_stream(config.seed, "gap", "limit", side).permutation(len(dataset))
+    return label or dataset.name, dataset, one_of_each(dataset, config.limit, config.seed, str(side), path)
+
+
+def one_of_each(dataset: Dataset, limit: int, seed: int, side: str, path: str) -> np.ndarray:
+    """Return the rows of one image of each of at most `limit` galaxies, drawn by `seed` and `side`.
+
+    Raises
+    ------
+    DataError
+        When there are fewer than two galaxies.
+    """
+    order = numpy_stream(seed, "gap", "limit", side).permutation(len(dataset))
     groups = np.asarray(dataset.info.groups)[order]
-    first = np.sort(np.unique(groups, return_index=True)[1])[: config.limit]
+    first = np.sort(np.unique(groups, return_index=True)[1])[:limit]
     if len(first) < 2:
         raise DataError("a comparison needs at least two galaxies of each data set", where=path)
-    return label or dataset.name, dataset, np.sort(order[first])
+    return np.sort(order[first])
 
 
-def _measured(
+def measured(
     dataset: Dataset, rows: np.ndarray, name: str, wanted: str | None
 ) -> tuple[dict[str, np.ndarray], str | None]:
-    """Measure images in the unit `wanted` where they can be converted, else in their own."""
+    """Measure images in the unit `wanted` where they can be converted, else in their own; and say which.
+
+    Raises
+    ------
+    DataError
+        When nothing can be measured.
+    """
     parts, unit = [], dataset.info.unit
     with progress(f"measure {name}", len(rows)) as bar:
         for start in range(0, len(rows), _CHUNK):

@@ -1,0 +1,249 @@
+"""Simulated galaxies made real step by step, each step held against real ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from galshift import surveys
+from galshift.console import progress
+from galshift.data.cutouts import Cutouts, Dataset, InMemory
+from galshift.data.open import open_dataset
+from galshift.errors import DataError
+from galshift.evaluation.gap import domain_gap
+from galshift.evaluation.measurements import common_vectors, compare, measure
+from galshift.mocks.config import ObserveConfig
+from galshift.mocks.observe import observe
+from galshift.recipes.inputs import split_name
+from galshift.recipes.steps._gap import measured, one_of_each
+from galshift.surveys.schema import Survey
+
+if TYPE_CHECKING:
+    from galshift.recipes.steps.ladder import LadderConfig
+
+_CHUNK = 64
+_FEW = 50
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One degree of realism.
+
+    Attributes
+    ----------
+    name : str
+    quantities : list of dict
+        As of :func:`galshift.evaluation.measurements.compare`, the simulated side first.
+    mean_ks : float
+        Mean over the quantities that every rung shares with the real images.
+    gap : dict or None
+        From :func:`galshift.evaluation.gap.domain_gap` of the measurements.
+    features : dict or None
+        The same of a model's features.
+    images : ndarray
+        (n, C, H, W) of the galaxies in the report.
+    """
+
+    name: str
+    quantities: list[dict[str, Any]]
+    mean_ks: float
+    gap: dict[str, Any] | None
+    features: dict[str, Any] | None
+    images: np.ndarray
+
+
+@dataclass(frozen=True)
+class Climb:
+    """Every rung, the real images, and what could not be done."""
+
+    sim: str
+    real: str
+    survey: str
+    n: tuple[int, int]
+    rungs: tuple[Rung, ...]
+    bands: tuple[str, ...]
+    real_images: np.ndarray
+    real_bands: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def steps_of(
+    preset: Survey, sky: str | None, band_map: dict[str, str]
+) -> list[tuple[str, ObserveConfig | None]]:
+    """Return the rungs that `preset` has, from the images as they are to all that is known of the survey."""
+    plain = {"band_map": band_map, "noise_correlation": "none"}
+    found: list[tuple[str, ObserveConfig | None]] = [
+        ("as simulated", None),
+        ("with PSF and pixels", ObserveConfig(noise="none", **plain)),
+        ("with noise", ObserveConfig(**plain)),
+    ]
+    known: dict[str, Any] = {"band_map": band_map}
+    if preset.noise_correlation is not None:
+        found.append(("with correlated noise", ObserveConfig(**known)))
+    if any(band.fwhm_quartiles for band in preset.bands.values()):
+        known["seeing"] = "quartiles"
+        found.append(("with varying seeing", ObserveConfig(**known)))
+    if sky is not None:
+        found.append(("on real sky", ObserveConfig(**known, sky=sky)))
+    return found
+
+
+def climb(config: LadderConfig, device: str) -> Climb:
+    """Observe the simulated galaxies step by step and hold every step against the real ones.
+
+    Raises
+    ------
+    DataError
+        When either data set cannot be used, or shows too few galaxies.
+    """
+    preset = surveys.load(config.survey)
+    real_name, real_path = _named(config.real)
+    sim_name, sim_path = _named(config.sim)
+    real, sim = open_dataset(real_path, config.read_real), open_dataset(sim_path, config.read)
+    real_rows = one_of_each(real, config.limit, config.seed, "real", real_path)
+    sim_rows = one_of_each(sim, config.limit, config.seed, "sim", sim_path)
+    theirs, unit = measured(real, real_rows, real_name, "nJy")
+    notes = []
+    if unit != "nJy":
+        notes.append(
+            f"The unit of {real_name} is {unit or 'not known'}: fluxes and noise are not compared. "
+            "Give it with --set read_real.unit=nJy or read_real.zero_point=MAG."
+        )
+    for name, n in ((real_name, len(real_rows)), (sim_name, len(sim_rows))):
+        if n < _FEW:
+            notes.append(f"Too few galaxies: {name} has only {n}; small differences cannot be seen.")
+    trained = _trained(config.model, real, real_path)
+    seen = [
+        (name, _made(sim, sim_rows, preset, observing, name, config.seed))
+        for name, observing in steps_of(preset, config.sky, config.band_map)
+    ]
+    ours = [measure(cutouts) for _, cutouts in seen]
+    shared = set(theirs).intersection(*ours)
+    groups = (sim.info.groups[sim_rows], real.info.groups[real_rows])
+    real_features = None if trained is None else _features(trained, real, real_rows, device)
+    rungs = []
+    for (name, cutouts), mine in zip(seen, ours, strict=True):
+        rows = compare(mine, theirs)
+        features = None
+        if trained is not None:
+            found = _features(trained, InMemory(cutouts, name), np.arange(len(cutouts)), device)
+            features = _gap(found, real_features, groups, config, notes)
+        rungs.append(
+            Rung(
+                name=name,
+                quantities=rows,
+                mean_ks=float(np.mean([row["ks"] for row in rows if row["quantity"] in shared] or [np.nan])),
+                gap=_gap(*common_vectors(mine, theirs), groups, config, notes),
+                features=features,
+                images=cutouts.images[: config.samples],
+            )
+        )
+    shown = real.read(real_rows[: config.samples]) if config.samples else None
+    return Climb(
+        sim=sim_name,
+        real=real_name,
+        survey=config.survey,
+        n=(len(sim_rows), len(real_rows)),
+        rungs=tuple(rungs),
+        bands=seen[-1][1].bands,
+        real_images=np.zeros((0, 1, 1, 1)) if shown is None else shown.images,
+        real_bands=real.info.bands,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def answer(found: Climb) -> list[str]:
+    """Return the opening sentences: what brought the sets closer, and what still tells them apart."""
+    first, last = found.rungs[0], found.rungs[-1]
+    steps = [(b.name, a.mean_ks - b.mean_ks) for a, b in zip(found.rungs, found.rungs[1:])]
+    lines = [
+        f"Measured quantities of {found.sim} and {found.real} differ by {first.mean_ks:.2f} on average as "
+        f"simulated, and by {last.mean_ks:.2f} {last.name}, the last step towards {found.survey} "
+        "(Kolmogorov-Smirnov: 0 is the same, 1 no overlap)."
+    ]
+    name, gain = max(steps, key=lambda step: step[1])
+    if gain > 0:
+        lines.append(f"The step that helps most is '{name}' ({gain:+.2f} closer).")
+    worse = [name for name, change in steps if change < -0.02]
+    if worse:
+        lines.append(f"No help here: {', '.join(worse)}.")
+    left = [row for row in last.quantities if row["ks"] >= 0.3 and row["p"] <= 0.01][:4]
+    if left:
+        lines.append("What still differs most: " + "; ".join(row["quantity"] for row in left) + ".")
+    else:
+        lines.append("Nothing that was measured still differs beyond chance.")
+    return lines
+
+
+def _named(text: str) -> tuple[str, str]:
+    from galshift.data.readers._base import stem
+
+    label, path = split_name(text)
+    return label or stem(path), path
+
+
+def _made(
+    sim: Dataset, rows: np.ndarray, preset: Survey, config: ObserveConfig | None, name: str, seed: int
+) -> Cutouts:
+    """The simulated galaxies on one rung."""
+    from dataclasses import replace
+
+    parts = []
+    with progress(name, len(rows)) as bar:
+        for start in range(0, len(rows), _CHUNK):
+            cutouts = sim.read(rows[start : start + _CHUNK])
+            if config is not None:
+                cutouts = observe(cutouts, preset, config=config, seed=seed)
+            parts.append(cutouts)
+            bar.advance(len(cutouts))
+    joined = {
+        key: np.concatenate([getattr(part, key) for part in parts]) for key in ("images", "ids", "groups")
+    }
+    if parts[0].mask is not None:
+        joined["mask"] = np.concatenate([part.mask for part in parts])
+    scale = parts[0].pixel_scale
+    if np.ndim(scale):
+        joined["pixel_scale"] = np.concatenate([part.pixel_scale for part in parts])
+    plain = {"labels": None, "classes": (), "ivar": None, "psf": None, "psf_fwhm": None, "table": None}
+    return replace(parts[0], **{"mask": None, **plain, **joined})
+
+
+def _trained(run: str | None, real: Dataset, path: str) -> Any:
+    from galshift.training.checkpoint import load_checkpoint
+
+    if run is None:
+        return None
+    trained = load_checkpoint(run)
+    trained.preprocessing.check(real.info, path)
+    return trained
+
+
+def _features(trained: Any, dataset: Dataset, rows: np.ndarray, device: str) -> np.ndarray:
+    from galshift.training.predict import forward
+
+    return forward(trained, dataset, rows, device=device).features
+
+
+def _gap(
+    one: np.ndarray,
+    two: np.ndarray,
+    groups: tuple[np.ndarray, np.ndarray],
+    config: LadderConfig,
+    notes: list[str],
+) -> dict[str, Any] | None:
+    if one.shape[-1] == 0:
+        return None
+    try:
+        return domain_gap(
+            one,
+            two,
+            groups_a=groups[0],
+            groups_b=groups[1],
+            n_permutations=config.n_permutations,
+            seed=config.seed,
+        )
+    except DataError as error:
+        notes.append(f"No distance is given: {error.what}.")
+        return None
