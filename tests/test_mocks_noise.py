@@ -221,6 +221,24 @@ def test_redshifting_dims_and_shrinks_as_astropy_says():
     assert dimmed == pytest.approx(((1 + z1) / (1 + z2)) ** 3, rel=1e-3)
 
 
+@pytest.mark.parametrize(("choice", "wavelength"), [("interpolate", 616.6 * 1.05 / 1.2), ("none", 616.6)])
+def test_the_light_that_a_new_redshift_shows(choice, wavelength):
+    # A spectrum whose f_nu equals the wavelength, so that interpolating in wavelength is exact.
+    from astropy.cosmology import Planck18
+
+    survey = surveys.load("sdss")
+    bands = ("u", "g", "r", "i")
+    lit = blank(1, 64, bands, scale=0.396)
+    y, x = np.indices((64, 64)) - 31.5
+    shape = np.exp(-(y**2 + x**2) / 50)
+    nm = np.array([survey.bands[band].wavelength.value for band in bands])
+    lit = lit.with_(images=(nm[None, :, None, None] * shape).astype(np.float32))
+    config = ObserveConfig(noise="none", redshift=0.05, to_redshift=0.2, k_correction=choice, size=64)
+    seen = observe_in_full(lit, survey, bands=("r",), config=config).truth.sum()
+    dimmed = 1.2 / 1.05 * (Planck18.luminosity_distance(0.05) / Planck18.luminosity_distance(0.2)) ** 2
+    assert seen == pytest.approx(wavelength * shape.sum() * float(dimmed), rel=1e-3)
+
+
 def test_a_large_move_asks_for_the_light_it_shows():
     with pytest.raises(ConfigError, match="246 nm"):
         observe(galaxies(1), surveys.load("sdss"), config=ObserveConfig(redshift=0.05, to_redshift=1.0))
