@@ -19,7 +19,7 @@ OPTIONS = {
     "adapt": {"source": "sim.h5", "target": "sim.h5", "method": "dann", "epochs": 25},
 }
 QUICK = {"checkpoint_every": 0.02, "out": "run"}
-BATCH = 16
+SET = {"training.batch_size": 16, "training.patience": None}
 # What must come out the same; a manifest holds times.
 COMPARED = ("model.safetensors", "metrics.jsonl")
 
@@ -35,9 +35,10 @@ def start(folder: Path, kind: str) -> subprocess.Popen:
     words = [kind]
     for name, value in {**OPTIONS[kind], **QUICK}.items():
         words += [value] if name in ("data", "source", "target") else [f"--{name.replace('_', '-')}", value]
-    words += ["--set", f"training.batch_size={BATCH}", "-q"]
+    for name, value in SET.items():
+        words += ["--set", f"{name}={'null' if value is None else value}"]
     return subprocess.Popen(
-        [sys.executable, "-m", "galshift", *map(str, words)],
+        [sys.executable, "-m", "galshift", *map(str, words), "-q"],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
@@ -56,7 +57,7 @@ def finish(folder: Path, kind: str) -> None:
 def finish_here(folder: Path, kind: str) -> None:
     """Do the same as a Python function, in this process, which has torch loaded already."""
     with contextlib.chdir(folder):
-        getattr(galshift, kind)(**OPTIONS[kind], **QUICK, set={"training.batch_size": BATCH})
+        getattr(galshift, kind)(**OPTIONS[kind], **QUICK, set=SET)
 
 
 def wait_until_it_trains(folder: Path, process: subprocess.Popen) -> None:

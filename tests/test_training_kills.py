@@ -41,9 +41,11 @@ def test_stopped_runs_end_in_the_same_bits(tmp_path: Path, data: Path, kind: str
         shutil.copy(data, tmp_path / name)
     finish_here(tmp_path / "whole", kind)
     rng = random.Random(kind)
-    for how in signals:
-        code = stop(tmp_path / "stopped", kind, how, rng, within=0.3)
-        assert code == (-KILL if how == KILL else 75)
+    codes = [stop(tmp_path / "stopped", kind, how, rng, within=0.3) for how in signals]
+    expected = [-KILL if how == KILL else 75 for how in signals]
+    assert codes[0] == expected[0]
+    # A very fast machine may be done before the last signal.
+    assert all(code in (wanted, 0) for code, wanted in zip(codes, expected, strict=True))
     finish_here(tmp_path / "stopped", kind)
     whole = products(tmp_path / "whole")
     assert len(whole) == (2 if kind == "train" else 4)

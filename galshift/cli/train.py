@@ -47,7 +47,8 @@ def command(
 ) -> dict:
     """Train a classifier on labelled images and keep the epoch with the lowest validation loss.
 
-    Galaxies are split into training, validation and test parts; images of one galaxy stay together.
+    Galaxies are split into training, validation and test parts; images of one galaxy stay together.  On
+    several GPUs: torchrun --nproc-per-node N -m galshift train ...
     """
     return {
         "data": data,
