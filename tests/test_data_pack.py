@@ -173,6 +173,28 @@ def test_the_command_is_stopped_and_goes_on(tmp_path):
     assert not (tmp_path / ".out.h5.work").exists()
 
 
+def test_votes_and_zero_points_from_the_command(tmp_path):
+    """One count at AB zero point 30 is 10^(0.4 (31.4 - 30)) nJy."""
+    import galshift
+
+    for i in range(3):
+        fits.writeto(tmp_path / f"g{i}.fits", np.full((4, 4), i + 1.0, "f4"))
+    (tmp_path / "votes.csv").write_text("name,disc,smooth\ng0,0.9,0.1\ng1,0.5,0.5\ng2,0.2,0.8\n")
+    done = galshift.pack(
+        tmp_path,
+        tmp_path / "out.h5",
+        labels=tmp_path / "votes.csv",
+        votes="disc,smooth",
+        min_confidence=0.7,
+        zero_point="30",
+    )
+    assert done.results["classes"] == ["disc", "smooth"]
+    cutouts = open_dataset(tmp_path / "out.h5").read([0, 1, 2])
+    assert cutouts.labels.tolist() == [0, -1, 1]
+    assert cutouts.unit == "nJy"
+    np.testing.assert_allclose(cutouts.images[:, 0, 0, 0], 10**0.56 * np.array([1, 2, 3]), rtol=1e-6)
+
+
 def test_cutouts_from_a_frame_are_packed(tmp_path):
     """Frame and positions may be given either way round; the star at each position is at the centre."""
     from astropy.table import Table

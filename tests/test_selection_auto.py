@@ -132,3 +132,10 @@ def test_the_expected_mix_is_the_sources_where_the_plain_network_knows_no_better
     blind = Candidate(one, one, good.features_source_val, good.logits_source_val, good.labels_source_val, 3)
     np.testing.assert_allclose(expected_mix(blind), 1 / 3)
     np.testing.assert_allclose(expected_mix(Candidate(one, one, None, None, None, 3)), 1 / 3)
+
+
+def test_a_method_that_the_network_cannot_have_is_left_out(surveys: tuple[str, str], tmp_path: Path) -> None:
+    method = {"kind": "auto", "methods": ["adabn", "mcc"]}
+    given = values(surveys, method=method, model={"kind": "vit"})
+    done = execute("adapt", given, out=tmp_path / "run")
+    assert set(done.results["selection"]["predicted_mix"]) == {"source-only", "mcc"}

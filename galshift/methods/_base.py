@@ -72,8 +72,8 @@ class Method:
         True when source and target must pass through the model apart (domain batch statistics);
         otherwise the loop may pass them as one batch.
     aligns : bool
-        True when the method pulls the two marginal feature distributions together, which forces the source's
-        class mix on the target: the report then shows the label-shift estimate as a warning.
+        True when the method pulls the two marginal distributions of features or predictions together, which
+        forces the source's class mix on the target: the report then warns by the label-shift estimate.
 
     lr_scale : float
         Factor on the learning rate; below 1 where a trained network is to be changed a little.

@@ -83,6 +83,7 @@ class AdaMatch(Method):
     Config = Config
     reference = "Berthelot et al. 2022, arXiv:2106.04732"
     views = 1
+    aligns = True
 
     def losses(self, source: Batch, target: Batch, progress: float) -> dict[str, Tensor]:
         """Return ``consistency``; arguments as for `Method.losses`."""
