@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from galshift.errors import did_you_mean
+from galshift.console import say
+from galshift.errors import ConfigError, did_you_mean
 from galshift.methods import METHODS
 from galshift.provenance import atomic_path, write_json
 from galshift.selection import DEFAULT, SELECTORS
@@ -71,8 +72,16 @@ def fit_auto(
     from galshift.training.checkpoint import FILE
 
     folders = {BASELINE: folder / BASELINE} | {name: folder / FOLDER / name for name in config.methods}
-    fits = {name: fit(name, folders[name]) for name in config.methods}
-    aligning = [name for name in config.methods if METHODS.get(name).aligns]
+    fits = {}
+    for name in config.methods:
+        try:
+            fits[name] = fit(name, folders[name])
+        except (
+            ConfigError
+        ) as error:  # a method that this network cannot have, such as adabn without batch norm
+            say(f"auto leaves {name} out: {error.what}")
+            del folders[name]
+    aligning = [name for name in fits if METHODS.get(name).aligns]
     pool = {name: read_candidate(path) for name, path in folders.items()}
     choice = choose(pool, chooser(select), aligning=aligning)
     chosen = parallel.from_first(choice.chosen, parallel.connect())

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 OUTPUTS = "outputs.npz"
 OPINIONS = ("ensv", "infomax")
+_GAP_MARGIN = 0.02  # of the area under a ROC curve, within which gaps count as equal
 _PARTS = {
     "features_target": "features of target training images",
     "logits_target": "logits of the same",
@@ -157,7 +158,7 @@ def choose(
     aligning : collection of str
         Candidates whose method forces the source's class mix on the target.  Where the first candidate makes
         another mix credible and the default selector chooses, they are out, and the domain gap that the mix
-        does not explain decides.
+        does not explain decides; among equals the first.
     """
     names, pool = list(candidates), list(candidates.values())
     scores = {}
@@ -173,7 +174,7 @@ def choose(
     if selector == DEFAULT and credible_shift(pool[0]):
         fit = [n for n, c in candidates.items() if n not in aligning and c.has_source and c.usable]
         gaps = {name: remaining_gap(candidates[name]) for name in fit}
-        chosen = min(fit, key=gaps.get)
+        chosen = next(name for name in fit if gaps[name] <= min(gaps.values()) + _GAP_MARGIN)
         mix = estimated_mix(candidates[chosen])[0].tolist()
     validation = SELECTORS.get("source-validation")()
     return Choice(
