@@ -1,4 +1,4 @@
-"""Distances between clouds against values worked out another way: double sums, numpy, scipy, POT, geomloss."""
+"""Distances between clouds against values worked out another way: double sums, scipy, POT, geomloss."""
 
 from __future__ import annotations
 
