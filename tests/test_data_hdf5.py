@@ -267,6 +267,21 @@ def test_images_and_test_images_in_one_file(tmp_path):
     assert dataset.read([5, 0]).images[:, 0, 0, 0].tolist() == [2, 1]
 
 
+def test_zero_points_make_counts_njy(tmp_path):
+    """One count at AB zero point m is 10^(0.4 (31.4 - m)) nJy."""
+    images = np.ones((2, 2, 4, 4), "f4")
+    path = write_hdf5(tmp_path / "a.h5", Cutouts(images=images, unit="ct", bands=("g", "r"), ivar=4 * images))
+    cutouts = open_dataset(path, ReadOptions(zero_point={"g": 31.4, "r": 28.9})).read([1])
+    assert cutouts.unit == "nJy"
+    np.testing.assert_allclose(cutouts.images[0, :, 0, 0], [1, 10], rtol=1e-6)
+    np.testing.assert_allclose(cutouts.ivar[0, :, 0, 0], [4, 0.04], rtol=1e-6)
+    with pytest.raises(DataError, match="no zero point for band 'r'"):
+        open_dataset(path, ReadOptions(zero_point={"g": 27}))
+    path = write_hdf5(tmp_path / "b.h5", Cutouts(images=images, unit="nJy"))
+    with pytest.raises(DataError, match="these images are in nJy"):
+        open_dataset(path, ReadOptions(zero_point=27))
+
+
 def test_channels_last_and_declared_units(tmp_path):
     images = np.random.default_rng(0).normal(size=(5, 9, 9, 2)).astype("f4")
     with h5py.File(tmp_path / "a.h5", "w") as file:

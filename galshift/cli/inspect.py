@@ -55,6 +55,12 @@ def command(
     pixel_scale: Annotated[
         float | None, typer.Option(metavar="ARCSEC", rich_help_panel=_READING, help="arcsec per pixel.")
     ] = None,
+    zero_point: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MAG|g=MAG,...", rich_help_panel=_READING, help="AB magnitude of one count; makes nJy."
+        ),
+    ] = None,
     bands: Annotated[
         str | None, typer.Option(metavar="BAND,...", rich_help_panel=_READING, help="Names of the bands.")
     ] = None,
@@ -116,23 +122,29 @@ def command(
         "cutout_size": size,
         "on_error": on_error,
     }
+    given = {"classes_map": classes_map, "zero_point": zero_point}
     return Instead(
-        lambda options: _account(path, words, classes_map, against, similarity),
+        lambda options: _account(path, words, given, against, similarity),
         lambda account: _show(account, path, against),
     )
 
 
 def _account(
-    path: str, words: dict[str, Any], classes_map: str | None, against: str | None, similarity: float
+    path: str, words: dict[str, Any], given: dict[str, str | None], against: str | None, similarity: float
 ) -> dict[str, Any]:
     from pydantic import ValidationError
 
     from galshift.data.open import ReadOptions, open_dataset, parse_classes_map
+    from galshift.data.options import parse_zero_point
     from galshift.data.summary import summarize
     from galshift.errors import UsageError
 
     try:
-        options = ReadOptions(classes_map=parse_classes_map(classes_map), **words)
+        options = ReadOptions(
+            classes_map=parse_classes_map(given["classes_map"]),
+            zero_point=parse_zero_point(given["zero_point"]),
+            **words,
+        )
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(

@@ -66,6 +66,25 @@ def command(
     unit: Unit = None,
     pixel_scale: PixelScale = None,
     bands: Bands = None,
+    zero_point: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MAG|g=MAG,...", rich_help_panel=_PANEL, help="AB magnitude of one count; makes nJy."
+        ),
+    ] = None,
+    votes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN,...", rich_help_panel=_PANEL, help="Columns with vote fractions, one a class."
+        ),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, rich_help_panel=_PANEL, help="Smallest winning fraction of a label."),
+    ] = None,
+    soft_labels: Annotated[
+        bool, typer.Option("--soft-labels", rich_help_panel=_PANEL, help="Keep the vote fractions.")
+    ] = False,
     hdu: Hdu = None,
     pattern: Annotated[
         str | None,
@@ -78,6 +97,8 @@ def command(
     An interrupted run goes on where it stopped when the same command is given again.  The file is the same
     however many --workers make it.
     """
+    from galshift.data.options import parse_zero_point
+
     read = reading(
         labels=labels,
         label_column=label_column,
@@ -102,5 +123,9 @@ def command(
         "pattern": pattern,
         "catalog": catalog,
         "cutout_size": size,
+        "zero_point": parse_zero_point(zero_point),
+        "vote_columns": [word.strip() for word in votes.split(",")] if votes else None,
+        "min_confidence": min_confidence,
+        "soft_labels": soft_labels or None,
     }
     return {"data": data, "read": {**read, **{key: value for key, value in own.items() if value is not None}}}

@@ -52,6 +52,10 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
             where=path,
             hint="galshift inspect shows what is in a file; --hdu, --bands and --unit help a reader",
         ) from error
+    if options.zero_point is not None and dataset.info.reader in ("numpy", "hdf5", "pictures"):
+        from galshift.data.calibrate import calibrated
+
+        dataset = calibrated(dataset, options.zero_point)
     if options.labels is not None or options.label_column or options.vote_columns or options.classes_map:
         from galshift.data.labels import with_labels
 

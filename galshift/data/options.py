@@ -93,6 +93,27 @@ def parse_classes_map(words: str | None) -> dict[str, str]:
     return mapping
 
 
+def parse_zero_point(words: str | None) -> float | dict[str, float] | None:
+    """Return ``27`` as a number, and ``g=27.1,r=26.9`` as one a band.
+
+    Raises
+    ------
+    UsageError
+        When it is neither.
+    """
+    if words is None:
+        return None
+    try:
+        if "=" not in words:
+            return float(words)
+        pairs = (part.split("=") for part in words.split(",") if part.strip())
+        return {band.strip(): float(value) for band, value in pairs}
+    except ValueError:
+        raise UsageError(
+            f"'{words}' is not a zero point", where="--zero-point", hint="such as 27 or g=27.1,r=26.9 (AB)"
+        ) from None
+
+
 def mapped(label: str, mapping: Mapping[str, str]) -> str:
     """Return the new name of a class, or the empty text where the class is dropped."""
     return mapping.get(label, mapping.get("*", label)) if mapping else label

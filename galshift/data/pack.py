@@ -23,7 +23,7 @@ from galshift.errors import DataError
 from galshift.provenance import write_json
 
 PIECE_BYTES = 32 << 20
-MAX_PIECE = 4096
+MAX_PIECE = 512
 # A process starts in about a second, so that few images are packed sooner by one.
 _FEW = 256
 
