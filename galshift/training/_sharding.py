@@ -92,7 +92,8 @@ def _whole(value: Any) -> Any:
         return {key: _whole(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_whole(item) for item in value]
-    return value.full_tensor() if hasattr(value, "full_tensor") else value
+    # One tensor at a time is whole on a device; the collected state waits in the machine's memory.
+    return value.full_tensor().cpu() if hasattr(value, "full_tensor") else value
 
 
 def _shares(state: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
