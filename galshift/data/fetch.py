@@ -9,7 +9,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -131,19 +132,24 @@ def _fetch_one(
     if (folder / file.name).is_file() and progress is not None:
         progress(file.n_bytes or 0)
     downloader = Resuming(folder / ".part", file, progress, pause, page)
-    for again in (True, False):
-        try:
-            with _errors_told(file.url, page):
-                return Path(store.fetch(file.name, downloader=downloader))
-        except ValueError as error:
-            # Pooch's word for a wrong sum: what came is thrown away, and asked for once more from the start.
-            if not again:
-                raise DataError(
-                    f"{file.name} came with a wrong checksum twice: {' '.join(str(error).split())[:160]}",
-                    where=file.url,
-                    hint=f"see {page}",
-                ) from error
-    raise AssertionError("unreachable")
+    try:
+        return _fetch_checked(store, file, downloader, page)
+    except ValueError:
+        # Pooch's word for a wrong sum: what came is thrown away, and asked for once more from the start.
+        pass
+    try:
+        return _fetch_checked(store, file, downloader, page)
+    except ValueError as error:
+        raise DataError(
+            f"{file.name} came with a wrong checksum twice: {' '.join(str(error).split())[:160]}",
+            where=file.url,
+            hint=f"see {page}",
+        ) from error
+
+
+def _fetch_checked(store: Any, file: RemoteFile, downloader: Resuming, page: str) -> Path:
+    with _errors_told(file.url, page):
+        return Path(store.fetch(file.name, downloader=downloader))
 
 
 class Resuming:
@@ -242,24 +248,19 @@ def _check_status(reply: Any, url: str, page: str) -> None:
     raise requests.ConnectionError(f"HTTP {status}")
 
 
-class _errors_told:
+@contextmanager
+def _errors_told(url: str, page: str) -> Iterator[None]:
     """Turn what can go wrong between here and a server into one sentence."""
+    import requests
 
-    def __init__(self, url: str, page: str) -> None:
-        self.url, self.page = url, page
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        import requests
-
-        again = f"try again: it goes on where it stopped; or fetch it by hand from {self.page}"
-        if isinstance(error, requests.RequestException):
-            reason = "the server does not answer" if isinstance(error, requests.Timeout) else _reason(error)
-            raise ResourceError(f"the download broke: {reason}", where=self.url, hint=again) from error
-        if isinstance(error, OSError):
-            raise ResourceError(f"the file cannot be written: {error}", where=self.url, hint=again) from error
+    again = f"try again: it goes on where it stopped; or fetch it by hand from {page}"
+    try:
+        yield
+    except requests.RequestException as error:
+        reason = "the server does not answer" if isinstance(error, requests.Timeout) else _reason(error)
+        raise ResourceError(f"the download broke: {reason}", where=url, hint=again) from error
+    except OSError as error:
+        raise ResourceError(f"the file cannot be written: {error}", where=url, hint=again) from error
 
 
 def _reason(error: BaseException) -> str:
