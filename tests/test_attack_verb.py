@@ -20,8 +20,10 @@ from galshift.audit.statistics import wilson_interval
 from galshift.data.cutouts import Cutouts, InMemory
 from galshift.data.hdf5 import write_hdf5
 from galshift.data.preprocess import PreprocessConfig, fit_preprocessing
+from galshift.errors import DataError
 from galshift.models.build import build_model
 from galshift.recipes.execute import execute
+from galshift.recipes.steps import STEPS
 from galshift.training.checkpoint import load_checkpoint, save_checkpoint
 
 SIZE, N = 16, 24
@@ -268,22 +270,16 @@ def test_all_wrong_is_one_clear_sentence(folder: Path, tmp_path: Path) -> None:
     images = np.random.default_rng(3).normal(2, 1, (6, 3, SIZE, SIZE)).astype(np.float32)
     labels = (write_run(tmp_path / "one", images, 1) + 1) % 3
     write_images(tmp_path / "data.h5", images, labels)
-    done = run(tmp_path, "one data.h5 --compare one --out out")
-    assert done.returncode == 0, done.stderr
-    assert "No image was attacked: the model classifies none of them right." in done.stderr
-    assert "classify no image right in common" in done.stderr
-    found = json.loads((tmp_path / "out" / "attack.json").read_text())
+    found = attacked(tmp_path, tmp_path / "out", compare=[str(tmp_path / "one")])
+    said = STEPS.get("one-pixel-attack")().describe(found)
+    assert said[0] == "No image was attacked: the model classifies none of them right."
+    assert "classify no image right in common" in said[1]
     assert (found["n_attacked"], found["success_rate"]) == (0, None)
+    assert said[0] in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_electrons_must_be_known(folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "galshift", "one-pixel-attack", "one", "data.h5", "--fault", "hot"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 4
-    assert "electrons" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_electrons_must_be_known(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="electrons") as caught:
+        attacked(folder, tmp_path / "out", fault="hot", detector={})
+    assert "--survey" in str(caught.value)
+    assert not (tmp_path / "out" / "attack.json").exists()

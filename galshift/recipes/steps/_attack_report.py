@@ -202,7 +202,8 @@ def _comparison(comparison: Mapping[str, Any]) -> Section:
         Table(
             ("model", "images", "n", "median latent distance / within-class spread"),
             tuple(latent),
-            caption="How far the strongest change moves an image in the model's own features.",
+            caption="How far the strongest change moves an image in the model's own features. A longer way "
+            "speaks for robustness only with failures counted and the features' own scale divided out.",
         )
     )
     return Section("Side by side", text=tuple(text), blocks=tuple(blocks))

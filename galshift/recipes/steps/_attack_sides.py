@@ -49,9 +49,17 @@ def open_attacked(config: OnePixelAttackConfig, device: str) -> tuple[JudgedSet,
 
 
 def labelled_images(
-    classifiers: Sequence[Classifier], data: str, read: ReadOptions, limit: int | None, seed: int
+    classifiers: Sequence[Classifier],
+    data: str,
+    read: ReadOptions,
+    limit: int | None,
+    seed: int,
+    *,
+    why: str = "only right answers can be attacked",
 ) -> JudgedSet:
     """Return the images of `data` whose labels the models know, at most `limit`, drawn by the seed.
+
+    `why` ends the sentence that refuses images without labels.
 
     Raises
     ------
@@ -67,7 +75,7 @@ def labelled_images(
     known = np.flatnonzero(judged.labels >= 0)
     if not len(known):
         raise DataError(
-            "the images have no labels that the model knows, and only right answers can be attacked",
+            f"the images have no labels that the model knows, and {why}",
             where=data,
             hint="give them with --labels file.csv or --labels COLUMN",
         )

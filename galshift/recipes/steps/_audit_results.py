@@ -37,7 +37,8 @@ def audit(config: AuditConfig, device: str) -> tuple[dict[str, Any], list[tuple[
     from galshift.recipes.steps._judging import open_classifiers
 
     classifiers = open_classifiers([config.run, *config.compare], with_baseline=config.baseline)
-    judged = labelled_images(classifiers, config.data, config.read, config.limit, config.seed)
+    why = "without them no accuracy can be counted"
+    judged = labelled_images(classifiers, config.data, config.read, config.limit, config.seed, why=why)
     subjects, keep = _subjects(classifiers, judged, config, device)
     kinds = _corruptions(config, subjects[0].linear.shape[1])
     groups = np.asarray(judged.groups)[keep]
