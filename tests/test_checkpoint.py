@@ -54,6 +54,12 @@ def test_round_trip(saved: Path) -> None:
     assert not list(saved.parent.glob(".*"))
 
 
+def test_others_may_read_what_they_may_read_of_any_file(saved: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert saved.stat().st_mode == plain.stat().st_mode
+
+
 def change(path: Path, tensors=None, **header) -> None:
     """Rewrite a checkpoint with other tensors or header entries."""
     held, old = read_checkpoint(path)[0] | header, load_file(path)

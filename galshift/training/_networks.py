@@ -150,7 +150,8 @@ class Networks:
         number = stream_seed(self.plan.seed, *names)
         torch.default_generator.manual_seed(number)
         if self.choice.device.type == "cuda":
-            torch.cuda.manual_seed(number)
+            with torch.cuda.device(self.choice.device):
+                torch.cuda.manual_seed(number)
 
     def _update(self, step: int) -> Tensor:
         """Clip, step the optimiser and the running mean; return the gradient norm before clipping."""

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import galshift
 from galshift.errors import DataError
 from galshift.models.build import rebuild
-from galshift.provenance import atomic_path, jsonable
+from galshift.provenance import jsonable
+from galshift.training.state import write_tensors
 
 if TYPE_CHECKING:
     from galshift.data.preprocess import Preprocessing
@@ -98,8 +98,7 @@ def save_checkpoint(
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in model.state_dict().items()
     }
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"galshift": json.dumps(jsonable(header), allow_nan=False)})
+    write_tensors(path, tensors, {"galshift": json.dumps(jsonable(header), allow_nan=False)})
     return path
 
 

@@ -7,6 +7,7 @@ which is JSON: no part of it is ever unpickled.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,16 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     tensors: dict[str, Tensor] = {}
     rest = _split(state, "", tensors)
     header = {"galshift": json.dumps({"version": VERSION, "state": rest})}
+    write_tensors(path, tensors, header)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+    """Write a safetensors file atomically, with the permissions of any new file (safetensors grants none)."""
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=header)
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
 
 
 def load_state(path: Path) -> dict[str, Any]:
