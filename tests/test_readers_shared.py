@@ -211,6 +211,45 @@ def test_the_table_names_every_file(shared_data):
     assert present == set(FILES)
 
 
+OTHERS = {
+    "README.md": "not a kind of file",
+    "MANIFEST.tsv": "not a kind of file",
+    # Label tables: their pictures lie elsewhere, or have been renamed.
+    "gz-survey-examples/labels.csv": "466 of 466 files that the catalogue names are missing",
+    "sdss-gz2-votes/labels_manifest_1000.csv": "1000 of 1000 files that the catalogue names are missing",
+}
+
+
+@pytest.mark.parametrize("name", sorted(OTHERS))
+def test_what_holds_no_images(shared_data, name):
+    with pytest.raises(DataError, match=OTHERS[name]):
+        open_dataset(shared_data / name)
+
+
+def test_every_picture_opens_alone(shared_data):
+    """README: JPG RGB, 224 x 224 (Galaxy Zoo 2), 424 (some 320 or 512), 423 (Illustris)."""
+    pictures = sorted(shared_data.rglob("*.jpg"))
+    assert len(pictures) == 466 + 1000
+    sides = {"sdss-gz2-votes": {224}, "illustris": {423}, "decals": {424}, "sloan": {424, 320, 512}}
+    for number, path in enumerate(pictures):
+        info = open_dataset(path).info
+        side = next(found for word, found in sides.items() if word in path.parts)
+        assert info.shape[0] == 3
+        assert info.shape[1] == info.shape[2]
+        assert info.shape[1] in side, path
+        assert (info.unit, info.pixel_scale) == ("dimensionless", None)
+        if number % 100 == 0:
+            values = open_dataset(path).read([0]).images
+            assert 0 <= values.min() <= values.max() <= 1
+
+
+def test_nothing_of_the_folder_is_left_out(shared_data):
+    known = set(FILES) | set(OTHERS)
+    for path in shared_data.rglob("*"):
+        name = path.relative_to(shared_data).as_posix()
+        assert path.is_dir() or path.suffix == ".jpg" or name in known, name
+
+
 FOLDERS: dict[str, Expect] = {
     "btk-cosmos100": Expect(100, scale=0.03, bands=("F814W",), ragged=True),
     "cfhtls-lens": Expect(1, cube(5, 41, 41), None, 0.186, tuple("ugriz")),

@@ -54,7 +54,8 @@ def open_catalog(path: str | Path, options: ReadOptions) -> Opened:
         raise DataError(
             f"{len(missing)} of {len(files)} files that the catalogue names are missing",
             where=missing[0],
-            hint="or leave them out with --on-error skip",
+            hint=f"to label the images of a folder, open the folder with --labels {path.name}; "
+            "--on-error skip leaves missing files out",
         )
     files = [file for file in files if file.is_file()]
     if not files:
