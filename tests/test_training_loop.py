@@ -248,6 +248,7 @@ def test_fetched_images_train_to_the_same_bits(tmp_path: Path) -> None:
     }
     one, two = train(tmp_path / "a", data=data, accumulate=2), train(tmp_path / "b", data=disk, accumulate=2)
     assert weights_hash(one) == weights_hash(two)
+    assert one.history == two.history
 
 
 def observed(linear: torch.Tensor, ids, draws) -> torch.Tensor:

@@ -50,8 +50,10 @@ class Judge:
     ) -> None:
         self.method, self.target, self.config, self.choice = method, target, config, choice
         self.criterion, self.stretch, self.selector = criterion, stretch, selector
-        # The network sees the validation set unaugmented after every epoch: stretch it once.
-        self.valid = None if valid is None else stretched(valid, stretch)
+        # The network sees the validation set unaugmented after every epoch: what is in memory is stretched
+        # once, what would not fit is read again.
+        self.in_memory = valid is not None and isinstance(valid.images, Tensor)
+        self.valid = stretched(valid, stretch) if self.in_memory else valid
 
     def look(self, model: nn.Module, epoch: int) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the validation values of `model` after `epoch` epochs, and what is kept to rank it by."""
@@ -71,7 +73,7 @@ class Judge:
         if self.valid is None:
             return None
         self.method.select_domain(model, "source")
-        return validate.outputs(model, self.valid, None, self.choice)
+        return validate.outputs(model, self.valid, None if self.in_memory else self.stretch, self.choice)
 
     def scores(self, kept: Sequence[Mapping[str, Any]]) -> list[float]:
         """Return the scores of epochs from what :meth:`look` kept of each; higher is better."""
