@@ -10,8 +10,8 @@ from typing import Any
 
 from galshift.recipes._step import Context
 
-#: Images that are timed, after a first few that only fill the caches.
-_WARM, _TIMED = 8, 96
+#: Images of the two runs that are timed: what both take is the start, the rest is the rate.
+_FEW, _MANY = 8, 200
 
 
 def estimate(
@@ -42,32 +42,33 @@ def estimate(
     config = prepare("make-mocks", values, overrides=overrides).config
     dataset = open_dataset(config.input, config.read)
     with tempfile.TemporaryDirectory(prefix="galshift-") as folder:
-        seconds, size = _trial(config, dataset, device, Path(folder))
+        start, seconds, size = _trial(config, dataset, device, Path(folder))
     rate = min(workers, os.cpu_count() or 1) / seconds
     return {
         "images_per_second": rate,
         "bytes_per_image": size,
         "workers": workers,
-        "estimates": [_row(n, n / rate, n * size) for n in (len(dataset), 1_000_000)],
+        "estimates": [_row(n, start + n / rate, n * size) for n in (len(dataset), 1_000_000)],
     }
 
 
-def _trial(config: Any, dataset: Any, device: str, folder: Path) -> tuple[float, float]:
-    """Seconds and bytes per image of a run over the first images, pieces, products and all."""
+def _trial(config: Any, dataset: Any, device: str, folder: Path) -> tuple[float, float, float]:
+    """Seconds to start, and seconds and bytes an image, of runs over the first images, products and all."""
     from galshift.recipes.steps.make_mocks import MakeMocks, product_paths
 
-    first = dataset
-    if len(dataset) > _TIMED:
-        first = Head(dataset, _TIMED)
-    out = folder / "trial.h5"
-    context = Context(device=device, out=out)
-    step = MakeMocks()
-    step.produce(config, Head(dataset, min(_WARM, len(dataset))), folder, context)
-    began = time.perf_counter()
-    step.produce(config, first, folder, context)
-    seconds = time.perf_counter() - began
-    size = sum(path.stat().st_size for path in product_paths(config, out))
-    return seconds / len(first), size / len(first)
+    step, context = MakeMocks(), Context(device=device, out=folder / "trial.h5")
+    few, many = min(_FEW, len(dataset)), min(_MANY, len(dataset))
+
+    def timed(n: int) -> float:
+        began = time.perf_counter()
+        step.produce(config, Head(dataset, n), folder, context)
+        return time.perf_counter() - began
+
+    timed(few)  # imports and plans
+    short, long = timed(few), timed(many)
+    size = sum(path.stat().st_size for path in product_paths(config, context.out))
+    seconds = (long - short) / (many - few) if many > few and long > short else long / many
+    return max(short - few * seconds, 0.0), seconds, size / many
 
 
 class Head:
