@@ -10,7 +10,7 @@ from galshift.data.options import ReadOptions, parse_classes_map
 from galshift.data.readers import READERS
 from galshift.data.select_bands import with_bands
 from galshift.data.units import unit_name
-from galshift.errors import DataError, GalshiftError
+from galshift.errors import DataError, GalshiftError, ResourceError
 
 __all__ = ["ReadOptions", "find_reader", "open_dataset", "parse_classes_map", "split_pair"]
 
@@ -46,6 +46,12 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
         dataset = READERS.get(name)(path, options)
     except GalshiftError:
         raise
+    except MemoryError as error:
+        raise ResourceError(
+            "its arrays do not fit in memory",
+            where=path,
+            hint="an .npy or HDF5 file is read piece by piece; an .npz is not",
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError) as error:
         raise DataError(
             f"the {name} reader cannot make sense of this: {_one_line(error)}",

@@ -17,16 +17,16 @@ class Opened:
 
     Parameters
     ----------
-    path : Path
-        Where it came from.
+    path : Path or None
+        Where it came from; None for what was made in memory.
     info : DataInfo
     name : str, optional
         Short name in reports; the stem of `path` by default.
     """
 
-    def __init__(self, path: Path, info: DataInfo, name: str | None = None) -> None:
-        self.path = Path(path)
-        self.name = name or stem(self.path)
+    def __init__(self, path: Path | None, info: DataInfo, name: str | None = None) -> None:
+        self.path = None if path is None else Path(path)
+        self.name = name or ("data" if path is None else stem(path))
         self.info = info
 
     def __len__(self) -> int:

@@ -139,8 +139,9 @@ class _RowReader:
                 out[here] = read_rows(self._file[key], rows[here] - start)
                 start = end
             return out
-        except (OSError, RuntimeError) as error:
-            raise DataError(f"its images cannot be read: {error}", where=self.path) from error
+        except (OSError, RuntimeError, ValueError, MemoryError) as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(f"its images cannot be read: {text}", where=self.path) from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_file": None}

@@ -53,8 +53,8 @@ class Hdf5Data(Opened):
             if "psf" in file:
                 psf = file["psf"][()] if file["psf"].ndim < 4 else read_rows(file["psf"], rows)
             psf_scale = file["psf"].attrs.get("pixel_scale") if "psf" in file else None
-        except (OSError, KeyError, RuntimeError) as error:
-            raise DataError(f"its images cannot be read: {error}", where=self.path) from error
+        except (OSError, KeyError, RuntimeError, ValueError, MemoryError) as error:
+            raise DataError(f"its images cannot be read: {_one_line(error)}", where=self.path) from error
         return Cutouts(
             images=images,
             unit=info.unit or "",
@@ -264,6 +264,10 @@ def _number(file: Any, name: str) -> float | np.ndarray | None:
         return file[name][:]
     value = file.attrs.get(name)
     return None if value is None else float(value)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _boolean(mask: np.ndarray | None) -> np.ndarray | None:
