@@ -164,6 +164,27 @@ def _counted(call=None):
     return augment
 
 
+def test_the_best_weights_outlive_a_stop(tmp_path: Path) -> None:
+    """The best epoch lies before the stop, and its weights were on disk by then."""
+
+    def stop(row: dict) -> None:
+        if row["epoch"] == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def first_is_best(candidate) -> float:
+        return -float(len(calls.append(1) or calls))
+
+    calls: list[int] = []
+    whole = train(tmp_path / "a", epochs=6, warmup_epochs=0, selector=first_is_best)
+    calls.clear()
+    with pytest.raises(Interrupted):
+        train(tmp_path / "b", epochs=6, warmup_epochs=0, selector=first_is_best, on_epoch=[stop])
+    assert [path.name for path in (tmp_path / "b").glob("best-*")] == ["best-00001.safetensors"]
+    result = train(tmp_path / "b", epochs=6, warmup_epochs=0, selector=first_is_best)
+    assert result.best_epoch == whole.best_epoch == 1
+    assert weights_hash(result) == weights_hash(whole)
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     first = train(tmp_path)
     again = train(tmp_path, augment=_forbidden)
@@ -182,7 +203,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_state(tmp_path: Path) -> 
             return value | {"bang": torch.tensor(float("nan")) if progress > 0.5 else torch.tensor(0.0)}
 
     with pytest.raises(NumericalError, match="bang") as caught:
-        train(tmp_path, method=Exploding(), epochs=6)
+        train(tmp_path, method=Exploding(), epochs=6, checkpoint_every_s=1e-6)
     assert caught.value.exit_code == 5
     from galshift.training.state import load_state
 

@@ -17,8 +17,8 @@ _BEST = "best-*.safetensors"
 class Store:
     """The state on disk, each file replaced by rename.
 
-    The best epoch's weights have a file of their own per epoch, which the state names: whatever the moment of
-    a kill, the two cannot disagree.
+    The best epoch's weights have a file of their own per epoch, which the state names and which is written
+    before it: whatever the moment of a kill, the two cannot disagree.
 
     Parameters
     ----------
@@ -29,9 +29,14 @@ class Store:
 
     def __init__(self, directory: Path, identity: str) -> None:
         self.directory, self.identity = directory, identity
+        self._held: tuple[int, dict[str, Any]] = (0, {})
 
     def save(self, state: dict[str, Any], best_epoch: int) -> None:
-        """Replace the state, then forget the weights of epochs that were best before `best_epoch`."""
+        """Write the weights held, replace the state, and forget epochs that were best before `best_epoch`."""
+        epoch, weights = self._held
+        if epoch:
+            save_state(self._best_file(epoch), {"model": weights})
+            self._held = (0, {})
         save_state(
             self.directory / STATE_FILE,
             {"identity": self.identity, "threads": torch.get_num_threads(), **state},
@@ -62,9 +67,10 @@ class Store:
         torch.set_num_threads(state.pop("threads"))
         return state
 
-    def save_best(self, epoch: int, weights: dict[str, Any]) -> None:
-        """Keep the weights of `epoch`."""
-        save_state(self._best_file(epoch), {"model": weights})
+    def hold(self, epoch: int, weights: dict[str, Any]) -> None:
+        """Hold a copy of the weights of `epoch` until the next :meth:`save`; writing each would cost time."""
+        copies = {name: value.detach().to("cpu", copy=True) for name, value in weights.items()}
+        self._held = (epoch, copies)
 
     def best(self, epoch: int) -> dict[str, Any]:
         """Return the weights of `epoch`."""

@@ -32,6 +32,7 @@ from galshift.training.world import World
 from galshift.types import Output
 
 _CHECK_EVERY = 25  # steps between looks at a GPU's losses: each look makes it wait
+_EPOCHS_EVERY = 10.0  # seconds between saves at the end of an epoch: short epochs would do little else
 _OUTSIDE_IDENTITY = {"checkpoint_every_s", "track"}  # options that change no number
 
 
@@ -115,8 +116,9 @@ class Trainer:
                     tracker.row(row)
                 for call in on_epoch:
                     call(row)
-                self.save()
-                self._pause(request)
+                if record.stopped:
+                    self.save()
+                self._pause(request, after_epoch=True)
 
     def _note(self) -> str:
         """The live line, made afresh once a second: each look makes a GPU wait."""
@@ -164,9 +166,10 @@ class Trainer:
         )
         warn(record.notes[-1])
 
-    def _pause(self, request: StopRequest) -> None:
+    def _pause(self, request: StopRequest, *, after_epoch: bool = False) -> None:
         """Save when it is time to, or when asked to stop."""
-        due = time.monotonic() - self._saved > self.config.checkpoint_every_s
+        every = self.config.checkpoint_every_s
+        due = time.monotonic() - self._saved > (min(every, _EPOCHS_EVERY) if after_epoch else every)
         stop, due = parallel.agree([request.name is not None, due], self.world)
         if stop or due:
             self.save()
@@ -218,7 +221,7 @@ class Trainer:
         """Hold the weights of the epoch just done; every process must call this."""
         best = self.networks.best_state()
         if self.world.rank == 0:
-            self.store.save_best(self.record.epoch, best)
+            self.store.hold(self.record.epoch, best)
 
     def finish(self) -> nn.Module:
         """Return the best epoch's model, whole and in evaluation mode, after the method's last word."""
