@@ -73,5 +73,9 @@ def setting_of(
     kind: type[Fault] = FAULTS.get(fault)
     config = kind.Config(**(options or {}))
     detector = Detector(electrons_per_unit=(100.0,), sky_e=(50.0,))
-    scene = Scene(BANDS[: linear.shape[1]], detector, *value_range(stretch, linear))
+    scene = Scene(
+        BANDS[: linear.shape[1]],
+        detector,
+        *value_range(stretch, linear[torch.isfinite(linear).all(dim=(1, 2, 3))]),
+    )
     return Setting(model, stretch, kind(config), scene, **more)

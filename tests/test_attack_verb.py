@@ -234,6 +234,22 @@ def test_more_pixels_more_runs_and_a_target(folder: Path, tmp_path: Path) -> Non
     assert set(table["prediction_after"][table["flipped"]]) <= {"spiral"}
 
 
+def test_images_are_read_block_by_block(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from galshift.recipes.steps import _attack_sides
+
+    whole = attacked(folder, tmp_path / "whole", limit=12)
+    monkeypatch.setattr(_attack_sides, "BLOCK", 5)
+    blocks = attacked(folder, tmp_path / "blocks", limit=12)
+    spreads = [found.pop("latent")["within_class_spread"] for found in (blocks, whole)]
+    assert spreads[0] == pytest.approx(spreads[1], rel=1e-5)
+    assert {**blocks, "run": ""} == {**whole, "run": ""}
+    tables = [Table.read(tmp_path / name / "attack.fits", hdu=1) for name in ("whole", "blocks")]
+    for name in tables[0].colnames:
+        np.testing.assert_array_equal(tables[0][name], tables[1][name])
+
+
 @pytest.mark.parametrize("search", ["de", "gradient"])
 def test_searches_that_certify_nothing_say_so(folder: Path, tmp_path: Path, search: str) -> None:
     de = {"population": 20, "generations": 3}

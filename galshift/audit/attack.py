@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -44,21 +44,31 @@ class AttackConfig(Strict):
     gradient: GradientConfig = GradientConfig()
 
 
+class Stack(Protocol):
+    """Images that need not be in memory together."""
+
+    shape: Sequence[int]
+
+    def __getitem__(self, i: int) -> Tensor:
+        """Return image `i` (C, S, S)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Images:
     """The images to attack.
 
     Attributes
     ----------
-    linear : Tensor
-        (N, C, S, S) in physical units.
+    linear : Tensor or Stack
+        (N, C, S, S) in physical units; read one by one, in order.
     labels : ndarray
         (N,) class indices.
     ids : sequence of str
     classes, bands : sequence of str
     """
 
-    linear: Tensor
+    linear: Tensor | Stack
     labels: np.ndarray
     ids: Sequence[str]
     classes: Sequence[str]
@@ -291,12 +301,8 @@ def grid_of(setting: Setting, config: AttackConfig, shape: Sequence[int]) -> dic
 
 def value_range(stretch: Callable[[Tensor], Tensor], linear: Tensor) -> tuple[Tensor, Tensor]:
     """Return the lowest and highest stretched value of each band (C,) over finite images (N, C, S, S)."""
-    keep = torch.isfinite(linear).all(dim=(1, 2, 3)) if len(linear) else torch.zeros(0, dtype=torch.bool)
-    if not bool(keep.any()):
-        zero = torch.zeros(linear.shape[1])
-        return zero, zero + 1
     low, high = [], []
-    for part in linear[keep].split(256):
+    for part in linear.split(256):
         stretched = stretch(part)
         low.append(stretched.amin(dim=(0, 2, 3)))
         high.append(stretched.amax(dim=(0, 2, 3)))

@@ -11,7 +11,7 @@ from galshift.audit.attack import Images, Setting
 from galshift.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -20,14 +20,59 @@ if TYPE_CHECKING:
     from galshift.recipes.steps.one_pixel_attack import OnePixelAttackConfig
 
 
+BLOCK = 128
+
+
 @dataclass(frozen=True)
 class Attacked:
-    """One model and the images as it sees them."""
+    """One model, the images as it sees them, which of them are finite (N,) bool, and its features' spread."""
 
     classifier: Classifier
     setting: Setting
     images: Images
+    finite: np.ndarray
     spread: float
+
+
+class LinearImages:
+    """Images in one model's bands, scale and unit, read when they are asked for; one block is held.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    judged : JudgedSet
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (N, C, S, S).
+    """
+
+    def __init__(self, classifier: Classifier, judged: JudgedSet) -> None:
+        self._pre, self._judged = classifier.trained.preprocessing, judged
+        self._pre.check(judged.dataset.info, judged.name)
+        self.shape = (len(judged.rows), len(self._pre.bands), self._pre.size, self._pre.size)
+        self._number, self._block = -1, None
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, i: int) -> Tensor:
+        number, place = divmod(i, BLOCK)
+        if number != self._number:
+            self._number, self._block = number, self._read(number)
+        return self._block[place]
+
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield all images, (B, C, S, S) at a time; NaN where a band has no good pixel."""
+        for number in range(-(-len(self) // BLOCK)):
+            yield self._read(number)
+
+    def _read(self, number: int) -> Tensor:
+        import torch
+
+        rows = self._judged.rows[number * BLOCK : (number + 1) * BLOCK]
+        return torch.from_numpy(_linear(self._pre, self._judged.dataset.read(rows)))
 
 
 def open_attacked(config: OnePixelAttackConfig, device: str) -> tuple[JudgedSet, list[Attacked]]:
@@ -85,31 +130,17 @@ def labelled_images(
     return replace(judged, rows=judged.rows[known], labels=judged.labels[known])
 
 
-def linear_images(classifier: Classifier, judged: JudgedSet) -> Tensor:
-    """Return (N, C, S, S) in the model's own bands, scale and unit; NaN where a band has no good pixel."""
-    import torch
-
-    pre = classifier.trained.preprocessing
-    pre.check(judged.dataset.info, judged.name)
-    parts = [
-        _linear(pre, judged.dataset.read(rows))
-        for rows in np.array_split(judged.rows, max(1, len(judged.rows) // 128))
-    ]
-    return torch.from_numpy(np.concatenate(parts))
-
-
 def _attacked(
     classifier: Classifier, judged: JudgedSet, classes: list[str], config: OnePixelAttackConfig, device: Any
 ) -> Attacked:
     """Return one model with the images in its own bands, scale and unit, and its own range of values."""
-    from galshift.audit.attack import value_range
     from galshift.audit.faults import FAULTS
     from galshift.audit.faults._base import Scene
     from galshift.recipes.steps._detectors import survey_detector
 
     trained = classifier.trained
     pre = trained.preprocessing
-    linear = linear_images(classifier, judged)
+    linear = LinearImages(classifier, judged)
     detector = config.detector
     survey = config.survey or judged.dataset.info.survey
     fault = FAULTS.get(config.fault.kind)(config.fault.config)
@@ -117,15 +148,43 @@ def _attacked(
         detector = survey_detector(survey, pre.bands, pre.unit, pre.pixel_scale_arcsec)
     if not fault.stretched:
         detector.scale(len(pre.bands))
-    own = [trained.classes.index(name) for name in classes]
-    images = Images(
-        linear, np.array(own)[judged.labels], list(judged.ids), list(trained.classes), list(pre.bands)
-    )
-    scene = Scene(tuple(pre.bands), detector, *value_range(pre.stretch, linear))
-    target = None if config.target is None else trained.classes.index(config.target)
+    own = np.array([trained.classes.index(name) for name in classes])[judged.labels]
+    images = Images(linear, own, list(judged.ids), list(trained.classes), list(pre.bands))
     model = trained.model.to(device).eval()
+    low, high, finite, spread = _look(model, pre.stretch, linear, own)
+    scene = Scene(tuple(pre.bands), detector, low, high)
+    target = None if config.target is None else trained.classes.index(config.target)
     setting = Setting(model, pre.stretch, fault, scene, pre.image_dependent, target)
-    return Attacked(classifier, setting, images, _spread(setting, images))
+    return Attacked(classifier, setting, images, finite, spread)
+
+
+def _look(
+    model: Any, stretch: Callable[[Tensor], Tensor], linear: LinearImages, labels: np.ndarray
+) -> tuple[Tensor, Tensor, np.ndarray, float]:
+    """Return, in one pass, each band's stretched range, which images are finite, and the features' spread."""
+    import torch
+
+    from galshift.audit.attack import value_range
+    from galshift.audit.summary import within_class_spread
+
+    device = next(model.parameters()).device
+    ranges, finite, features = [], [], []
+    with torch.inference_mode():
+        for block in linear.blocks():
+            good = torch.isfinite(block).all(dim=(1, 2, 3))
+            finite.append(good.numpy())
+            if not bool(good.any()):
+                continue
+            ranges.append(value_range(stretch, block[good]))
+            features += [
+                model(stretch(part.to(device))).features.cpu().numpy() for part in block[good].split(64)
+            ]
+    kept = np.concatenate(finite)
+    if not features:
+        zero = torch.zeros(linear.shape[1])
+        return zero, zero + 1, kept, float("nan")
+    low, high = (torch.stack(ends) for ends in zip(*ranges))
+    return low.amin(0), high.amax(0), kept, within_class_spread(np.concatenate(features), labels[kept])
 
 
 def _linear(pre: Any, cutouts: Any) -> np.ndarray:
@@ -135,19 +194,3 @@ def _linear(pre: Any, cutouts: Any) -> np.ndarray:
         empty = cutouts.mask.reshape(len(linear), -1, *cutouts.mask.shape[-2:]).all(axis=(2, 3)).any(axis=1)
         linear[empty] = np.nan
     return linear
-
-
-def _spread(setting: Setting, images: Images) -> float:
-    """Return the within-class spread of the clean features."""
-    import torch
-
-    from galshift.audit.summary import within_class_spread
-
-    keep = torch.isfinite(images.linear).all(dim=(1, 2, 3)).numpy()
-    device = next(setting.model.parameters()).device
-    with torch.inference_mode():
-        features = [
-            setting.model(setting.stretch(part.to(device))).features.cpu().numpy()
-            for part in images.linear[keep].split(64)
-        ]
-    return within_class_spread(np.concatenate(features), images.labels[keep]) if features else float("nan")

@@ -95,11 +95,11 @@ def _subjects(
 
     from galshift.audit.corruptions._base import Frame
     from galshift.audit.withstand import Subject
-    from galshift.recipes.steps._attack_sides import linear_images
+    from galshift.recipes.steps._attack_sides import LinearImages
     from galshift.training.device import choose_device
 
     place = choose_device(device, "float32").device
-    linear: list[Tensor] = [linear_images(classifier, judged) for classifier in classifiers]
+    linear: list[Tensor] = [torch.cat(list(LinearImages(c, judged).blocks())) for c in classifiers]
     keep = np.logical_and.reduce([torch.isfinite(x).all(dim=(1, 2, 3)).numpy() for x in linear])
     if not keep.any():
         raise DataError("no image is finite in every band", where=config.data)

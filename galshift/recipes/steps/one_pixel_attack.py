@@ -135,7 +135,7 @@ def _announce(
     for one, store in zip(attacked, stores):
         images, done = one.images, store.done
         left = [i for i, name in enumerate(images.ids) if name not in done]
-        usable = [i for i in left if bool(images.linear[i].isfinite().all())]
+        usable = [i for i in left if one.finite[i]]
         if not usable:
             continue
         each = n_queries(one.setting, config, tuple(images.linear.shape[1:]))
