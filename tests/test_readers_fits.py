@@ -235,6 +235,39 @@ def test_mask_planes_variance_and_zero_point(tmp_path):
     np.testing.assert_allclose(cutouts.ivar[0, 0], 1 / (4 * factor**2), rtol=1e-6)
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_stack_too_large_to_keep_is_read_image_by_image(tmp_path, monkeypatch, compressed):
+    """Each read takes the wanted images out of the file, scaled and with blanks, and nothing else."""
+    from galshift.data.readers import _fits_data
+
+    rng = np.random.default_rng(0)
+    stored = rng.integers(0, 900, size=(30, 2, 12, 12)).astype("i2")
+    stored[4, 1, 3, 3] = -1
+    if compressed:
+        hdu = fits.CompImageHDU(rng.normal(size=(30, 12, 12)).astype("f4"), quantize_level=0.0)
+        expected = hdu.data[:, None].copy()
+        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / "stack.fits")
+    else:
+        hdu = fits.PrimaryHDU(stored)
+        hdu.header.update({"BSCALE": 0.5, "BZERO": 10.0, "BLANK": -1})
+        expected = np.where(stored == -1, 0, stored * 0.5 + 10)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            hdu.writeto(tmp_path / "stack.fits")
+    dataset = open_dataset(tmp_path / "stack.fits")
+    whole = dataset.read(range(30)).images
+    np.testing.assert_array_equal(whole, expected)
+    monkeypatch.setattr(_fits_data, "_CACHE_BYTES", 4000)
+    asked = []
+    load = _fits_data.load
+    monkeypatch.setattr(_fits_data, "load", lambda path, parts: asked.extend(parts) or load(path, parts))
+    piecewise = open_dataset(tmp_path / "stack.fits").read([4, 29, 4, 0])
+    np.testing.assert_array_equal(piecewise.images, whole[[4, 29, 4, 0]])
+    assert {part for _, _, part in asked} == {4, 29, 0}
+    if not compressed:
+        assert piecewise.mask[0].sum() == 1
+
+
 def test_des_and_legacy_survey_layouts(tmp_path):
     """DES: SCI, MSK and WGT, MAGZERO 30.  Legacy Survey: a cube with a cube of inverse variances."""
     rng = np.random.default_rng(2)

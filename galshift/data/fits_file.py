@@ -32,10 +32,11 @@ MAX_BYTES = 8 << 30
 
 
 @contextmanager
-def open_fits(path: Path, *, whole: bool = False) -> Iterator[Any]:
+def open_fits(path: Path, *, whole: bool = False, verify: bool = True) -> Iterator[Any]:
     """Open a FITS file, turning every way in which it can be broken into a :class:`DataError`.
 
-    With `whole`, every header is read at once; else an extension that the file ends in goes unseen.
+    With `whole`, every header is read at once; else an extension that the file ends in goes unseen.  With
+    `verify`, checksums are verified, which reads what bears one.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def open_fits(path: Path, *, whole: bool = False) -> Iterator[Any]:
             warnings.simplefilter("ignore")
             # A wrong checksum is the one warning that means the pixels cannot be trusted.
             warnings.filterwarnings("error", message="(Checksum|Datasum) verification failed")
-            with fits.open(path, memmap=False, lazy_load_hdus=not whole, checksum=True) as hdus:
+            with fits.open(path, memmap=False, lazy_load_hdus=not whole, checksum=verify) as hdus:
                 yield hdus
     except DataError:
         raise
@@ -106,23 +107,24 @@ def describe(path: Path) -> list[dict[str, Any]]:
     return planes
 
 
-def load(path: Path, wanted: list[tuple[int, str | None]]) -> list[np.ndarray]:
+def load(path: Path, wanted: list[tuple[int, str | None, int | None]]) -> list[np.ndarray]:
     """Return the arrays of some HDUs, scaled: float for images, integer for masks; NaN and infinity stay.
 
     Parameters
     ----------
     path : Path
-    wanted : list of (int, str or None)
-        HDU number, and its unit; magnitudes become nJy / arcsec2.
+    wanted : list of (int, str or None, int or None)
+        HDU number, its unit (magnitudes become nJy / arcsec2), and the position along its first axis that is
+        wanted; None for all of it.  Of a part no checksum can be verified: describing the file did that.
     """
     arrays = []
-    with open_fits(path) as hdus:
-        for number, unit in wanted:
+    with open_fits(path, verify=all(part is None for _, _, part in wanted)) as hdus:
+        for number, unit, part in wanted:
             if number >= len(hdus):
                 raise DataError(f"it has no HDU {number}", where=path)
             # Reading the pixels takes these cards out of the header.
             blank, zero = (hdus[number].header.get(key) for key in ("BLANK", "BZERO"))
-            data = hdus[number].data
+            data = hdus[number].data if part is None else hdus[number].section[part]
             if data is None:
                 raise DataError(f"HDU {number} has no pixels", where=path)
             data = np.asarray(data)

@@ -94,8 +94,9 @@ def _galaxies_of_plane(
         return [Galaxy(f"{name}[{n}]", cube, file=place.file) for n, cube in enumerate(cubes)], []
     if len(axes) > 4:
         raise DataError(f"an image with {len(axes)} axes is not one that galshift can take apart")
-    first, last = shape[axes[0]], shape[axes[-1]]
-    axis = axes[-1] if last <= MAX_BANDS < first else axes[0]
+    first, middle, last = (shape[axis] for axis in axes)
+    # Bands come last where that axis is short, unless the last two make a square: then it is a stack.
+    axis = axes[-1] if last <= MAX_BANDS < first and middle != last else axes[0]
     n, a = shape[axis], f"a{axis}"
     known = len(bands) == n or len(plane["bands"]) == n
     if known or (n <= MAX_BANDS and len(bands) != 1):

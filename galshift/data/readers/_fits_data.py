@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +43,7 @@ class FitsData(Opened):
         super().__init__(path, info)
         self.skip, self._told = skip, set()
         self.files, self.planes, self.galaxies, self.factors = files, planes, galaxies, factors
-        self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+        self._cache: OrderedDict[tuple[int, int, int | None], np.ndarray] = OrderedDict()
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
         """Return the images at `indices`, in that order, padded to one size where sizes differ."""
@@ -147,25 +148,31 @@ class FitsData(Opened):
         bad |= ivar <= 0
 
     def _plane(self, place: Place) -> np.ndarray:
-        data = self._cache[place.file, place.plane]
-        data = data[tuple(slice(None) if i is None else i for i in place.index)] if place.index else data
-        return data.astype(np.float64)
+        key = self._key(place)
+        index = place.index if key[2] is None else place.index[1:]
+        return self._cache[key][tuple(slice(None) if i is None else i for i in index)].astype(np.float64)
+
+    def _key(self, place: Place) -> tuple[int, int, int | None]:
+        """Return what is read at a time: file, plane, and of a stack too large to keep the one image."""
+        part = place.index[0] if place.index else None
+        if part is not None and 8 * math.prod(self.planes[place.file][place.plane]["shape"]) <= _CACHE_BYTES:
+            part = None
+        return place.file, place.plane, part
 
     def _fetch(self, places: Sequence[Place]) -> None:
         """Bring the arrays of some places into the cache, opening each file once."""
-        wanted: dict[int, list[int]] = {}
-        for place in places:
-            key = (place.file, place.plane)
+        needed = dict.fromkeys(self._key(place) for place in places)
+        wanted: dict[int, list[tuple[int, int, int | None]]] = {}
+        for key in needed:
             if key in self._cache:
                 self._cache.move_to_end(key)
-            elif place.plane not in wanted.setdefault(place.file, []):
-                wanted[place.file].append(place.plane)
-        for file, numbers in wanted.items():
+            else:
+                wanted.setdefault(key[0], []).append(key)
+        for file, keys in wanted.items():
             planes = self.planes[file]
-            arrays = load(self.files[file], [(planes[n]["hdu"], planes[n].get("read_as")) for n in numbers])
-            self._cache.update({(file, n): array for n, array in zip(numbers, arrays)})
+            parts = [(planes[n]["hdu"], planes[n].get("read_as"), part) for _, n, part in keys]
+            self._cache.update(zip(keys, load(self.files[file], parts)))
         held = sum(array.nbytes for array in self._cache.values())
-        needed = {(place.file, place.plane) for place in places}
         while held > _CACHE_BYTES and len(self._cache) > len(needed):
             key = next(key for key in self._cache if key not in needed)
             held -= self._cache.pop(key).nbytes

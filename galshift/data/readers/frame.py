@@ -83,7 +83,7 @@ class FrameData(Opened):
         rows, info = self.indices(indices), self.info
         if self._frame is None:
             as_unit = "mag / arcsec2" if self.plane.get("magnitudes") else None
-            (data,) = load(self.path, [(self.plane["hdu"], as_unit)])
+            (data,) = load(self.path, [(self.plane["hdu"], as_unit, None)])
             self._frame = data.reshape(data.shape[-2:]).astype(np.float32) * np.float32(self.factor)
         side = info.shape[1:]
         cuts = [
