@@ -170,8 +170,12 @@ def test_events_by_hand() -> None:
     wrong = np.array([1 - np.exp(-1), 0, 1 - np.exp(-2)])
     assert found["fraction_per_exposure"] == pytest.approx(wrong.mean())
     assert found["fraction_per_stack_unrejected"] == pytest.approx((1 - np.exp(-3) + 1 - np.exp(-6)) / 3)
+    # None of 8 can still be up to Wilson's upper end of the images, where one is struck at all.
+    none = misclassified_per_exposure([0.0] * 8, 0.1)
+    upper = stats.binomtest(0, 8).proportion_ci(method="wilson").high * (1 - np.exp(-0.1))
+    assert none["ci95"] == pytest.approx([0.0, upper])
     # One image's interval is a point; rare events are linear in the flip probability.
-    assert misclassified_per_exposure([0.25], 1e-6)["ci95"] == pytest.approx([2.5e-7] * 2)
+    assert misclassified_per_exposure([0.25], 1e-6)["ci95"] == pytest.approx([2.5e-7] * 2, rel=1e-6)
 
 
 def test_nothing_right_gives_no_rate() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from galshift.audit.statistics import wilson_interval
 from galshift.streams import numpy_stream
 from galshift.types import Strict
 
@@ -42,6 +43,13 @@ class EventRate(Strict):
     events_per_pixel: float | None = Field(None, ge=0)
     n_bootstrap: int = Field(1000, ge=0)
 
+    @property
+    def stated(self) -> str:
+        """The rate in words."""
+        if self.events_per_pixel is not None:
+            return f"{self.events_per_pixel:g} events per pixel and exposure"
+        return f"{self.events_cm2_min:g} events / cm2 / min on pixels of {self.pixel_um:g} micrometres"
+
     def per_pixel(self, exposure_s: float | None) -> float | None:
         """Return events per detector pixel of one exposure; None where the exposure time is not known."""
         if self.events_per_pixel is not None:
@@ -66,7 +74,8 @@ def misclassified_per_exposure(
     exposures : float
         Exposures in the stack, for the share that would be wrong if no event were rejected.
     n_bootstrap, seed : int
-        For the 95% interval over images.
+        For the 95% interval over images.  Where no event fools the model on any image, its upper end is
+        that of Wilson's interval for none of N, times the chance that a stamp is struck at all.
 
     Returns
     -------
@@ -75,9 +84,11 @@ def misclassified_per_exposure(
         ``fraction_per_stack_unrejected``.
     """
     q = np.asarray(shares, dtype=np.float64)
-    wrong = -np.expm1(-events * q)
+    wrong = _struck(events * q)
     interval = [float(wrong.mean())] * 2
-    if n_bootstrap:
+    if not wrong.any():
+        interval = [0.0, wilson_interval(0, len(q))[1] * float(_struck(events))]
+    elif n_bootstrap:
         rng = numpy_stream(seed, "one-pixel-attack", "rate")
         means = wrong[rng.integers(0, len(q), (n_bootstrap, len(q)))].mean(axis=1)
         interval = [float(end) for end in np.quantile(means, (0.025, 0.975))]
@@ -86,5 +97,10 @@ def misclassified_per_exposure(
         "fraction_per_exposure": float(wrong.mean()),
         "ci95": interval,
         "exposures": float(exposures),
-        "fraction_per_stack_unrejected": float(-np.expm1(-events * exposures * q).mean()),
+        "fraction_per_stack_unrejected": float(_struck(events * exposures * q).mean()),
     }
+
+
+def _struck(mean: np.ndarray | float) -> np.ndarray:
+    """Return the probability of at least one event where `mean` are expected, exact when rare."""
+    return 0.0 - np.expm1(-np.asarray(mean, dtype=np.float64))

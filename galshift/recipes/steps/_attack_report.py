@@ -118,10 +118,10 @@ def _rate_sentence(rate: Mapping[str, Any] | None) -> tuple[str, ...]:
         return ()
     low, high = rate["ci95"]
     return (
-        f"One exposure puts {rate['events_per_stamp']:.2g} events on a stamp of this size. If none is "
-        f"repaired, it gets {rate['fraction_per_exposure']:.2g} of the correctly classified galaxies wrong "
-        f"(95% interval {low:.2g} to {high:.2g}), and all {rate['exposures']:.0f} exposures together "
-        f"{rate['fraction_per_stack_unrejected']:.2g}.",
+        f"At {rate['rate']}, one exposure puts {rate['events_per_stamp']:.2g} events on a stamp of this "
+        f"size. If none is repaired, it gets {rate['fraction_per_exposure']:.2g} of the correctly classified "
+        f"galaxies wrong (95% interval {low:.2g} to {high:.2g}), and all {rate['exposures']:.0f} exposures "
+        f"together {rate['fraction_per_stack_unrejected']:.2g}.",
     )
 
 

@@ -74,6 +74,7 @@ def _event_rate(config: OnePixelAttackConfig, one: Attacked, store: RowStore) ->
         finer = pre.pixel_scale_arcsec / detector.pixel_arcsec
     bands = len(pre.bands)
     return {
+        "rate": config.rate.stated,
         "events_per_pixel": per_pixel,
         "exposure_s": detector.exposure_s,
         **misclassified_per_exposure(
