@@ -208,7 +208,7 @@ def test_a_set_too_small_to_judge_is_adapted_to_and_the_report_says_so(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    words = f"adapt {SOURCE} threegalaxies.h5 --epochs 1 --out three"
+    words = f"adapt {SOURCE} threegalaxies.h5 --method sinkhorn --epochs 1 --out three"
     monkeypatch.setattr(sys, "argv", ["galshift", *words.split()])
     with pytest.raises(SystemExit) as stop:
         main()

@@ -13,7 +13,7 @@ from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
 from galshift.errors import DataError
 
-SMALL = {"preprocess.size": 32, "training.epochs": 1}
+SMALL = {"preprocess.size": 32, "training.epochs": 1, "method": "sinkhorn"}
 # As the sample folder's README derives them: questions that imply a smooth galaxy, or features.
 MORPHOLOGY = {
     "Round": "smooth",

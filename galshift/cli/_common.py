@@ -36,6 +36,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -249,17 +250,28 @@ def execute_verb(kind: str, values: Mapping[str, Any], options: Options) -> Any:
 
 def show(done: Any, *, as_json: bool) -> None:
     """Print an executed step: JSON, or the path of its results, what they say and what to type next."""
-    where = done.results.get("out") or done.results.get("run")
+    where = _places(done.results)
     if done.skipped:
-        console.say(f"{where} is there already; nothing to do")
+        console.say(f"{' and '.join(where)} {'are' if len(where) > 1 else 'is'} there already; nothing to do")
     if as_json:
         console.json_document(done.results)
     for line in done.step.describe(done.results):
         console.say(line)
     if not as_json:
-        console.result(str(where))
+        console.result("\n".join(where))
     for line in done.step.next_steps(done.results):
         console.say(f"next: {line}")
+
+
+def _places(results: Mapping[str, Any]) -> list[str]:
+    """Return where the results are: a run directory, a product, or each of those that OUT stands for."""
+    where = Path(str(results.get("out") or results.get("run")))
+    if where.exists():
+        return [str(where)]
+    several = [
+        where.with_name(name) for role, name in results.get("outputs", {}).items() if role != "contact_sheet"
+    ]
+    return [str(path) for path in several if path.exists()] or [str(where)]
 
 
 def show_plan(

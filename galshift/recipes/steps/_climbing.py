@@ -18,6 +18,7 @@ from galshift.mocks.config import ObserveConfig
 from galshift.mocks.observe import observe
 from galshift.recipes.inputs import split_name
 from galshift.recipes.steps._gap import measured, one_of_each
+from galshift.recipes.steps._gap_words import worth_saying
 from galshift.surveys.schema import Survey
 
 if TYPE_CHECKING:
@@ -111,9 +112,7 @@ def climb(config: LadderConfig, device: str) -> Climb:
             f"The unit of {real_name} is {unit or 'not known'}: fluxes and noise are not compared. "
             "Give it with --set read_real.unit=nJy or read_real.zero_point=MAG."
         )
-    for name, n in ((real_name, len(real_rows)), (sim_name, len(sim_rows))):
-        if n < _FEW:
-            notes.append(f"Too few galaxies: {name} has only {n}; small differences cannot be seen.")
+    notes += _few(real_name, len(real_rows)) + _few(sim_name, len(sim_rows))
     trained = _trained(config.model, real, real_path)
     seen = [
         (name, _made(sim, sim_rows, preset, observing, name, config.seed))
@@ -126,19 +125,13 @@ def climb(config: LadderConfig, device: str) -> Climb:
     rungs = []
     for (name, cutouts), mine in zip(seen, ours, strict=True):
         rows = compare(mine, theirs)
+        gap = _gap(*common_vectors(mine, theirs), groups, config, notes)
         features = None
         if trained is not None:
             found = _features(trained, InMemory(cutouts, name), np.arange(len(cutouts)), device)
             features = _gap(found, real_features, groups, config, notes)
         rungs.append(
-            Rung(
-                name=name,
-                quantities=rows,
-                mean_ks=float(np.mean([row["ks"] for row in rows if row["quantity"] in shared] or [np.nan])),
-                gap=_gap(*common_vectors(mine, theirs), groups, config, notes),
-                features=features,
-                images=cutouts.images[: config.samples],
-            )
+            Rung(name, rows, _mean_ks(rows, shared), gap, features, cutouts.images[: config.samples])
         )
     shown = real.read(real_rows[: config.samples]) if config.samples else None
     return Climb(
@@ -169,7 +162,7 @@ def answer(found: Climb) -> list[str]:
     worse = [name for name, change in steps if change < -0.02]
     if worse:
         lines.append(f"No help here: {', '.join(worse)}.")
-    left = [row for row in last.quantities if row["ks"] >= 0.3 and row["p"] <= 0.01][:4]
+    left = worth_saying(last.quantities)[:4]
     if left:
         lines.append("What still differs most: " + "; ".join(row["quantity"] for row in left) + ".")
     else:
@@ -208,6 +201,15 @@ def _made(
         joined["pixel_scale"] = np.concatenate([part.pixel_scale for part in parts])
     plain = {"labels": None, "classes": (), "ivar": None, "psf": None, "psf_fwhm": None, "table": None}
     return replace(parts[0], **{"mask": None, **plain, **joined})
+
+
+def _few(name: str, n: int) -> list[str]:
+    text = f"Too few galaxies: {name} has only {n}; small differences cannot be seen."
+    return [text] if n < _FEW else []
+
+
+def _mean_ks(rows: list[dict[str, Any]], names: set[str]) -> float:
+    return float(np.mean([row["ks"] for row in rows if row["quantity"] in names] or [np.nan]))
 
 
 def _trained(run: str | None, real: Dataset, path: str) -> Any:

@@ -6,7 +6,8 @@ import numpy as np
 
 from galshift.evaluation.explain import enlarged
 from galshift.provenance import command_line, environment
-from galshift.recipes.steps._explaining import SCORES, Explained, Explanation, answer, warnings
+from galshift.recipes.steps._explaining import SCORES, Explained, Explanation
+from galshift.recipes.steps._explaining_words import answer, warnings
 from galshift.report import Card, Figure, Gallery, Picture, ReportData, Section, Table, figures
 from galshift.report.pictures import composite, data_uri, heat
 from galshift.report.scores import number

@@ -13,9 +13,10 @@ from galshift.data.cutouts import Cutouts, Dataset
 from galshift.data.open import open_dataset
 from galshift.data.units import to_unit
 from galshift.errors import DataError
-from galshift.evaluation.gap import domain_gap, gap_sentence
+from galshift.evaluation.gap import domain_gap
 from galshift.evaluation.measurements import common_vectors, compare, measure
 from galshift.recipes.inputs import split_name
+from galshift.recipes.steps._gap_words import answer
 from galshift.streams import numpy_stream
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from galshift.recipes.steps.gap import GapConfig
 
 _CHUNK = 128
-# Below this Kolmogorov-Smirnov statistic, or above this p, a difference is not worth a sentence.
-_KS, _P = 0.3, 0.01
 
 
 @dataclass(frozen=True)
@@ -143,29 +142,6 @@ def compare_sets(config: GapConfig, device: str) -> Comparison:
         model=config.model,
         warnings=tuple(dict.fromkeys(notes)),
     )
-
-
-def answer(found: Comparison) -> list[str]:
-    """Return the opening sentences."""
-    a, b = found.sides
-    lines = []
-    if found.images is not None:
-        lines.append(f"By what can be measured in the images: {_lowered(gap_sentence(found.images))}")
-    if found.features is not None:
-        lines.append(f"In the features that the model decides on: {_lowered(gap_sentence(found.features))}")
-    told = _told(found.quantities)
-    if told:
-        lines.append(
-            "They differ most in " + "; ".join(_difference(row, a.name, b.name) for row in told[:4]) + "."
-        )
-    elif found.quantities:
-        lines.append("No measured quantity differs beyond what chance could make.")
-    return lines
-
-
-def shown(value: float) -> str:
-    """Return a measured number with three figures, without powers of ten up to a million."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def measurements_table(sides: Sequence[Side]) -> Table:
@@ -315,20 +291,3 @@ def _span(value: float | np.ndarray | None, unit: str) -> str:
         return "not known"
     low, high = float(np.nanmin(value)), float(np.nanmax(value))
     return f"{low:.3g} {unit}" if low == high else f"{low:.3g} to {high:.3g} {unit}"
-
-
-def _told(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The differences worth a sentence: one band stands for all bands of a quantity."""
-    families: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        if row["ks"] >= _KS and row["p"] <= _P:
-            families.setdefault(row["quantity"].split(" in ")[0].split(" ")[0], row)
-    return list(families.values())
-
-
-def _difference(row: dict[str, Any], a: str, b: str) -> str:
-    return f"{row['quantity']} (median {shown(row['median_a'])} in {a}, {shown(row['median_b'])} in {b})"
-
-
-def _lowered(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:]

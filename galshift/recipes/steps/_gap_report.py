@@ -6,7 +6,8 @@ import numpy as np
 
 from galshift.evaluation.gap import gap_sentence
 from galshift.provenance import command_line, environment
-from galshift.recipes.steps._gap import Comparison, Side, answer, shown
+from galshift.recipes.steps._gap import Comparison, Side
+from galshift.recipes.steps._gap_words import answer, shown
 from galshift.report import Card, Figure, ReportData, Section, Table, figures
 from galshift.report.pictures import gallery
 from galshift.report.scores import gap_section, number

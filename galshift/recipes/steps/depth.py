@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from galshift.types import Strict
 
 if TYPE_CHECKING:
     from galshift.recipes.steps._depth_study import DepthStudy
-    from galshift.report import ReportData
+    from galshift.report import ReportData, Section
 
 Factor = Annotated[float, Field(gt=0, le=1e4)]
 
@@ -107,7 +108,6 @@ def _page(found: DepthStudy, config: DepthConfig) -> ReportData:
     """Accuracy against depth, then the same galaxies at every depth."""
     from galshift.provenance import command_line, environment
     from galshift.report import Figure, ReportData, Section, Table, figures
-    from galshift.report.pictures import gallery
     from galshift.report.scores import floor_of, number, with_interval
 
     bands = list(found.rungs[0].limit)
@@ -126,12 +126,11 @@ def _page(found: DepthStudy, config: DepthConfig) -> ReportData:
         rows,
         "Limit: surface brightness of 5 sigma in one square arcsecond of sky [AB mag / arcsec2].",
     )
-    nan = float("nan")
     bars = [
         (
             r.name,
             r.metrics["accuracy"],
-            *r.metrics["ci95"].get("accuracy", (nan, nan)),
+            *r.metrics["ci95"].get("accuracy", (math.nan, math.nan)),
             floor_of(r.metrics)["accuracy"],
         )
         for r in found.rungs
@@ -155,12 +154,7 @@ def _page(found: DepthStudy, config: DepthConfig) -> ReportData:
             (Figure(drawn), Figure(curve), table),
         )
     ]
-    for r in found.rungs if len(found.truths) else ():
-        tones = ["good" if said == truth else "bad" for (said, _), truth in zip(r.answers, found.truths)]
-        notes = [f"truth: {truth}" for truth in found.truths]
-        titles = [f"{said} {share:.0%}" for said, share in r.answers]
-        shown = gallery(r.images, titles, notes=notes, tones=tones, bands=found.trained.bands)
-        sections.append(Section(f"As {r.name}", (), (shown,)))
+    sections += _pictures(found) if found.truths else []
     made = {key: value for key, value in environment().items() if key != "command"}
     return ReportData(
         title=f"How deep {found.survey} must be",
@@ -170,3 +164,18 @@ def _page(found: DepthStudy, config: DepthConfig) -> ReportData:
         command=command_line(),
         provenance={**made, "run": config.run, "sim": config.sim, "seed": config.seed},
     )
+
+
+def _pictures(found: DepthStudy) -> list[Section]:
+    """The same galaxies at every depth, with the answers."""
+    from galshift.report import Section
+    from galshift.report.pictures import gallery
+
+    sections = []
+    for r in found.rungs:
+        tones = ["good" if said == truth else "bad" for (said, _), truth in zip(r.answers, found.truths)]
+        notes = [f"truth: {truth}" for truth in found.truths]
+        titles = [f"{said} {share:.0%}" for said, share in r.answers]
+        shown = gallery(r.images, titles, notes=notes, tones=tones, bands=found.trained.bands)
+        sections.append(Section(f"As {r.name}", (), (shown,)))
+    return sections

@@ -13,6 +13,7 @@ from galshift.recipes.steps import STEPS
 from galshift.rundirectory import RunDirectory
 from galshift.types import Strict
 
+
 class EvaluateConfig(Strict):
     """What to judge, and on what."""
 

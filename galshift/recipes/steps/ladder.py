@@ -15,7 +15,7 @@ from galshift.types import Strict
 
 if TYPE_CHECKING:
     from galshift.recipes.steps._climbing import Climb
-    from galshift.report import ReportData
+    from galshift.report import ReportData, Section
 
 
 class LadderConfig(Strict):
@@ -96,7 +96,6 @@ def _page(found: Climb, config: LadderConfig) -> ReportData:
     from galshift.provenance import command_line, environment
     from galshift.recipes.steps._climbing import answer
     from galshift.report import Figure, ReportData, Section, Table, figures
-    from galshift.report.pictures import gallery
     from galshift.report.scores import number
 
     def told_apart(gap: dict[str, Any] | None) -> str | None:
@@ -137,12 +136,8 @@ def _page(found: Climb, config: LadderConfig) -> ReportData:
         Section("What each step does", (), (Figure(drawn), table)),
         Section("In which quantity", (), (quantities,)),
     ]
-    for r in rungs if config.samples else ():
-        shown = gallery(r.images, [""] * len(r.images), bands=found.bands)
-        sections.append(Section(f"{found.sim}, {r.name}", (), (shown,)))
     if config.samples:
-        shown = gallery(found.real_images, [""] * len(found.real_images), bands=found.real_bands)
-        sections.append(Section(f"{found.real}, real", (), (shown,)))
+        sections += _pictures(found)
     made = {key: value for key, value in environment().items() if key != "command"}
     return ReportData(
         title=f"From {found.sim} to {found.real}, step by step",
@@ -152,3 +147,16 @@ def _page(found: Climb, config: LadderConfig) -> ReportData:
         command=command_line(),
         provenance={**made, "sim": config.sim, "real": config.real, "seed": config.seed},
     )
+
+
+def _pictures(found: Climb) -> list[Section]:
+    """The same galaxies on every rung, then real ones."""
+    from galshift.report import Section
+    from galshift.report.pictures import gallery
+
+    shown = [(f"{found.sim}, {rung.name}", rung.images, found.bands) for rung in found.rungs]
+    shown.append((f"{found.real}, real", found.real_images, found.real_bands))
+    return [
+        Section(title, (), (gallery(images, [""] * len(images), bands=bands),))
+        for title, images, bands in shown
+    ]
