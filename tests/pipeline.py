@@ -15,7 +15,7 @@ COMMANDS = {
     "simulate": "simulate sim.h5 --n 60 --views 2 --size 40 --pixel-scale 0.396",
     "make-mocks": "make-mocks sim.h5 mocks.h5 --survey sdss-stripe82 --pair sdss",
     "train": "train mocks_sdss-stripe82.h5 --epochs 2 --out train",
-    "adapt": "adapt mocks_sdss-stripe82.h5 mocks_sdss.h5 --epochs 2 --out adapt",
+    "adapt": "adapt mocks_sdss-stripe82.h5 mocks_sdss.h5 --method sinkhorn --epochs 2 --out adapt",
     "evaluate": "evaluate adapt train --out evaluate",
     "predict": "predict adapt mocks_sdss.h5 predictions.fits",
     "embed": "embed adapt mocks_sdss-stripe82.h5 mocks_sdss.h5 --out embed",

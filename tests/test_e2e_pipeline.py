@@ -189,6 +189,19 @@ def test_the_same_command_again_does_nothing(pipeline: Pipeline) -> None:
     }
 
 
+def test_a_pair_of_mocks_is_named_whole_and_anyone_may_read_products(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pipeline.folder)
+    monkeypatch.setattr("sys.argv", ["galshift", *COMMANDS["make-mocks"].split()])
+    capfd.readouterr()
+    with pytest.raises(SystemExit):
+        main()
+    assert capfd.readouterr().out.split() == [f"{SOURCE}.h5", f"{TARGET}.h5"]
+    modes = {path.name: path.stat().st_mode & 0o777 for path in Path("adapt").iterdir() if path.is_file()}
+    assert modes["model.safetensors"] == modes["metrics.json"]
+
+
 @pytest.mark.parametrize("change", ["permuted", "absent"])
 def test_target_labels_cannot_reach_the_adapted_model(
     pipeline: Pipeline, change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -201,7 +214,9 @@ def test_target_labels_cannot_reach_the_adapted_model(
             del file["labels"]
         else:
             file["labels"][:] = np.random.default_rng(0).permutation(file["labels"][:])
-    galshift.adapt(pipeline.folder / f"{SOURCE}.h5", target, epochs=2, out="adapt", device="cpu")
+    galshift.adapt(
+        pipeline.folder / f"{SOURCE}.h5", target, method="sinkhorn", epochs=2, out="adapt", device="cpu"
+    )
     for part in ("", "source-only"):
         mine = load_file(tmp_path / "adapt" / part / "model.safetensors")
         theirs = load_file(pipeline.folder / "adapt" / part / "model.safetensors")

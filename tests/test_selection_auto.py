@@ -48,6 +48,8 @@ def test_auto_tries_chooses_and_keeps_the_chosen_network(surveys: tuple[str, str
     assert results["method"] == choice["chosen"]
     assert set(choice["predicted_mix"]) == {"source-only", "adabn", "mcc"}
     assert choice["selector"] == DEFAULT
+    names = [result["name"] for result in results["results"]]
+    assert names == [f"auto ({choice['chosen']})", "source-only"]
     assert set(choice["scores"]) == {DEFAULT, "ensv", "infomax"}
     folders = {"source-only": run / "source-only", **{n: run / "candidates" / n for n in ("adabn", "mcc")}}
     chosen = folders[choice["chosen"]]

@@ -38,7 +38,7 @@ def command(
             help="See galshift list methods; auto tries several and chooses without target labels.",
             autocompletion=names_of("methods"),
         ),
-    ] = "sinkhorn",
+    ] = "auto",
     model: Annotated[
         str, typer.Option(help="Network; see galshift list models.", autocompletion=names_of("models"))
     ] = "deepmerge",

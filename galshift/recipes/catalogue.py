@@ -17,6 +17,8 @@ REGISTRIES = {
     "weightings": ("galshift.methods.weighting", "WEIGHTINGS"),
     "faults": ("galshift.audit.faults", "FAULTS"),
 }
+# What can be named where a thing of the kind is asked for, and is none itself.
+ALSO = {"methods": [("auto", "Try several methods and choose among them, and source-only, without labels.")]}
 KINDS = (*sorted(REGISTRIES), "surveys")
 
 
@@ -43,7 +45,8 @@ def entries(kind: str) -> list[tuple[str, str]]:
         if error.name and error.name.startswith("galshift"):
             return []
         raise
-    return [(name, registry.summary(name)) for name in registry.names()]
+    named = [(name, registry.summary(name)) for name in registry.names()]
+    return sorted([*named, *ALSO.get(kind, [])])
 
 
 def _survey_files() -> list[Path]:

@@ -14,6 +14,7 @@ from galshift.data.cutouts import Dataset
 from galshift.data.open import ReadOptions, open_dataset
 from galshift.errors import DataError, GalshiftError, did_you_mean
 from galshift.recipes.inputs import split_name
+from galshift.recipes.steps._auto import AUTO, RECORD
 from galshift.recipes.steps._splits import SplitRecord, absolute, read_splits
 from galshift.training.checkpoint import FILE, Trained, load_checkpoint
 
@@ -210,7 +211,7 @@ def _open(folder: Path, label: str | None, finished: bool) -> Classifier:
     except GalshiftError:
         adapted = "target" in read_splits(folder)
     return Classifier(
-        name=label or method,
+        name=label or (f"{AUTO} ({method})" if (folder / RECORD).is_file() else method),
         path=folder,
         trained=trained,
         splits=read_splits(folder),

@@ -49,7 +49,7 @@ class AdaptStepConfig(Strict):
     observe: OnTheFly | None = Field(
         None, description="Observe the source as this survey, anew at every draw."
     )
-    method: Annotated[Chosen, ChoiceOf("galshift.methods", "METHODS", ((AUTO, AutoConfig),))] = "sinkhorn"
+    method: Annotated[Chosen, ChoiceOf("galshift.methods", "METHODS", ((AUTO, AutoConfig),))] = AUTO
     model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = "deepmerge"
     init: str | None = Field(None, description="Run to start from.")
     split: SplitConfig = SplitConfig()
