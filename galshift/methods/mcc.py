@@ -48,7 +48,7 @@ def class_confusion(logits: Tensor, temperature: float = 1.0) -> Tensor:
 class Config(MethodConfig):
     """Options of `mcc`; `weight` multiplies the term."""
 
-    weight: float = Field(0.3, ge=0)
+    weight: float = Field(0.5, ge=0)
     temperature: float = Field(1.0, gt=0)
 
 
