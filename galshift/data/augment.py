@@ -31,8 +31,7 @@ class AugmentConfig(Strict):
         Spread of ln(flux) band by band.
     noise : tuple of float
         Range of the added Gaussian noise's sigma in units of `noise_scale`, drawn log-uniformly above a
-        floor of
-        a twentieth of the upper end; (0, 0) adds none.
+        floor of a twentieth of the upper end; (0, 0) adds none.
     blur_px : float
         Largest sigma of an added Gaussian blur, drawn uniformly.
     """

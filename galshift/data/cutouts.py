@@ -136,8 +136,7 @@ class DataInfo:
         Number of images.
     shape : tuple of int
         (C, H, W) of one image; where sizes differ (`ragged`), H and W are the largest, and ``read`` pads
-        every
-        image to them, the padding masked.
+        every image to them, the padding masked.
     reader : str
         Name of the reader that opened it.
     unit, pixel_scale, bands, classes, survey, psf_fwhm, history

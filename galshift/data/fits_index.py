@@ -1,8 +1,8 @@
 """The header index of a folder of FITS files: read once, remembered, checked by size and time.
 
 It is kept in the folder as ``.galshift-index.json``, or in the user's cache folder where the folder is
-read-only.
-Files whose headers say the same share one description, so that 100 000 of them make a small index.
+read-only.  Files whose headers say the same share one description, so that 100 000 of them make a small
+index.
 """
 
 from __future__ import annotations

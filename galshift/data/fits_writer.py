@@ -1,9 +1,8 @@
 """Write one FITS file per image, with unit, bands, pixel scale and provenance in its header.
 
-Each file holds the image (C, H, W) in its primary HDU, and where they exist the extensions MASK and IVAR.  A
-table ``catalog.ecsv`` beside them has id, file, group, label and the catalogue's columns.  Opening the
-folder gives
-back the same float32 pixels.
+Each file holds the image (C, H, W) in its primary HDU, and where they exist the extensions MASK and IVAR.
+A table ``catalog.ecsv`` beside them has id, file, group, label and the catalogue's columns.  Opening the
+folder gives back the same float32 pixels.
 """
 
 from __future__ import annotations

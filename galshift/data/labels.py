@@ -24,10 +24,8 @@ def with_labels(dataset: Dataset, options: ReadOptions) -> Dataset:
     """Return `dataset` with labels from a catalogue, from a column of its own, or with classes renamed.
 
     Images whose class is dropped by ``classes_map``, or that bear two classes, leave the data set; of files
-    with
-    the same content the first stays, with all their labels considered.  Images that the catalogue does not
-    know
-    keep the label -1.
+    with the same content the first stays, with all their labels considered.  Images that the catalogue does
+    not know keep the label -1.
 
     Raises
     ------

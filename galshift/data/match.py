@@ -57,8 +57,7 @@ def fill_bad(images: np.ndarray, mask: np.ndarray) -> np.ndarray:
     -------
     ndarray
         Gaussian-weighted mean (sigma 1.5 px) of the good neighbours; the median of the good pixels where
-        there
-        is none within about 4 px; 0 where the whole plane is bad.
+        there is none within about 4 px; 0 where the whole plane is bad.
     """
     from scipy.ndimage import gaussian_filter
 

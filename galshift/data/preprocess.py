@@ -1,8 +1,7 @@
 """From cut-outs of any survey to what the network sees, by constants fitted once on the training split.
 
 Order: bands by name, unit, bad pixels, pixel scale, common size (still linear), then the stretch.  The
-constants
-travel in the checkpoint and are replayed on every later data set; they are never fitted again.
+constants travel in the checkpoint and are replayed on every later data set; they are never fitted again.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """Change the pixel scale of an image and keep its flux.
 
-The cumulative flux along an axis is known exactly at every pixel edge; its cubic spline, read at the edges of
-the new pixels, gives their flux.  The result is a matrix for each axis, ``out = A X B^T``: flux is
-conserved to
-rounding, integer ratios are exact block sums, and finer pixels come out smooth.  Pixel n // 2 of the input
-stays
-at pixel size // 2 of the output, so that padding an image before or after changes nothing.
+The cumulative flux along an axis is known exactly at every pixel edge; its cubic spline, read at the edges
+of the new pixels, gives their flux.  The result is a matrix for each axis, ``out = A X B^T``: flux is
+conserved to rounding, integer ratios are exact block sums, and finer pixels come out smooth.  Pixel n // 2
+of the input stays at pixel size // 2 of the output, so that padding an image before or after changes
+nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Stretches: from linear flux, with its huge range, to what a network sees.
 
 Each stretch is a small frozen config with the constants fitted on the training split, and acts on (B, C, H,
-W)
-tensors, differentiably.  `normalised` values have about zero mean and unit spread on the training pixels.
+W) tensors, differentiably.  `normalised` values have about zero mean and unit spread on the training
+pixels.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Stretch(Strict):
     Attributes
     ----------
     kind : str
-        ``asinh``: f = asinh(x / softening) (Lupton, Gunn & Szalay 1999, eq. 3), linear near zero, logarithmic
-        above; ``sky-sigma``: the same with each image's own sky noise as the softening; ``percentile``: x
-        clipped
-        to [low, high], then asinh(0.85 x / high) (as in Ciprijanovic et al. 2022); ``lupton``: colours kept,
-        x asinh(Q I / s) / (Q I) with I the mean over bands (Lupton et al. 2004); ``linear``: f = x.
+        ``asinh``: f = asinh(x / softening) (Lupton, Gunn & Szalay 1999, eq. 3), linear near zero,
+        logarithmic above; ``sky-sigma``: the same with each image's own sky noise as the softening;
+        ``percentile``: x clipped to [low, high], then asinh(0.85 x / high) (as in Ciprijanovic et al.
+        2022); ``lupton``: colours kept, x asinh(Q I / s) / (Q I) with I the mean over bands (Lupton et al.
+        2004); ``linear``: f = x.
     softening, low, high : list of float
         One a band, in the unit of the linear images.
     q, range : float
