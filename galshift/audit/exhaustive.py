@@ -60,6 +60,7 @@ class _Pass:
 
     @torch.inference_mode()
     def run(self) -> None:
+        """Ask about every pixel and variant."""
         problem = self.problem
         problem.prober.load(self.stretched)
         clean = problem.prober.output(self.stretched[None]).logits.softmax(dim=1)[0, problem.goal.label].cpu()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def attack_results(
     config: OnePixelAttackConfig, judged: JudgedSet, attacked: Sequence[Attacked], stores: Sequence[RowStore]
 ) -> dict[str, Any]:
+    """Return the summary of the first model, and where there are more, all of them side by side."""
     from galshift.audit.attack import grid_of, is_incremental
     from galshift.audit.summary import Searched, compare, summarise
 

@@ -64,14 +64,7 @@ def audit(config: AuditConfig, device: str) -> tuple[dict[str, Any], list[tuple[
         "n_galaxies": len(set(groups)),
         "seed": config.seed,
         "severities": list(SEVERITIES),
-        "corruptions": {
-            name: {
-                "levels": list(kind.levels),
-                "unit": kind.unit,
-                "what": (kind.__doc__ or "").split("\n")[0],
-            }
-            for name, kind in kinds.items()
-        },
+        "corruptions": {name: _about(kind) for name, kind in kinds.items()},
         "models": [
             {
                 "name": classifier.name,
@@ -134,6 +127,11 @@ def _corruptions(config: AuditConfig, n_bands: int) -> Mapping[str, Corruption]:
             hint="name another",
         )
     return usable
+
+
+def _about(kind: Corruption) -> dict[str, Any]:
+    what = (kind.__doc__ or "").split("\n")[0]
+    return {"levels": list(kind.levels), "unit": kind.unit, "what": what}
 
 
 def _one(subject: Subject) -> Subject:
