@@ -25,7 +25,7 @@ EXAMPLES = (
 )
 
 
-@verb("one-pixel-attack")
+@verb("one-pixel-attack", without=("workers",))
 def command(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Run whose model is attacked.")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled images.")],
