@@ -21,7 +21,7 @@ from galshift.errors import ConfigError, DataError, GalshiftError, ResourceError
 from galshift.mocks.observe import Observation
 
 #: Bytes of output pixels in one piece, about: small enough to lose, large enough to be worth a file.
-_PIECE_BYTES = 32 << 20
+_PIECE_BYTES = 96 << 20
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Piece:
 
 
 def pieces(n: int, bytes_per_image: int) -> list[Piece]:
-    """Cut `n` images into pieces of about 32 MB of output; the cut does not depend on the workers."""
+    """Cut `n` images into pieces of about 100 MB; the cut does not depend on the workers."""
     step = int(np.clip(_PIECE_BYTES // max(bytes_per_image, 1), 8, 1024))
     return [Piece(i, begin, min(begin + step, n)) for i, begin in enumerate(range(0, n, step))]
 
