@@ -15,6 +15,8 @@ from torch import nn
 from torch.nn import functional
 
 from galshift.errors import ConfigError, DataError
+from galshift.training._live import live_line
+from galshift.training._record import Record
 from galshift.training._sharding import clip_gradients
 from galshift.training.config import TrainConfig
 from galshift.training.criterion import class_weights, source_loss
@@ -231,3 +233,16 @@ def test_training_set_refuses_what_does_not_fit() -> None:
         TrainingSet(torch.zeros(4, 1, 8, 8), torch.zeros(3, dtype=torch.int64))
     with pytest.raises(DataError, match="int64"):
         TrainingSet(torch.zeros(4, 1, 8, 8), torch.zeros(4))
+
+
+def test_the_live_line_says_losses_source_score_and_best() -> None:
+    plan = Plan(TrainConfig(epochs=30, select="infomax"), seed=0, n_source=128, n_target=64)
+    record = Record(step=7, epoch=3, best_epoch=2)
+    record.history = [{"valid_accuracy": 0.8125, "valid_loss": 0.5, "score": 0.4321}]
+    record.sums = {name: torch.tensor(value) for name, value in (("loss", 1.5), ("classification", 0.5))}
+    steps = 7 - 3 * plan.steps_per_epoch
+    assert live_line(record, plan) == (
+        f"epoch 4/30 warm-up: classification {0.5 / steps:.3g}; "
+        "source accuracy 0.812, infomax 0.432, best epoch 2"
+    )
+    assert live_line(Record(), plan) == "epoch 1/30 warm-up: "
