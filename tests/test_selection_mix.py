@@ -140,3 +140,24 @@ def test_a_known_mix_counts_against_epochs_that_drift_from_it() -> None:
     assert score(told[0]) > score(told[1])
     predicted = class_mix(drifted.predictions_target, 2)
     assert score(drifted) - score(told[1]) == pytest.approx(3 * abs(predicted[0] - 0.1))
+
+
+def test_adapt_warns_of_a_credible_shift_and_names_what_aligning_does(tmp_path: Path) -> None:
+    from galshift.methods import METHODS
+    from galshift.recipes.steps._candidates import OUTPUTS
+    from galshift.recipes.steps._warnings import adaptation_warnings
+
+    def keep(name: str, candidate: Candidate) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        parts = ("features_target", "logits_target", "features_source_val", "logits_source_val")
+        held = {part: getattr(candidate, part) for part in (*parts, "labels_source_val")}
+        np.savez(folder / OUTPUTS, **held)
+        return folder
+
+    moved, same = keep("moved", gaussians(0.1)[0]), keep("same", gaussians(0.5)[0])
+    lines = adaptation_warnings(moved, moved, ("merger", "spiral"), METHODS.get("coral"))
+    assert len(lines) == 1
+    assert "another mix" in lines[0]
+    assert "forces" in lines[0]
+    assert adaptation_warnings(same, same, ("merger", "spiral"), METHODS.get("coral")) == []

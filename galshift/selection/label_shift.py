@@ -301,6 +301,14 @@ def estimate_mix(
     return MixEstimate(class_mix(labels, logits_source.shape[1]), point, low, high, method)
 
 
+def recognises_all(scores: np.ndarray, labels: np.ndarray) -> bool:
+    """Tell whether (N, K) `scores` are right for some image of every class of (N,) `labels`.
+
+    A class that is never recognised leaves no trace of how much of it another data set holds.
+    """
+    return set(labels.tolist()) == set(labels[scores.argmax(axis=1) == labels].tolist())
+
+
 def _estimate(
     logits_source: np.ndarray,
     labels: np.ndarray,

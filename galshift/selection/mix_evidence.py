@@ -16,6 +16,7 @@ from galshift.selection.label_shift import (
     calibrate,
     class_mix,
     expectation_maximisation,
+    recognises_all,
     total_variation,
 )
 
@@ -43,6 +44,8 @@ def conservative_mix(source: np.ndarray, predicted: np.ndarray, estimated: np.nd
 def credible_shift(plain: Candidate) -> bool:
     """Return whether the source-only network shows another class mix in the target, by both accounts."""
     if not (plain.has_source and plain.usable):
+        return False
+    if not recognises_all(plain.logits_source_val, plain.labels_source_val):
         return False
     source = class_mix(plain.labels_source_val, plain.n_classes)
     predicted = class_mix(plain.predictions_target, plain.n_classes)

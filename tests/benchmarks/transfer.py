@@ -41,7 +41,7 @@ from tests.benchmarks.transfer_choice import (
     regrets,
     source_loss_epoch,
 )
-from tests.benchmarks.transfer_runs import PLAIN, Cell, read_cell, run_cell
+from tests.benchmarks.transfer_runs import PLAIN, Cell, is_done, read_cell, run_cell
 from tests.benchmarks.transfer_tasks import TASKS, UNKNOWN, load_task
 
 COLUMNS = ("source", "accuracy", "balanced", "macro_f1", "ece", "rarest_recall", "seconds")
@@ -82,7 +82,7 @@ def run(work: Path, tasks: list[str], seeds: range, methods: list[str]) -> None:
         for task in tasks:
             folder = work / task / str(seed)
             folder.mkdir(parents=True, exist_ok=True)
-            missing = [m for m in methods if not (folder / f"{m}.npz").is_file()]
+            missing = [m for m in methods if not is_done(m, folder)]
             loaded = load_task(task, seed, work / "data") if missing else None
             for method in missing:
                 run_cell(method, loaded, seed, folder)

@@ -59,10 +59,8 @@ class Cell:
 
 
 def run_cell(name: str, task: Task, seed: int, folder: Path) -> None:
-    """Train one method on one task and write its ``.npz`` into `folder`; return at once when it is there."""
+    """Train one method on one task and write its ``.npz`` into `folder`."""
     path = folder / f"{name}.npz"
-    if path.is_file():
-        return
     method: Method = METHODS.get("source-only" if name == PLAIN else name)()
     size, bands = task.preprocessing.size, len(task.preprocessing.bands)
     model = build_model("deepmerge", in_channels=bands, size=size, n_classes=len(task.classes), seed=seed)
@@ -96,9 +94,25 @@ def run_cell(name: str, task: Task, seed: int, folder: Path) -> None:
         "seconds": seconds,
         "phases": [row["phase"] for row in result.history],
         "valid_loss": [row["valid_loss"] for row in result.history],
+        "config": _config(name),
     }
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         np.savez(stream, facts=np.array(json.dumps(facts)), **watch.arrays())
+
+
+def is_done(name: str, folder: Path) -> bool:
+    """Return whether the run is there, with the method's options as they are now."""
+    path = folder / f"{name}.npz"
+    if not path.is_file():
+        return False
+    with np.load(path) as stored:
+        return json.loads(str(stored["facts"])).get("config", _config(name)) == _config(name)
+
+
+def _config(name: str) -> dict[str, Any]:
+    """The options of a method that a run depends on."""
+    method = METHODS.get("source-only" if name == PLAIN else name)
+    return {"version": method.version, **method.Config().model_dump(mode="json")}
 
 
 def read_cell(path: Path, task_labels: dict[str, np.ndarray]) -> Cell:

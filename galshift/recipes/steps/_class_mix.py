@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galshift.errors import DataError
-from galshift.selection.label_shift import MixEstimate, class_mix, estimate_mix
+from galshift.selection.label_shift import MixEstimate, class_mix, estimate_mix, recognises_all
 
 if TYPE_CHECKING:
     from galshift.recipes.steps._judging import JudgedSet
@@ -56,14 +56,6 @@ def estimates(
         except DataError:  # no image gave an answer
             continue
     return found
-
-
-def recognises_all(scores: np.ndarray, labels: np.ndarray) -> bool:
-    """Tell whether (N, K) `scores` are right for some image of every class of (N,) `labels`.
-
-    A class that is never recognised leaves no trace of how much of it another data set holds.
-    """
-    return set(labels.tolist()) == set(labels[scores.argmax(axis=1) == labels].tolist())
 
 
 def predicted_mix(outcome: Outcome) -> np.ndarray:

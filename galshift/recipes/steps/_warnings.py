@@ -11,10 +11,10 @@ import numpy as np
 
 from galshift.methods._base import Method
 from galshift.recipes.steps._candidates import OUTPUTS, read_candidate
-from galshift.recipes.steps._class_mix import recognises_all
 from galshift.selection._base import Candidate
 from galshift.selection.guards import VANISHED, adversary, collapse, negative_transfer, shifted_mix
 from galshift.selection.label_shift import class_mix, estimate_mix
+from galshift.selection.mix_evidence import credible_shift
 
 
 def adaptation_warnings(
@@ -35,8 +35,7 @@ def adaptation_warnings(
     after, before = read_candidate(adapted), read_candidate(baseline)
     found = [*collapse(after, classes, expected_mix(before)), *adversary(_history(adapted))]
     found += negative_transfer(after, before)
-    told = before.has_source and before.usable
-    if told and recognises_all(before.logits_source_val, before.labels_source_val):
+    if credible_shift(before):
         estimate = estimate_mix(before.logits_source_val, before.labels_source_val, before.logits_target)
         found += shifted_mix(estimate, classes, aligns=method.aligns)
     return found
