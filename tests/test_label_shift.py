@@ -10,9 +10,9 @@ from scipy.special import softmax
 from scipy.stats import multivariate_normal
 
 from galshift.errors import DataError
+from galshift.selection._calibration import calibrate
 from galshift.selection.label_shift import (
     bbse,
-    calibrate,
     class_mix,
     corrected,
     estimate_mix,

@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from galshift.selection._base import Candidate
+from galshift.selection._calibration import Calibration, calibrate
 from galshift.selection.label_shift import (
-    Calibration,
-    calibrate,
     class_mix,
     expectation_maximisation,
     recognises_all,
