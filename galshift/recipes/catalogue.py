@@ -16,6 +16,7 @@ REGISTRIES = {
     "selectors": ("galshift.selection", "SELECTORS"),
     "weightings": ("galshift.methods.weighting", "WEIGHTINGS"),
     "faults": ("galshift.audit.faults", "FAULTS"),
+    "corruptions": ("galshift.audit.corruptions", "CORRUPTIONS"),
 }
 # What can be named where a thing of the kind is asked for, and is none itself.
 ALSO = {"methods": [("auto", "Try several methods and choose among them, and source-only, without labels.")]}
