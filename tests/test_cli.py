@@ -222,9 +222,11 @@ def test_a_bug_is_called_one(galshift: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 import tests.toy_steps as toys
+# A suite started in the background of a shell hands an ignored Ctrl-C down to its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def wait(self, config, run, context):
     (run.path / "half.txt").write_text("half")
     Path("started").write_text("")
