@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from astropy.table import Table
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -84,6 +84,7 @@ def test_round_trip_is_exact_however_it_is_cut(tmp_path, written, cut, seed):
 
 
 @QUICK
+@example(n=19, rows=[0, 0, 2], chunk=1)
 @given(
     n=st.integers(1, 300),
     rows=st.lists(st.integers(0, 10**6), min_size=0, max_size=60),
