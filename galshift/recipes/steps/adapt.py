@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     from galshift.training.sets import TrainingSet
 
 
+class PairAugmentConfig(AugmentConfig):
+    """Augmentation of both domains; noise in units of the noisier domain's sky."""
+
+    noise: tuple[float, float] = (0.0, 1.0)
+
+
 class AdaptStepConfig(Strict):
     """Everything that can change an adapted classifier."""
 
@@ -54,10 +60,7 @@ class AdaptStepConfig(Strict):
     init: str | None = Field(None, description="Run to start from.")
     split: SplitConfig = SplitConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
-    augment: AugmentConfig = Field(
-        AugmentConfig(noise=(0.0, 1.0)),
-        description="The same for both networks; noise in units of the noisier domain's sky.",
-    )
+    augment: PairAugmentConfig = Field(PairAugmentConfig(), description="The same for both networks.")
     training: TrainConfig = TrainConfig()
     seeds: int = Field(1, ge=1, le=20, description="Repeat with so many seeds, for a mean and an interval.")
     samples: int = Field(24, ge=0, le=500, description="Images shown in the report.")
