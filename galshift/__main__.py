@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from galshift.console import muted
@@ -10,6 +11,9 @@ from galshift.errors import ConfigError, GalshiftError
 
 def main() -> None:
     """Run one command and leave with its exit code; see :mod:`galshift.errors` for the codes."""
+    # numpy's matrices here are small: its threads would wait for one another, ten times slower where fewer
+    # cores are granted than counted, and could change the last bits.  torch has threads of its own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from galshift.cli._app import app
 
     try:

@@ -246,3 +246,15 @@ def test_the_live_line_says_losses_source_score_and_best() -> None:
         "source accuracy 0.812, infomax 0.432, best epoch 2"
     )
     assert live_line(Record(), plan) == "epoch 1/30 warm-up: "
+
+
+def test_a_pass_that_a_disk_can_follow_still_shows_every_image_once() -> None:
+    """Blocks of 10 rows, two mixed at a time: each pass is a permutation, and rows come from few blocks."""
+    one, two = (batch_indices(200, 5, "source", start, 200, (10, 2)) for start in (0, 200))
+    for taken in (one, two):
+        assert sorted(taken.tolist()) == list(range(200))
+    assert not torch.equal(one, two)
+    blocks = [len(set((part // 10).tolist())) for part in one.split(10)]
+    assert max(blocks) <= 5
+    anywhere = [len(set((part // 10).tolist())) for part in batch_indices(200, 5, "source", 0, 200).split(10)]
+    assert sum(anywhere) > 1.5 * sum(blocks)

@@ -25,7 +25,7 @@ from galshift.training.config import TrainConfig
 from galshift.training.criterion import build_criterion
 from galshift.training.device import DeviceChoice
 from galshift.training.plan import Plan
-from galshift.training.sets import Stretch, TrainingSet
+from galshift.training.sets import ANY_ORDER, Stretch, TrainingSet
 from galshift.training.signals import StopRequest
 from galshift.training.tracking import Tracker
 from galshift.training.world import World
@@ -62,7 +62,8 @@ class Trainer:
         sizes = [0 if images is None else len(images) for images in (source, target, valid)]
         paired = target if _steps_see_target(method) else None
         n_paired, parts = 0 if paired is None else sizes[1], world.size * config.accumulate
-        self.plan = Plan(config, seed, sizes[0], n_paired, parts=parts, aim=method.aim)
+        mixing = tuple(ANY_ORDER if images is None else images.mixing for images in (source, target))
+        self.plan = Plan(config, seed, sizes[0], n_paired, parts=parts, aim=method.aim, mixing=mixing)
         identity = _identity(model, method, self.plan, sizes)
         labels = None if source is None else source.labels
         criterion = build_criterion(config, labels, model.spec["n_classes"])

@@ -68,7 +68,7 @@ class TrainConfig(Strict):
     threads: int | None = Field(
         None,
         ge=1,
-        description="CPU threads; galshift doctor --threads measures. The last bits depend on it.",
+        description="CPU threads; default: 1 for a small network. galshift doctor --threads measures.",
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     compile: bool = Field(False, description="torch.compile the network: slow start, then faster on a GPU.")

@@ -25,6 +25,7 @@ from galshift.training.config import TrainConfig
 from galshift.training.device import DeviceChoice, choose_device
 from galshift.training.loggers import open_logger
 from galshift.training.sets import Stretch, TrainingSet
+from galshift.training.threads import suited_threads
 from galshift.training.tracking import JsonLines, Tracker
 from galshift.types import Output
 
@@ -139,8 +140,8 @@ def fit(
     )
     choice = device if isinstance(device, DeviceChoice) else choose_device(device, config.precision)
     world = parallel.connect()
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(suited_threads(model, config.threads))
     directory = Path(parallel.from_first(str(directory.absolute()), world))
     directory.mkdir(parents=True, exist_ok=True)
     first = world.rank == 0
@@ -177,6 +178,7 @@ def fit(
         trainer.feed.close()
         for tracker in everyone:
             tracker.close()
+        torch.set_num_threads(threads)
     model, record = trainer.finish(), trainer.record
     return FitResult(
         model=model,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from galshift.training.config import TrainConfig
 from galshift.training.schedule import adaptation_progress, lr_factor
-from galshift.training.sets import batch_indices
+from galshift.training.sets import ANY_ORDER, Mixing, batch_indices
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Plan:
         Into how many equal parts a batch must divide (devices).
     aim : str
         What a step that sees the target is for, in one word.
+    mixing : pair of (int, int)
+        How a pass may go through the source and through the target; see `TrainingSet.mixing`.
     """
 
     config: TrainConfig
@@ -34,6 +36,7 @@ class Plan:
     n_target: int
     parts: int = 1
     aim: str = "adapt"
+    mixing: tuple[Mixing, Mixing] = (ANY_ORDER, ANY_ORDER)
 
     @property
     def batch_size(self) -> int:
@@ -86,7 +89,8 @@ class Plan:
         if n == 0 or (domain == "target" and not self.adapting(step)):
             return None
         number = step - (self.warmup_steps if domain == "target" else 0)
-        return batch_indices(n, self.seed, domain, number * self.batch_size, self.batch_size)
+        mixing = self.mixing[domain == "target"]
+        return batch_indices(n, self.seed, domain, number * self.batch_size, self.batch_size, mixing)
 
     def draws(self, domain: str, step: int) -> Tensor | None:
         """Return, for the images of :meth:`indices`, the number (from 0) of the pass that shows them."""

@@ -12,6 +12,7 @@ from galshift.data.cutouts import Cutouts, Dataset
 from galshift.errors import DataError
 from galshift.training.checkpoint import Trained
 from galshift.training.device import DeviceChoice, choose_device
+from galshift.training.threads import cpu_threads, suited_threads
 
 NO_PIXELS, HALF_MASKED, NOT_FINITE = 1, 2, 4
 
@@ -75,17 +76,18 @@ def forward(
         raise DataError("there are no images to classify", where=getattr(dataset, "path", None))
     model = trained.model.to(choice.device).eval()
     features, logits, flags = [], [], []
-    for start in range(0, len(indices), batch_size):
-        chunk = indices[start : start + batch_size]
-        cutouts = dataset.read(chunk)
-        flags.append(_mask_flags(cutouts))
-        linear = torch.from_numpy(trained.preprocessing.linear(cutouts)).to(choice.device)
-        with torch.inference_mode():
-            output = model(trained.preprocessing.stretch(linear))
-        features.append(output.features.float().cpu().numpy())
-        logits.append(output.logits.float().cpu().numpy())
-        if progress is not None:
-            progress(len(chunk))
+    with cpu_threads(suited_threads(model)):
+        for start in range(0, len(indices), batch_size):
+            chunk = indices[start : start + batch_size]
+            cutouts = dataset.read(chunk)
+            flags.append(_mask_flags(cutouts))
+            linear = torch.from_numpy(trained.preprocessing.linear(cutouts)).to(choice.device)
+            with torch.inference_mode():
+                output = model(trained.preprocessing.stretch(linear))
+            features.append(output.features.float().cpu().numpy())
+            logits.append(output.logits.float().cpu().numpy())
+            if progress is not None:
+                progress(len(chunk))
     return _collected(np.concatenate(logits), np.concatenate(features), np.concatenate(flags))
 
 

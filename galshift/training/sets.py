@@ -11,10 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from galshift.data.stream import block_order
 from galshift.errors import DataError
 from galshift.streams import numpy_stream
 
 Stretch = Callable[[Tensor], Tensor]
+# Rows that lie together on disk, and how many such blocks a pass mixes at a time.
+Mixing = tuple[int, int]
+ANY_ORDER: Mixing = (1, 1)
 VALIDATION_DRAW = -1
 
 
@@ -96,6 +100,11 @@ class TrainingSet:
         passes = [VALIDATION_DRAW] * len(indices) if draws is None else draws.tolist()
         return self.observe(linear, [self.ids[i] for i in indices.tolist()], passes)
 
+    @property
+    def mixing(self) -> Mixing:
+        """How a pass may go through the set: by the blocks that a reader of a disk names, else any order."""
+        return getattr(self.images, "block", 1), getattr(self.images, "span", 1)
+
     def chunks(self, size: int, limit: int | None = None) -> Iterator[Tensor]:
         """Yield index blocks that cover the set in order, or an even sample of `limit` of it."""
         everything = torch.arange(len(self))
@@ -110,7 +119,9 @@ def stretched(images: TrainingSet, stretch: Stretch) -> TrainingSet:
     return replace(images, images=held, observe=None)
 
 
-def batch_indices(n: int, seed: int, domain: str, start: int, count: int) -> Tensor:
+def batch_indices(
+    n: int, seed: int, domain: str, start: int, count: int, mixing: Mixing = ANY_ORDER
+) -> Tensor:
     """Return which images the positions ``start ... start + count`` of a domain's endless stream are.
 
     The stream is one random permutation of the N images after another, each a function of (seed, domain,
@@ -122,12 +133,14 @@ def batch_indices(n: int, seed: int, domain: str, start: int, count: int) -> Ten
         (count,) int64 in [0, n).
     """
     passes = range(start // n, (start + count - 1) // n + 1)
-    stream = np.concatenate([_permutation(n, seed, domain, number) for number in passes])
+    stream = np.concatenate([_permutation(n, seed, domain, number, mixing) for number in passes])
     offset = start - passes[0] * n
     return torch.from_numpy(stream[offset : offset + count].copy())
 
 
 @lru_cache(maxsize=8)
-def _permutation(n: int, seed: int, domain: str, number: int) -> np.ndarray:
-    """One pass over a domain."""
+def _permutation(n: int, seed: int, domain: str, number: int, mixing: Mixing) -> np.ndarray:
+    """One pass over a domain: in any order, or in one that a disk can follow."""
+    if mixing != ANY_ORDER:
+        return block_order(n, *mixing, seed, "sampler", domain, number)
     return numpy_stream(seed, "sampler", domain, number).permutation(n)

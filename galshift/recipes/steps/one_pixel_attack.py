@@ -69,12 +69,14 @@ class OnePixelAttack(Step):
         from galshift.recipes.steps._attack_results import attack_results
         from galshift.recipes.steps._attack_sides import open_attacked
         from galshift.report import build
+        from galshift.training.threads import cpu_threads, suited_threads
 
         judged, attacked = open_attacked(config, context.device)
         stores = _stores(attacked, run)
-        _announce(attacked, stores, config, run)
-        for one, store in zip(attacked, stores):
-            _search(one, store, config)
+        with cpu_threads(max(suited_threads(one.classifier.trained.model) for one in attacked)):
+            _announce(attacked, stores, config, run)
+            for one, store in zip(attacked, stores):
+                _search(one, store, config)
         results = attack_results(config, judged, attacked, stores)
         sides = [_side(one, store, config) for one, store in zip(attacked, stores)]
         examples = _examples(attacked[0], stores[0], config.gallery)
