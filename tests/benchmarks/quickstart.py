@@ -67,7 +67,7 @@ def one_seed(folder: Path, seed: int) -> dict[str, dict[str, dict[str, float]]]:
             out=str(folder / "judged" / name.replace(" ", "-").replace(":", "")),
             set={"baseline": False, "n_permutations": 0, "samples": 0},
         )
-        domains = judged["results"][0]["domains"]
+        domains = judged.results["results"][0]["domains"]
         found[name] = {survey: {s: domains[survey][s] for s in SCORES} for survey in domains}
         share = {survey: domains[survey]["majority_class_accuracy"] for survey in domains}
         found["majority class"] = {
