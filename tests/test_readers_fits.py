@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from galshift.data.cutouts import Cutouts
 from galshift.data.fits_header import unit_and_factor
-from galshift.data.fits_index import index_files
+from galshift.data.fits_index import index_files, index_place
 from galshift.data.fits_writer import write_fits_folder
 from galshift.data.open import ReadOptions, open_dataset
 from galshift.errors import DataError
@@ -488,7 +488,7 @@ def test_the_index_is_used_and_notices_changes(tmp_path, monkeypatch):
         files.append(tmp_path / f"g{i}.fits")
         fits.writeto(files[-1], np.ones((4, 4 + i), "f4"))
     first = index_files(tmp_path, files)
-    assert (tmp_path / ".galshift-index.json").is_file()
+    assert index_place(tmp_path).is_file()
     read = []
     from galshift.data import fits_index
 
@@ -500,21 +500,25 @@ def test_the_index_is_used_and_notices_changes(tmp_path, monkeypatch):
     assert read == [files[1]]
 
 
-def test_the_index_of_a_read_only_folder_goes_to_the_cache(tmp_path, monkeypatch):
+def test_the_index_goes_to_the_cache_and_nothing_into_the_folder(tmp_path, monkeypatch):
     folder = tmp_path / "data"
     folder.mkdir()
     fits.writeto(folder / "a.fits", np.ones((4, 4), "f4"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    folder.chmod(0o555)
-    try:
-        open_dataset(folder)
-        assert not (folder / ".galshift-index.json").exists()
-        assert len(list((tmp_path / "cache" / "galshift" / "index").iterdir())) == 1
-    finally:
-        folder.chmod(0o755)
+    open_dataset(folder)
+    assert [path.name for path in folder.iterdir()] == ["a.fits"]
+    assert len(list((tmp_path / "cache" / "galshift" / "index").iterdir())) == 1
+
+
+def test_a_folder_opens_without_a_cache(tmp_path, monkeypatch):
+    fits.writeto(tmp_path / "a.fits", np.ones((4, 4), "f4"))
+    (tmp_path / "file").write_text("a file where the cache should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert len(open_dataset(tmp_path)) == 1
 
 
 def test_a_damaged_index_is_made_again(tmp_path):
     fits.writeto(tmp_path / "a.fits", np.ones((4, 4), "f4"))
-    (tmp_path / ".galshift-index.json").write_text('{"version": 2, "names": [1')
+    assert len(open_dataset(tmp_path)) == 1
+    index_place(tmp_path).write_text('{"version": 2, "names": [1')
     assert len(open_dataset(tmp_path)) == 1

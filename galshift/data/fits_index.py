@@ -1,8 +1,8 @@
 """The header index of a folder of FITS files: read once, remembered, checked by size and time.
 
-It is kept in the folder as ``.galshift-index.json``, or in the user's cache folder where the folder is
-read-only.  Files whose headers say the same share one description, so that 100 000 of them make a small
-index.
+It is kept in the user's cache folder (``$XDG_CACHE_HOME/galshift/index``, by default below ``~/.cache``), so
+that nothing is written where data lie.  Files whose headers say the same share one description, so that
+100 000 of them make a small index.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,24 +108,23 @@ def _describe_all(files: list[Path], workers: int) -> list[list[dict[str, Any]] 
     return found
 
 
-def _places(folder: Path) -> list[Path]:
+def index_place(folder: Path) -> Path:
+    """Return where the index of `folder` is kept."""
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return [folder / ".galshift-index.json", Path(cache) / "galshift" / "index" / f"{key}.json"]
+    return Path(cache) / "galshift" / "index" / f"{key}.json"
 
 
 def _load(folder: Path) -> dict[str, tuple[tuple[int, int], list[dict[str, Any]] | str]]:
-    for place in _places(folder):
-        try:
-            stored = json.loads(place.read_text(encoding="utf-8"))
-            if stored["version"] != VERSION:
-                continue
-            kinds = stored["kinds"]
-            rows = zip(stored["names"], stored["sizes"], stored["times"], stored["kind"], strict=True)
-            return {name: ((size, time), kinds[kind]) for name, size, time, kind in rows}
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
-            continue
-    return {}
+    try:
+        stored = json.loads(index_place(folder).read_text(encoding="utf-8"))
+        if stored["version"] != VERSION:
+            return {}
+        kinds = stored["kinds"]
+        rows = zip(stored["names"], stored["sizes"], stored["times"], stored["kind"], strict=True)
+        return {name: ((size, time), kinds[kind]) for name, size, time, kind in rows}
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return {}
 
 
 def _save(folder: Path, names: list[str], stamps: list[tuple[int, int]], found: list[Any]) -> None:
@@ -138,10 +138,6 @@ def _save(folder: Path, names: list[str], stamps: list[tuple[int, int]], found: 
         "kind": kind,
         "kinds": [json.loads(text) for text in kinds],
     }
-    for place in _places(folder)[0 if folder.stat().st_mode & 0o222 else 1 :]:
-        try:
-            with atomic_path(place) as temporary:
-                temporary.write_text(json.dumps(stored), encoding="utf-8")
-            return
-        except OSError:
-            continue
+    # An index only saves time: a cache that cannot be written is done without.
+    with suppress(OSError), atomic_path(index_place(folder)) as temporary:
+        temporary.write_text(json.dumps(stored), encoding="utf-8")

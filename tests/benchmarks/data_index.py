@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from galshift.data.fits_index import index_place
+
 OPEN = """
 import os, sys, time
 import galshift.data.readers.fits_folder
@@ -63,7 +65,7 @@ def main() -> None:
                 stream.read(2880)
         floor = time.perf_counter() - started
         (first, cpu_first), (second, cpu_second) = open_once(folder), open_once(folder)
-        size = (folder / ".galshift-index.json").stat().st_size
+        size = index_place(folder).stat().st_size
     print(f"{n} files: floor {floor:.2f} s (read a block of each)")
     print(f"first opening {first:.2f} s ({cpu_first:.2f} s of CPU), {first / floor:.1f} x the floor")
     print(f"second opening {second:.2f} s ({cpu_second:.2f} s of CPU), {second / floor:.2f} x the floor")
