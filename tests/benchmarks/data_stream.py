@@ -9,6 +9,7 @@ images in an HDF5 file whose pages have been dropped, in turn, and prints the ra
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import statistics
@@ -147,9 +148,17 @@ def memory(gigabytes: float) -> None:
     print(f"{n} images, {gigabytes:g} GB: one epoch in {seconds:.0f} s, peak resident memory {peak:.2f} GB")
 
 
-if __name__ == "__main__":
-    words = [*sys.argv[1:], ""]
-    work, default = {"speed": (speed, 0.5), "memory": (memory, 12.0), "": (speed, 0.5)}[words[0]]
+def main() -> None:
+    """Run the part that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", nargs="?", choices=("speed", "memory"), default="speed")
+    parser.add_argument("gigabytes", nargs="?", type=float)
+    options = parser.parse_args()
+    work, default = {"speed": (speed, 0.5), "memory": (memory, 12.0)}[options.part]
     torch.set_num_threads(1)
     thread._base.Future = Waiting
-    work(float(words[1] or default))
+    work(options.gigabytes or default)
+
+
+if __name__ == "__main__":
+    main()
