@@ -236,7 +236,8 @@ def test_training_set_refuses_what_does_not_fit() -> None:
 
 
 def test_the_live_line_says_losses_source_score_and_best() -> None:
-    plan = Plan(TrainConfig(epochs=30, select="infomax"), seed=0, n_source=128, n_target=64)
+    config = TrainConfig(epochs=30, select="infomax", batch_size=64)
+    plan = Plan(config, seed=0, n_source=128, n_target=64)
     record = Record(step=7, epoch=3, best_epoch=2)
     record.history = [{"valid_accuracy": 0.8125, "valid_loss": 0.5, "score": 0.4321}]
     record.sums = {name: torch.tensor(value) for name, value in (("loss", 1.5), ("classification", 0.5))}

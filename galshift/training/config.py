@@ -27,7 +27,7 @@ class TrainConfig(Strict):
         description="First epochs, on the source alone, of methods that use the target; default: a fifth.",
     )
     batch_size: int = Field(
-        64, ge=2, description="Images per step and domain, over all devices and micro-batches."
+        32, ge=2, description="Images per step and domain, over all devices; more steps serve small sets."
     )
     steps_per_epoch: int | None = Field(
         None, ge=1, description="Default: as many as show every source image once."
