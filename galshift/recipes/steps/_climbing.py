@@ -194,13 +194,22 @@ def _made(
     joined = {
         key: np.concatenate([getattr(part, key) for part in parts]) for key in ("images", "ids", "groups")
     }
-    if parts[0].mask is not None:
-        joined["mask"] = np.concatenate([part.mask for part in parts])
+    # A reader may give a mask with some chunks only: those that have a bad pixel.
+    if any(part.mask is not None for part in parts):
+        joined["mask"] = np.concatenate([_full_mask(part) for part in parts])
     scale = parts[0].pixel_scale
     if np.ndim(scale):
         joined["pixel_scale"] = np.concatenate([part.pixel_scale for part in parts])
     plain = {"labels": None, "classes": (), "ivar": None, "psf": None, "psf_fwhm": None, "table": None}
     return replace(parts[0], **{"mask": None, **plain, **joined})
+
+
+def _full_mask(cutouts: Cutouts) -> np.ndarray:
+    """The mask as (N, C, H, W) bool, all good where there is none."""
+    mask = np.zeros(cutouts.images.shape, dtype=bool)
+    if cutouts.mask is not None:
+        mask |= cutouts.mask if cutouts.mask.ndim == 4 else cutouts.mask[:, None]
+    return mask
 
 
 def _few(name: str, n: int) -> list[str]:
