@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,18 +72,33 @@ def withstand(
     corruptions: Mapping[str, Corruption],
     seed: int,
     *,
+    once: Callable[[str, int, Callable[[], np.ndarray]], np.ndarray] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return which images stay right: (N,) bool under ``clean``, (5, N) bool under each corruption's name."""
-    found = {"clean": right(subject, subject.linear)}
+    """Return which images stay right: (N,) bool under ``clean``, (5, N) bool under each corruption's name.
+
+    ``once(name, severity, find)`` may answer from what was found before, else it calls ``find()``; clean
+    images have severity 0.
+    """
+    once = _now if once is None else once
+    found = {"clean": once("clean", 0, lambda: right(subject, subject.linear))}
     for name, corruption in corruptions.items():
         rows = []
         for severity in SEVERITIES:
-            rows.append(right(subject, torch.from_numpy(damaged(subject, name, corruption, severity, seed))))
+            find = partial(_right_after, subject, name, corruption, severity, seed)
+            rows.append(once(name, severity, find))
             if progress is not None:
                 progress(f"{name} {severity}")
         found[name] = np.stack(rows)
     return found
+
+
+def _right_after(subject: Subject, name: str, corruption: Corruption, severity: int, seed: int) -> np.ndarray:
+    return right(subject, torch.from_numpy(damaged(subject, name, corruption, severity, seed)))
+
+
+def _now(name: str, severity: int, find: Callable[[], np.ndarray]) -> np.ndarray:
+    return find()
 
 
 def summarise_damage(

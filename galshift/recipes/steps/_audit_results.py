@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from galshift import console
 from galshift.errors import DataError
+from galshift.recipes.steps._kept import Kept, Part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 SHOWN_SEVERITY = 3
 
 
-def audit(config: AuditConfig, device: str) -> tuple[dict[str, Any], list[tuple[str, np.ndarray]]]:
-    """Audit every model.
+def audit(
+    config: AuditConfig, device: str, kept: Kept
+) -> tuple[dict[str, Any], list[tuple[str, np.ndarray]]]:
+    """Audit every model; what `kept` holds is not done again.
 
     Returns
     -------
@@ -42,10 +45,17 @@ def audit(config: AuditConfig, device: str) -> tuple[dict[str, Any], list[tuple[
     subjects, keep = _subjects(classifiers, judged, config, device)
     kinds = _corruptions(config, subjects[0].linear.shape[1])
     groups = np.asarray(judged.groups)[keep]
+    kept.say("cells of damage and severity")
     outcomes = []
     for subject in subjects:
         with console.progress(f"audit {subject.name}", len(kinds) * len(SEVERITIES)) as bar:
-            done = withstand(subject, kinds, config.seed, progress=lambda note, bar=bar: bar.advance(1, note))
+            done = withstand(
+                subject,
+                kinds,
+                config.seed,
+                once=_once(kept, len(outcomes)),
+                progress=lambda note, bar=bar: bar.advance(1, note),
+            )
         outcomes.append(done)
     options = {"n_bootstrap": config.n_bootstrap, "seed": config.seed}
     pairs = [
@@ -78,6 +88,15 @@ def audit(config: AuditConfig, device: str) -> tuple[dict[str, Any], list[tuple[
         "warnings": [*judged.notes, *_warnings(int(keep.sum()), left_out)],
     }
     return results, examples
+
+
+def _once(kept: Kept, model: int) -> Callable[[str, int, Callable[[], np.ndarray]], np.ndarray]:
+    """Return how `withstand` finds what one model gets right: on disk, else now, and then on disk."""
+
+    def once(name: str, severity: int, find: Callable[[], np.ndarray]) -> np.ndarray:
+        return kept.once(lambda: Part(arrays={"right": find()}), model, name, severity).arrays["right"]
+
+    return once
 
 
 def _subjects(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from galshift.mocks.observe import observe
 from galshift.recipes.inputs import split_name
 from galshift.recipes.steps._gap import measured, one_of_each
 from galshift.recipes.steps._gap_words import worth_saying
+from galshift.recipes.steps._kept import Kept, Part
 from galshift.surveys.schema import Survey
 
 if TYPE_CHECKING:
@@ -91,8 +93,10 @@ def steps_of(
     return found
 
 
-def climb(config: LadderConfig, device: str) -> Climb:
+def climb(config: LadderConfig, device: str, kept: Kept) -> Climb:
     """Observe the simulated galaxies step by step and hold every step against the real ones.
+
+    What `kept` holds is not observed and measured again.
 
     Raises
     ------
@@ -114,25 +118,28 @@ def climb(config: LadderConfig, device: str) -> Climb:
         )
     notes += _few(real_name, len(real_rows)) + _few(sim_name, len(sim_rows))
     trained = _trained(config.model, real, real_path)
-    seen = [
-        (name, _made(sim, sim_rows, preset, observing, name, config.seed))
+    kept.say("steps")
+
+    def look(name: str, observing: ObserveConfig | None) -> Part:
+        cutouts = _made(sim, sim_rows, preset, observing, name, config.seed)
+        return _seen(cutouts, name, trained, config, device)
+
+    seen = {
+        name: kept.once(partial(look, name, observing), name, config.samples)
         for name, observing in steps_of(preset, config.sky, config.band_map)
-    ]
-    ours = [measure(cutouts) for _, cutouts in seen]
+    }
+    ours = [dict(zip(part.value["quantities"], part.arrays["measured"])) for part in seen.values()]
     shared = set(theirs).intersection(*ours)
     groups = (sim.info.groups[sim_rows], real.info.groups[real_rows])
     real_features = None if trained is None else _features(trained, real, real_rows, device)
     rungs = []
-    for (name, cutouts), mine in zip(seen, ours, strict=True):
+    for (name, part), mine in zip(seen.items(), ours, strict=True):
         rows = compare(mine, theirs)
         gap = _gap(*common_vectors(mine, theirs), groups, config, notes)
         features = None
         if trained is not None:
-            found = _features(trained, InMemory(cutouts, name), np.arange(len(cutouts)), device)
-            features = _gap(found, real_features, groups, config, notes)
-        rungs.append(
-            Rung(name, rows, _mean_ks(rows, shared), gap, features, cutouts.images[: config.samples])
-        )
+            features = _gap(part.arrays["features"], real_features, groups, config, notes)
+        rungs.append(Rung(name, rows, _mean_ks(rows, shared), gap, features, part.arrays["images"]))
     shown = real.read(real_rows[: config.samples]) if config.samples else None
     return Climb(
         sim=sim_name,
@@ -140,7 +147,7 @@ def climb(config: LadderConfig, device: str) -> Climb:
         survey=config.survey,
         n=(len(sim_rows), len(real_rows)),
         rungs=tuple(rungs),
-        bands=seen[-1][1].bands,
+        bands=tuple(part.value["bands"]),
         real_images=np.zeros((0, 1, 1, 1)) if shown is None else shown.images,
         real_bands=real.info.bands,
         notes=tuple(dict.fromkeys(notes)),
@@ -202,6 +209,19 @@ def _made(
         joined["pixel_scale"] = np.concatenate([part.pixel_scale for part in parts])
     plain = {"labels": None, "classes": (), "ivar": None, "psf": None, "psf_fwhm": None, "table": None}
     return replace(parts[0], **{"mask": None, **plain, **joined})
+
+
+def _seen(cutouts: Cutouts, name: str, trained: Any, config: LadderConfig, device: str) -> Part:
+    """What is asked of the galaxies on one rung."""
+    found = measure(cutouts)
+    arrays = {
+        "measured": np.array(list(found.values())).reshape(len(found), len(cutouts)),
+        "images": cutouts.images[: config.samples],
+    }
+    if trained is not None:
+        everyone = np.arange(len(cutouts))
+        arrays["features"] = _features(trained, InMemory(cutouts, name), everyone, device)
+    return Part({"quantities": list(found), "bands": list(cutouts.bands)}, arrays)
 
 
 def _full_mask(cutouts: Cutouts) -> np.ndarray:

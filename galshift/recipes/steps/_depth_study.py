@@ -18,6 +18,7 @@ from galshift.mocks.config import ObserveConfig
 from galshift.mocks.observe import observe
 from galshift.recipes.inputs import split_name
 from galshift.recipes.steps._judging import matched_labels
+from galshift.recipes.steps._kept import Kept, Part
 from galshift.streams import numpy_stream
 from galshift.surveys.schema import Survey
 
@@ -52,6 +53,11 @@ class Rung:
     metrics: dict[str, Any]
     images: np.ndarray
     answers: list[tuple[str, float]]
+
+    def part(self) -> Part:
+        """Return it as it is kept on disk."""
+        value = {key: item for key, item in vars(self).items() if key != "images"}
+        return Part(value, {"images": self.images})
 
 
 @dataclass(frozen=True)
@@ -104,8 +110,8 @@ def longer(preset: Survey, factor: float) -> Survey:
     return preset.model_copy(update={"name": f"{preset.name} x {factor:g}", "bands": bands})
 
 
-def study(config: DepthConfig, device: str) -> DepthStudy:
-    """Observe the galaxies of `config` at every depth and judge the classifier on each.
+def study(config: DepthConfig, device: str, kept: Kept) -> DepthStudy:
+    """Observe the galaxies of `config` at every depth and judge the classifier on each, if `kept` has it not.
 
     Raises
     ------
@@ -122,9 +128,15 @@ def study(config: DepthConfig, device: str) -> DepthStudy:
     observing = ObserveConfig(band_map=config.band_map)
     rungs = []
     shown = np.linspace(0, len(rows) - 1, min(config.samples, len(rows))).astype(int)
-    for preset in presets:
+    kept.say("depths")
+
+    def rung_of(preset: Survey) -> Rung:
         mocks = _observed(dataset, rows, preset, trained, observing, config.seed)
-        rungs.append(_judged(preset.name, mocks, labels, trained, config, device, np.unique(shown)))
+        return _judged(preset.name, mocks, labels, trained, config, device, np.unique(shown))
+
+    for preset in presets:
+        part = kept.once(lambda preset=preset: rung_of(preset).part(), preset.name, config.samples)
+        rungs.append(Rung(**part.value, **part.arrays))
     rungs.sort(key=lambda rung: float(np.mean(list(rung.limit.values()))))
     truths = tuple(trained.classes[labels[i]] for i in np.unique(shown))
     return DepthStudy(trained, config.survey, label or dataset.name, tuple(rungs), truths, tuple(notes))

@@ -42,17 +42,21 @@ class Audit(Step):
     version = 1
     Config = AuditConfig
     inputs = ("run", "data", "compare", "read.labels?")
+    resumable = True
 
     def run(self, config: AuditConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Audit every model on the same damaged images."""
         from galshift.provenance import write_json
         from galshift.recipes.steps._audit_report import audit_report
         from galshift.recipes.steps._audit_results import audit
+        from galshift.recipes.steps._kept import Kept
         from galshift.report import build
 
-        results, examples = audit(config, context.device)
+        kept = Kept(run)
+        results, examples = audit(config, context.device, kept)
         write_json(run.path / "audit.json", results)
         build(run.path / "report.html", audit_report(results, examples))
+        kept.clear()
         return {**results, "outputs": {"results": "audit.json", "report": "report.html"}}
 
     def versions(self, config: AuditConfig) -> Mapping[str, int]:

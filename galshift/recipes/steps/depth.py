@@ -47,6 +47,7 @@ class DepthStep(Step):
     Config = DepthConfig
     inputs = ("run", "sim", "survey?", "read.labels?")
     display = ("samples",)
+    resumable = True
 
     def versions(self, config: DepthConfig) -> Mapping[str, int]:
         """Return the version of each preset."""
@@ -58,9 +59,11 @@ class DepthStep(Step):
         """Observe, judge, draw."""
         from galshift.provenance import write_json
         from galshift.recipes.steps._depth_study import study
+        from galshift.recipes.steps._kept import Kept
         from galshift.report import build
 
-        found = study(config, context.device)
+        kept = Kept(run)
+        found = study(config, context.device, kept)
         document = {
             "survey": config.survey,
             "data_set": found.data_set,
@@ -70,6 +73,7 @@ class DepthStep(Step):
         }
         write_json(run.path / "depth.json", {"schema": 1, **document})
         build(run.path / "report.html", _page(found, config))
+        kept.clear()
         return {**document, "outputs": {"results": "depth.json", "report": "report.html"}}
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:

@@ -44,6 +44,7 @@ class Ladder(Step):
     Config = LadderConfig
     inputs = ("sim", "real", "survey?", "model", "sky", "read.labels?", "read_real.labels?")
     display = ("samples",)
+    resumable = True
 
     def versions(self, config: LadderConfig) -> Mapping[str, int]:
         """Return the version of the preset."""
@@ -55,9 +56,11 @@ class Ladder(Step):
         """Climb, measure, draw."""
         from galshift.provenance import write_json
         from galshift.recipes.steps._climbing import answer, climb
+        from galshift.recipes.steps._kept import Kept
         from galshift.report import build
 
-        found = climb(config, context.device)
+        kept = Kept(run)
+        found = climb(config, context.device, kept)
         document = {
             "between": [found.sim, found.real],
             "n": list(found.n),
@@ -77,6 +80,7 @@ class Ladder(Step):
         }
         write_json(run.path / "ladder.json", {"schema": 1, **document})
         build(run.path / "report.html", _page(found, config))
+        kept.clear()
         return {**document, "outputs": {"results": "ladder.json", "report": "report.html"}}
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
