@@ -17,6 +17,33 @@ Labels = Annotated[
 LabelColumn = Annotated[
     str | None, typer.Option("--label-column", help="Column of the label.", rich_help_panel=_PANEL)
 ]
+LabelKind = Annotated[
+    str | None,
+    typer.Option(
+        "--label-kind",
+        metavar="class|value|votes",
+        help="What labels are: a class, a number such as a redshift, or votes for classes.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Votes = Annotated[
+    str | None,
+    typer.Option(
+        "--votes",
+        metavar="COLUMN,...",
+        help="Columns with vote fractions or counts, one a class.",
+        rich_help_panel=_PANEL,
+    ),
+]
+VoteTotal = Annotated[
+    str | None,
+    typer.Option(
+        "--vote-total",
+        metavar="COLUMN|N",
+        help="Number of votes; fractions alone count as 40.",
+        rich_help_panel=_PANEL,
+    ),
+]
 ClassesMap = Annotated[
     str | None,
     typer.Option(
@@ -56,6 +83,9 @@ def reading(
     bands: str | None = None,
     hdu: str | None = None,
     on_error: str | None = None,
+    label_kind: str | None = None,
+    votes: str | None = None,
+    vote_total: str | None = None,
 ) -> dict[str, object]:
     """Return the values of a ``ReadOptions`` that these options give; what was not said is left out."""
     values: dict[str, object] = {
@@ -66,6 +96,9 @@ def reading(
         "bands": [band.strip() for band in bands.split(",")] if bands else None,
         "hdu": int(hdu) if hdu and hdu.isdigit() else hdu,
         "on_error": on_error,
+        "label_kind": label_kind or ("votes" if votes else None),
+        "vote_columns": [word.strip() for word in votes.split(",")] if votes else None,
+        "vote_total": vote_total,
     }
     if classes_map:
         from galshift.data.options import parse_classes_map

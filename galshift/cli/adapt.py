@@ -12,15 +12,21 @@ from galshift.cli._reading import (
     ClassesMap,
     Hdu,
     LabelColumn,
+    LabelKind,
     Labels,
     OnError,
     PixelScale,
     Unit,
+    Votes,
+    VoteTotal,
     reading,
 )
 from galshift.cli._training import CheckpointEvery, Observe, Track, training
 
-EXAMPLES = ("galshift adapt sim.h5 sdss/", "galshift adapt sim.h5 sdss/ --method mmd --seeds 3")
+EXAMPLES = (
+    "galshift adapt sim.h5 sdss/ --seeds 3",
+    "galshift adapt sim.h5 sdss/ --method coral --label-kind value --label-column redshift",
+)
 
 
 @verb("adapt", without=("workers",))
@@ -60,6 +66,9 @@ def command(
     track: Track = None,
     labels: Labels = None,
     label_column: LabelColumn = None,
+    label_kind: LabelKind = None,
+    votes: Votes = None,
+    vote_total: VoteTotal = None,
     classes_map: ClassesMap = None,
     unit: Unit = None,
     pixel_scale: PixelScale = None,
@@ -75,7 +84,14 @@ def command(
     galshift adapt ...
     """
     shared = reading(unit=unit, pixel_scale=pixel_scale, bands=bands, hdu=hdu, on_error=on_error)
-    own = reading(labels=labels, label_column=label_column, classes_map=classes_map)
+    own = reading(
+        labels=labels,
+        label_column=label_column,
+        label_kind=label_kind,
+        votes=votes,
+        vote_total=vote_total,
+        classes_map=classes_map,
+    )
     return {
         "source": source,
         "target": target,

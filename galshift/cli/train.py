@@ -12,15 +12,21 @@ from galshift.cli._reading import (
     ClassesMap,
     Hdu,
     LabelColumn,
+    LabelKind,
     Labels,
     OnError,
     PixelScale,
     Unit,
+    Votes,
+    VoteTotal,
     reading,
 )
 from galshift.cli._training import CheckpointEvery, Observe, Track, training
 
-EXAMPLES = ("galshift train sim.h5", "galshift train sim.h5 --model resnet18 --epochs 30")
+EXAMPLES = (
+    "galshift train sim.h5 --model resnet18 --epochs 30",
+    "galshift train galaxies.h5 --label-kind value --label-column redshift",
+)
 
 
 @verb("train", without=("workers",))
@@ -38,6 +44,9 @@ def command(
     track: Track = None,
     labels: Labels = None,
     label_column: LabelColumn = None,
+    label_kind: LabelKind = None,
+    votes: Votes = None,
+    vote_total: VoteTotal = None,
     classes_map: ClassesMap = None,
     unit: Unit = None,
     pixel_scale: PixelScale = None,
@@ -60,6 +69,9 @@ def command(
         "read": reading(
             labels=labels,
             label_column=label_column,
+            label_kind=label_kind,
+            votes=votes,
+            vote_total=vote_total,
             classes_map=classes_map,
             unit=unit,
             pixel_scale=pixel_scale,

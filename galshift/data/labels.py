@@ -32,24 +32,10 @@ def with_labels(dataset: Dataset, options: ReadOptions) -> Dataset:
     DataError
         When the catalogue or a column is missing, no row fits an image, or no image is left.
     """
-    source, join, table = None, None, dataset.info.table
-    if options.labels is not None and os.path.exists(options.labels):
-        source = Path(options.labels)
-        table = read_table(source)
-        join = join_rows(dataset, table, options.id_column, source)
-    elif options.labels is not None:
-        options = options.model_copy(update={"label_column": options.labels})
-        if table is None:
-            raise DataError(
-                "there is no such catalogue, and the data set has no table with such a column",
-                where=f"--labels {options.labels}",
-                hint="give a CSV, FITS, VOTable or parquet file",
-            )
-    if join is None:
-        join = [[i] for i in range(len(dataset))] if table is not None else None
+    options, source, table, join = joined(dataset, options)
     if options.vote_columns:
         values = votes(_need(table, dataset), join, options)
-        return Relabelled(dataset, np.arange(len(dataset)), *values, table=_rows(table, join, source))
+        return Relabelled(dataset, np.arange(len(dataset)), *values, table=rows_of(table, join, source))
     column = options.label_column or (None if table is None or not source else _guess(table, source))
     if column is not None:
         found = _names_by_image(_need(table, dataset), join, column, options)
@@ -60,7 +46,36 @@ def with_labels(dataset: Dataset, options: ReadOptions) -> Dataset:
         raise DataError(
             "there are no class names to map", where=dataset.name, hint="give --labels with a class column"
         )
-    return _relabel(dataset, found, _rows(table, join, source), options, table, join)
+    return _relabel(dataset, found, rows_of(table, join, source), options, table, join)
+
+
+def joined(
+    dataset: Dataset, options: ReadOptions
+) -> tuple[ReadOptions, Path | None, Any, list[list[int]] | None]:
+    """Return the options with the label's column, the catalogue's path, its table and each image's rows.
+
+    The table is the data set's own, with ``None`` for a path, where no catalogue is given; table and rows are
+    None where it has none.
+
+    Raises
+    ------
+    DataError
+        When there is no such catalogue or column, or no row fits an image.
+    """
+    table = dataset.info.table
+    if options.labels is not None and os.path.exists(options.labels):
+        source = Path(options.labels)
+        table = read_table(source)
+        return options, source, table, join_rows(dataset, table, options.id_column, source)
+    if options.labels is not None:
+        options = options.model_copy(update={"label_column": options.labels})
+        if table is None:
+            raise DataError(
+                "there is no such catalogue, and the data set has no table with such a column",
+                where=f"--labels {options.labels}",
+                hint="give a CSV, FITS, VOTable or parquet file",
+            )
+    return options, None, table, None if table is None else [[i] for i in range(len(dataset))]
 
 
 class Relabelled(Opened):
@@ -236,7 +251,7 @@ def _relabel(
     )
 
 
-def _rows(table: Any, join: Any, source: Path | None) -> Any:
+def rows_of(table: Any, join: Any, source: Path | None) -> Any:
     """Return one catalogue row an image, where every image has exactly one; else None."""
     if source is None or table is None or any(len(rows) != 1 for rows in join):
         return None

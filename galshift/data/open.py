@@ -62,7 +62,11 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
         from galshift.data.calibrate import calibrated
 
         dataset = calibrated(dataset, options.zero_point)
-    if options.labels is not None or options.label_column or options.vote_columns or options.classes_map:
+    if options.label_kind != "class":
+        from galshift.data.numeric_labels import with_numbers
+
+        dataset = with_numbers(dataset, options)
+    elif options.labels is not None or options.label_column or options.vote_columns or options.classes_map:
         from galshift.data.labels import with_labels
 
         dataset = with_labels(dataset, options)
@@ -77,7 +81,8 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
 def _grouped_by_labels(options: ReadOptions) -> bool:
     """Return whether joining the labels has grouped the images: by a column of the labels' catalogue."""
     named = options.labels is not None and os.path.exists(options.labels)
-    return named and not options.vote_columns and not str(options.group_column).startswith("sky")
+    by_class = options.label_kind == "class" and not options.vote_columns
+    return named and by_class and not str(options.group_column).startswith("sky")
 
 
 def _check_labels(dataset: Dataset) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_serializer
 
 from galshift.errors import UsageError
 from galshift.types import Strict
@@ -32,6 +32,12 @@ class ReadOptions(Strict):
         Smallest winning vote fraction; images below it count as unlabelled.
     soft_labels : bool
         Keep the vote fractions, normalised to a sum of one, instead of the winner.
+    label_kind : {"class", "value", "votes"}
+        What a label is: a class; one or more numbers (``label_column``, several with commas); or how many
+        people voted for each class (``vote_columns``).
+    vote_total : str or float or None
+        With ``votes``: the column with the number of votes, or that number.  Without it fractions count as
+        40 votes, and columns that sum to more than one are counts already.
     unit : str or None
         astropy unit of one pixel, where no header says it (``nJy``, ``nanomaggy``, ``mag/arcsec2``).
     zero_point : float or dict or None
@@ -60,6 +66,8 @@ class ReadOptions(Strict):
     vote_columns: tuple[str, ...] = ()
     min_confidence: float = Field(0.0, ge=0, le=1)
     soft_labels: bool = False
+    label_kind: Literal["class", "value", "votes"] = "class"
+    vote_total: str | Positive | None = None
     unit: str | None = None
     zero_point: float | dict[str, float] | None = None
     pixel_scale_arcsec: Positive | None = None
@@ -70,6 +78,16 @@ class ReadOptions(Strict):
     catalog: str | None = None
     cutout_size: str | None = None
     on_error: Literal["raise", "skip"] = "raise"
+
+    @model_serializer(mode="wrap")
+    def _brief(self, dump: Any) -> dict[str, Any]:
+        # Options younger than the first runs stay out while they say nothing: old fingerprints go on.
+        values = dump(self)
+        if self.label_kind == "class":
+            values.pop("label_kind", None)
+        if self.vote_total is None:
+            values.pop("vote_total", None)
+        return values
 
 
 def parse_classes_map(words: str | None) -> dict[str, str]:

@@ -55,18 +55,12 @@ def predictions_table(
     catalogue : Table, optional
         N rows.
     """
-    from astropy.table import Table
-
     probabilities = np.asarray(probabilities, dtype=np.float64)
     n = len(probabilities)
     usable = np.isfinite(probabilities).all(axis=1)
     filled = np.where(usable[:, None], probabilities, 0.0)
     names = np.array([*classes, ""], dtype=str)
-    table = Table()
-    table["id"] = np.asarray(ids, dtype=str)
-    table["group"] = np.asarray(groups, dtype=str)
-    table["data_set"] = np.full(n, data_set, dtype=f"U{max(len(data_set), 1)}")
-    table["split"] = np.broadcast_to(np.asarray(split, dtype=str), (n,))
+    table = _begun(ids, groups, data_set, split)
     table["label"] = names[hard_labels(labels, n)]
     table["prediction"] = names[np.where(usable, filled.argmax(axis=1), -1)]
     table["confidence"] = np.where(usable, filled.max(axis=1, initial=0), np.nan)
@@ -74,13 +68,120 @@ def predictions_table(
         table[f"p_{name}"] = probabilities[:, index]
     table["entropy"] = np.where(usable, entropy(filled), np.nan)
     table["flag"] = np.zeros(n, np.int32) if flags is None else np.asarray(flags, dtype=np.int32)
-    if catalogue is not None:
-        taken = {name.lower() for name in table.colnames}
-        for name in catalogue.colnames:
-            shown = f"catalogue_{name}" if name.lower() in taken else name
-            if shown.lower() not in taken:  # FITS column names differ by more than case
-                table[shown] = catalogue[name]
-                taken.add(shown.lower())
+    return _with_catalogue(table, catalogue)
+
+
+def value_table(
+    *,
+    ids: np.ndarray,
+    groups: np.ndarray,
+    names: Sequence[str],
+    values: np.ndarray,
+    sigmas: np.ndarray,
+    data_set: str,
+    split: str | np.ndarray = "",
+    labels: np.ndarray | None = None,
+    flags: np.ndarray | None = None,
+    catalogue: Table | None = None,
+) -> Table:
+    """Return the table of predicted continuous labels of one data set.
+
+    One label has the columns ``label`` (NaN where unknown), ``value`` and ``value_sigma``; of several each
+    has its name after them, such as ``value_sigma_redshift``.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the L labels.
+    values, sigmas : ndarray
+        (N, L) in the labels' units, NaN where an image gave no answer.
+    labels : ndarray, optional
+        (N, L).
+    ids, groups, data_set, split, flags, catalogue
+        As for :func:`predictions_table`.
+    """
+    table = _begun(ids, groups, data_set, split)
+    labels = np.full(np.shape(values), np.nan) if labels is None else labels
+    for k, name in enumerate(names):
+        end = f"_{name}" if len(names) > 1 else ""
+        table[f"label{end}"] = np.asarray(labels, dtype=np.float64)[:, k]
+        table[f"value{end}"] = values[:, k]
+        table[f"value_sigma{end}"] = sigmas[:, k]
+    table["flag"] = np.zeros(len(values), np.int32) if flags is None else np.asarray(flags, dtype=np.int32)
+    return _with_catalogue(table, catalogue)
+
+
+def votes_table(
+    *,
+    ids: np.ndarray,
+    groups: np.ndarray,
+    fractions: np.ndarray,
+    concentration: np.ndarray,
+    classes: Sequence[str],
+    data_set: str,
+    split: str | np.ndarray = "",
+    counts: np.ndarray | None = None,
+    flags: np.ndarray | None = None,
+    catalogue: Table | None = None,
+) -> Table:
+    """Return the table of predicted vote fractions of one data set.
+
+    To the columns of :func:`predictions_table`, whose ``p_<class>`` are the expected vote fractions, come
+    ``observed_<class>`` and ``votes`` (their number), NaN where unknown, and ``concentration``, the sum of
+    the Dirichlet parameters: the larger, the surer.
+
+    Parameters
+    ----------
+    fractions : ndarray
+        (N, K) expected fractions.
+    concentration : ndarray
+        (N,).
+    counts : ndarray, optional
+        (N, K) votes, a row of NaN where unknown.
+    ids, groups, classes, data_set, split, flags, catalogue
+        As for :func:`predictions_table`.
+    """
+    counts = np.full(np.shape(fractions), np.nan) if counts is None else np.asarray(counts, dtype=np.float64)
+    table = predictions_table(
+        ids=ids,
+        groups=groups,
+        probabilities=fractions,
+        classes=classes,
+        data_set=data_set,
+        split=split,
+        labels=counts,
+        flags=flags,
+    )
+    total = counts.sum(axis=1)
+    for k, name in enumerate(classes):
+        table[f"observed_{name}"] = counts[:, k] / total
+    table["votes"] = total
+    table["concentration"] = concentration
+    return _with_catalogue(table, catalogue)
+
+
+def _begun(ids: np.ndarray, groups: np.ndarray, data_set: str, split: str | np.ndarray) -> Table:
+    """The columns that say which image a row is."""
+    from astropy.table import Table
+
+    table, n = Table(), len(ids)
+    table["id"] = np.asarray(ids, dtype=str)
+    table["group"] = np.asarray(groups, dtype=str)
+    table["data_set"] = np.full(n, data_set, dtype=f"U{max(len(data_set), 1)}")
+    table["split"] = np.broadcast_to(np.asarray(split, dtype=str), (n,))
+    return table
+
+
+def _with_catalogue(table: Table, catalogue: Table | None) -> Table:
+    """Add the catalogue's columns; one whose name is taken becomes ``catalogue_<name>``."""
+    if catalogue is None:
+        return table
+    taken = {name.lower() for name in table.colnames}
+    for name in catalogue.colnames:
+        shown = f"catalogue_{name}" if name.lower() in taken else name
+        if shown.lower() not in taken:  # FITS column names differ by more than case
+            table[shown] = catalogue[name]
+            taken.add(shown.lower())
     return table
 
 

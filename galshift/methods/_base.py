@@ -75,6 +75,9 @@ class Method:
         True when the method pulls the two marginal distributions of features or predictions together, which
         forces the source's class mix on the target: the report then warns by the label-shift estimate.
 
+    needs_classes : bool
+        True when the method reads the network's outputs as class scores; False when it works for continuous
+        labels too.
     lr_scale : float
         Factor on the learning rate; below 1 where a trained network is to be changed a little.
     aim : str
@@ -89,6 +92,11 @@ class Method:
     ----------
     nets : nn.ModuleDict
         What `build` made.
+    label_kind : str
+        What the labels are: ``class``, ``votes`` (whose outputs a method may read as class scores) or
+        ``value`` (the first half of the outputs are standardised means; ``labels`` (B, L) are standardised).
+    supervised : str
+        Name of the supervised loss among the terms.
     observed : dict of str to Tensor
         Scalars of the last step that are no losses: a discriminator's accuracy (0.5 at chance), the reversal,
         learned weights, the share of images that count.
@@ -102,6 +110,7 @@ class Method:
     uses_target: ClassVar[bool] = True
     own_forward: bool = False
     aligns: ClassVar[bool] = False
+    needs_classes: ClassVar[bool] = True
     lr_scale: ClassVar[float] = 1.0
     aim: ClassVar[str] = "adapt"
 
@@ -110,6 +119,7 @@ class Method:
         self.shared = self.config if isinstance(self.config, MethodConfig) else MethodConfig()
         self.nets = nn.ModuleDict()
         self.observed: dict[str, Tensor] = {}
+        self.label_kind, self.supervised = "class", "classification"
         self._features: list[Tensor] = []
         if self.shared.domain_batchnorm:
             self.own_forward = True
@@ -166,6 +176,11 @@ class Method:
         """Return (B,) scores in [0, 1], high for classes unknown to the source; None: not universal."""
         return None
 
+    def class_based(self) -> list[str]:
+        """Return what of the method, as configured, reads outputs or labels as classes; empty: nothing."""
+        helpers = [name for name in ("fisher", "entropy") if getattr(self.shared, name) > 0]
+        return ["its loss", *helpers] if self.needs_classes else helpers
+
     # ---- what the loop calls; not overridden -----------------------------------------------------------
 
     def build(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
@@ -215,13 +230,13 @@ class Method:
         Parameters
         ----------
         terms : dict of str to Tensor
-            The supervised loss first, as ``classification``, then what `terms` returned.  A source-free
+            The supervised loss first, called ``self.supervised``, then what `terms` returned.  A source-free
             method has no supervised loss, and the dict holds only its own terms.
         progress : float
             Fraction of the adaptation steps done, in [0, 1].
         """
-        supervised = terms.get("classification")
-        adaptation = [value for name, value in terms.items() if name != "classification"]
+        supervised = terms.get(self.supervised)
+        adaptation = [value for name, value in terms.items() if name != self.supervised]
         if supervised is None or not adaptation or "weighting" not in self.nets:
             return torch.stack([value.float() for value in terms.values()]).sum()
         weighting = self.nets["weighting"]

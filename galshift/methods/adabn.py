@@ -23,6 +23,7 @@ class AdaBN(Method):
 
     reference = "Li et al. 2018, arXiv:1603.04779"
     own_forward = True
+    needs_classes = False
 
     def prepare(self, model: nn.Module) -> nn.Module:
         """Refuse a model without batch norm, in which there is nothing to replace."""

@@ -85,6 +85,7 @@ class AFN(Method):
 
     Config = Config
     reference = "Xu et al. 2019, arXiv:1811.07456, eq. 4-5"
+    needs_classes = False
 
     def losses(self, source: Batch, target: Batch, progress: float) -> dict[str, Tensor]:
         """Return ``afn``; arguments as for `Method.losses`."""

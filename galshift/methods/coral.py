@@ -66,6 +66,7 @@ class Coral(Method):
     Config = Config
     reference = "Sun & Saenko 2016, arXiv:1607.01719, eq. 1"
     aligns = True
+    needs_classes = False
 
     def losses(self, source: Batch, target: Batch, progress: float) -> dict[str, Tensor]:
         """Return ``coral``; arguments as for `Method.losses`."""

@@ -78,6 +78,7 @@ class DANN(Method):
     Config = Config
     reference = "Ganin et al. 2016, JMLR 17, 59"
     aligns = True
+    needs_classes = False
 
     def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
         """Return the discriminator; arguments as for `Method.modules`."""
@@ -92,6 +93,11 @@ class DANN(Method):
         ]
         self.observed = {"domain_accuracy": domain_accuracy(*logits), "reversal": torch.tensor(strength)}
         return {"domain": domain_loss(*logits, *self._weights(source, target))}
+
+    def class_based(self) -> list[str]:
+        """Return what reads outputs as classes: `conditional` and `classes` do."""
+        own = [name for name in ("conditional", "classes") if getattr(self.config, name)]
+        return [*own, *super().class_based()]
 
     def _weights(self, source: Batch, target: Batch) -> tuple[Tensor | None, Tensor | None]:
         c = self.config

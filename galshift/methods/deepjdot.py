@@ -24,18 +24,23 @@ def joint_cost(
 ) -> Tensor:
     """Return the (n, m) cost ``alpha |z_i - z_j|^2 + beta CE(y_i, l_j)``.
 
+    For continuous labels the second part is ``beta |y_i - m_j|^2``, with m the predicted means.
+
     Parameters
     ----------
     source, target : Tensor
         (n, d) and (m, d) features.
     labels : Tensor
-        (n,) int64 source classes.
+        (n,) int64 source classes, or (n, L) standardised continuous labels.
     target_logits : Tensor
-        (m, K).
+        (m, K), or (m, 2 L) with the means first.
     alpha, beta : float
         Weights of the feature and the label part.
     """
     features = squared_distances(full_precision(source), full_precision(target))
+    if labels.is_floating_point():
+        means = full_precision(target_logits)[:, : labels.shape[1]]
+        return alpha * features + beta * squared_distances(full_precision(labels), means)
     surprise = -torch.log_softmax(full_precision(target_logits), dim=1)
     return alpha * features + beta * surprise.T[labels]
 
@@ -84,6 +89,7 @@ class DeepJDOT(Method):
     Config = Config
     reference = "Damodaran et al. 2018, arXiv:1803.10081, eq. 6"
     aligns = True
+    needs_classes = False
 
     def losses(self, source: Batch, target: Batch, progress: float) -> dict[str, Tensor]:
         """Return ``deepjdot``; arguments as for `Method.losses`."""

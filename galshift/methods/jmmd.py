@@ -1,4 +1,6 @@
-"""Joint MMD of features and predictions: a feature kernel times a kernel on the class probabilities.
+"""Joint MMD of features and predictions: a feature kernel times a kernel on the predictions.
+
+Predictions are class probabilities, or the standardised means of continuous labels.
 
 References
 ----------
@@ -26,6 +28,7 @@ def jmmd(
     widest: float = 2.0,
     probability_scale: float = 0.92,
     statistic: Statistic = "unbiased",
+    continuous: bool = False,
 ) -> Tensor:
     """Return the squared joint MMD of two forwarded batches.
 
@@ -36,7 +39,9 @@ def jmmd(
     n_kernels, widest, statistic
         Of the feature kernel, as in `mmd`.
     probability_scale : float
-        Standard deviation of the Gaussian kernel on the class probabilities.
+        Standard deviation of the Gaussian kernel on the predictions.
+    continuous : bool
+        The first half of the logits are means of continuous labels, not class scores.
 
     Returns
     -------
@@ -45,7 +50,7 @@ def jmmd(
     """
     features = torch.cat([full_precision(source.features), full_precision(target.features)])
     logits = torch.cat([full_precision(source.logits), full_precision(target.logits)])
-    p = torch.softmax(logits, dim=1)
+    p = logits.chunk(2, dim=1)[0] if continuous else torch.softmax(logits, dim=1)
     kernel = adaptive_kernel(squared_distances(features, features), n_kernels, widest)
     kernel = kernel * torch.exp(squared_distances(p, p) * (-0.5 / probability_scale**2))
     return mmd_from_kernel(kernel, len(source.features), statistic)
@@ -68,6 +73,7 @@ class JMMD(Method):
     Config = Config
     reference = "Long et al. 2017, arXiv:1605.06636, eq. 9"
     aligns = True
+    needs_classes = False
 
     def losses(self, source: Batch, target: Batch, progress: float) -> dict[str, Tensor]:
         """Return ``jmmd``; arguments as for `Method.losses`."""
@@ -79,5 +85,6 @@ class JMMD(Method):
             widest=c.widest,
             probability_scale=c.probability_scale,
             statistic=c.statistic,
+            continuous=self.label_kind == "value",
         )
         return {"jmmd": c.weight * value}

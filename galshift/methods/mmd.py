@@ -171,6 +171,7 @@ class MMD(Method):
     Config = Config
     reference = "Long et al. 2015, arXiv:1502.02791"
     aligns = True
+    needs_classes = False
 
     def losses(self, source: Batch, target: Batch, progress: float) -> dict[str, Tensor]:
         """Return ``mmd``; arguments as for `Method.losses`."""

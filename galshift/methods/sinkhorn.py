@@ -138,6 +138,7 @@ class Sinkhorn(Method):
     Config = Config
     reference = "Feydy et al. 2019, arXiv:1810.08278; Pandya et al. 2025 (SIDDA), arXiv:2501.14048"
     aligns = True
+    needs_classes = False
 
     def losses(self, source: Batch, target: Batch, progress: float) -> dict[str, Tensor]:
         """Return ``sinkhorn``; arguments as for `Method.losses`."""

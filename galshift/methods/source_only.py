@@ -13,6 +13,7 @@ class SourceOnly(Method):
 
     reference = "the baseline of every paper"
     uses_target = False
+    needs_classes = False
 
     def __init__(self, config: MethodConfig | None = None) -> None:
         super().__init__(config)

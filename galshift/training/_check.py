@@ -8,7 +8,7 @@ from torch import nn
 from galshift.errors import ConfigError, DataError
 from galshift.methods._base import Method
 from galshift.training.config import TrainConfig
-from galshift.training.criterion import check_labels
+from galshift.training.heads import Head, check_method
 from galshift.training.sets import TrainingSet
 
 
@@ -20,15 +20,16 @@ def check_sets(
     target: TrainingSet | None,
     config: TrainConfig,
     *,
+    head: Head,
     has_selector: bool,
 ) -> None:
     """Raise the error that says what is missing or does not fit; parameters as for ``fit``."""
-    n_classes = model.spec["n_classes"]
+    check_method(method, head)
     if source is None and method.needs_source:
         raise DataError("this method needs labelled source images")
     for name, images in (("source training set", source), ("source validation set", valid)):
         if images is not None:
-            check_labels(images.labels, n_classes, name)
+            head.check(images.labels, name)
     if method.uses_target and (target is None or len(target) == 0):
         raise DataError("this method needs target images")
     if source is None and target is None:

@@ -15,6 +15,7 @@ from galshift.training import validate
 from galshift.training.config import TrainConfig
 from galshift.training.criterion import Criterion
 from galshift.training.device import DeviceChoice
+from galshift.training.heads import CLASSES, Head
 from galshift.training.sets import Stretch, TrainingSet, stretched
 from galshift.types import Output
 
@@ -34,6 +35,8 @@ class Judge:
     selector : callable or None
         Of a label-free ``galshift.selection`` candidate: a function that returns its score, or a selector,
         whose ``compare`` ranks all epochs so far afresh.  Without it the validation loss decides.
+    head : Head
+        What the labels are.
     """
 
     def __init__(
@@ -47,9 +50,11 @@ class Judge:
         *,
         stretch: Stretch,
         selector: Callable[[Any], float] | None,
+        head: Head = CLASSES,
     ) -> None:
         self.method, self.target, self.config, self.choice = method, target, config, choice
         self.criterion, self.stretch, self.selector = criterion, stretch, selector
+        self.head = head
         # The network sees the validation set unaugmented after every epoch: what is in memory is stretched
         # once, what would not fit is read again.
         self.in_memory = valid is not None and isinstance(valid.images, Tensor)
@@ -60,7 +65,7 @@ class Judge:
         row: dict[str, float] = {}
         valid = self.validate(model)
         if valid is not None:
-            row = validate.validation_row(valid, self.valid.labels, self.criterion)
+            row = validate.validation_row(valid, self.valid.labels, self.criterion, self.head)
         if self.selector is None:
             return row, {"score": float(epoch) if self.config.select == "last" else -row["valid_loss"]}
         candidate = self._candidate(model, valid)
@@ -94,7 +99,7 @@ class Judge:
             logits_target=target.logits,
             features_source_val=None if valid is None else valid.features,
             logits_source_val=None if valid is None else valid.logits,
-            labels_source_val=None if self.valid is None else self.valid.labels,
+            labels_source_val=None if self.valid is None else self.head.seen(self.valid.labels),
             n_classes=target.logits.shape[1],
             prior_target=None,
             mixed=partial(self._mixed, model),

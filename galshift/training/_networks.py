@@ -16,6 +16,7 @@ from galshift.training import _sharding, parallel
 from galshift.training.config import TrainConfig
 from galshift.training.device import DeviceChoice
 from galshift.training.ema import ema_copy, ema_decay, ema_update
+from galshift.training.heads import CLASSES, Head
 from galshift.training.optim import build_optimizer, set_lr
 from galshift.training.plan import Plan
 from galshift.training.step import DomainForward, DomainInput, feature_gradients, forward_domains, step_losses
@@ -39,6 +40,8 @@ class Networks:
     channels_last : bool
     n_target : int
         For memory banks.
+    head : Head
+        What the labels are.
     """
 
     def __init__(
@@ -52,9 +55,12 @@ class Networks:
         *,
         channels_last: bool,
         n_target: int,
+        head: Head = CLASSES,
     ) -> None:
         self.method, self.plan, self.choice, self.world = method, plan, choice, world
         self.criterion, self.config, spec = criterion, plan.config, model.spec
+        self.head = head
+        method.label_kind, method.supervised = head.kind, head.term
         device = choice.device
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(stream_seed(plan.seed, "method"))
@@ -139,7 +145,9 @@ class Networks:
         # Without target batches there is no warm-up either, and terms on the source alone count throughout.
         adapting = self.plan.adapting(step) or self.plan.n_target == 0
         progress = self.plan.progress(step)
-        total, terms = step_losses(self.method, *batches, self.criterion, progress, adapting=adapting)
+        total, terms = step_losses(
+            self.method, *batches, self.criterion, progress, adapting=adapting, head=self.head
+        )
         if probe:
             self.pulls = feature_gradients(terms, features)
         self.scaler.scale(total / accumulate).backward()

@@ -22,8 +22,8 @@ from galshift.training._networks import Networks
 from galshift.training._record import Record
 from galshift.training._store import Store
 from galshift.training.config import TrainConfig
-from galshift.training.criterion import build_criterion
 from galshift.training.device import DeviceChoice
+from galshift.training.heads import Head
 from galshift.training.plan import Plan
 from galshift.training.sets import ANY_ORDER, Stretch, TrainingSet
 from galshift.training.signals import StopRequest
@@ -56,6 +56,7 @@ class Trainer:
         strong_augment: Callable | None,
         stretch: Stretch,
         selector: Callable | None,
+        head: Head,
     ) -> None:
         self.method, self.config, self.choice, self.world = method, config, choice, world
         self.target, self.stretch = target, stretch
@@ -64,15 +65,15 @@ class Trainer:
         n_paired, parts = 0 if paired is None else sizes[1], world.size * config.accumulate
         mixing = tuple(ANY_ORDER if images is None else images.mixing for images in (source, target))
         self.plan = Plan(config, seed, sizes[0], n_paired, parts=parts, aim=method.aim, mixing=mixing)
-        identity = _identity(model, method, self.plan, sizes)
+        identity = _identity(model, method, self.plan, sizes, head)
         labels = None if source is None else source.labels
-        criterion = build_criterion(config, labels, model.spec["n_classes"])
+        criterion = head.criterion(config, labels)
         layout = {"channels_last": _channels_last(model, config, choice)}
         self.judge = Judge(
-            method, valid, target, config, choice, criterion, stretch=stretch, selector=selector
+            method, valid, target, config, choice, criterion, stretch=stretch, selector=selector, head=head
         )
         self.networks = Networks(
-            model, method, self.plan, choice, world, criterion, n_target=sizes[1], **layout
+            model, method, self.plan, choice, world, criterion, n_target=sizes[1], head=head, **layout
         )
         self.feed = Feed(
             source,
@@ -257,7 +258,7 @@ class Trainer:
         return True
 
 
-def _identity(model: nn.Module, method: Method, plan: Plan, sizes: list[int]) -> str:
+def _identity(model: nn.Module, method: Method, plan: Plan, sizes: list[int], head: Head) -> str:
     """What a saved state belongs to."""
     held = {
         "model": model.spec,
@@ -267,6 +268,8 @@ def _identity(model: nn.Module, method: Method, plan: Plan, sizes: list[int]) ->
         "sizes": sizes,
         "seed": plan.seed,
     }
+    if head.kind != "class":  # what a classifier's state belongs to was fixed before there were others
+        held["head"] = head.spec()
     return fingerprint("fit", 2, held)
 
 

@@ -19,6 +19,7 @@ import galshift
 from galshift.errors import DataError
 from galshift.models.build import rebuild
 from galshift.provenance import jsonable
+from galshift.training.heads import Head, head_of
 from galshift.training.state import write_tensors
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class Trained:
     bands: tuple[str, ...]
     meta: dict[str, Any]
     path: Path
+
+    @property
+    def head(self) -> Head:
+        """What its outputs mean: scores of `classes`, votes for them, or values of the labels so called."""
+        return head_of(self.meta.get("head"), self.classes)
 
 
 def save_checkpoint(
@@ -102,7 +108,7 @@ def save_checkpoint(
     return path
 
 
-def load_checkpoint(path: str | Path, *, encoder: bool = False) -> Trained:
+def load_checkpoint(path: str | Path, *, encoder: bool = False, values: bool = False) -> Trained:
     """Return the trained model in a file or run directory.
 
     Parameters
@@ -110,6 +116,8 @@ def load_checkpoint(path: str | Path, *, encoder: bool = False) -> Trained:
     path : path-like
     encoder : bool
         Whether a pre-trained encoder, which has no classes and an untrained head, will do.
+    values : bool
+        Whether a network for continuous labels, which has no classes either, will do.
 
     Raises
     ------
@@ -126,6 +134,13 @@ def load_checkpoint(path: str | Path, *, encoder: bool = False) -> Trained:
             "this is a pre-trained encoder, which has no classes yet",
             where=path,
             hint=f"train it first: galshift train DATA --init {path.parent}",
+        )
+    head = head_of(header["meta"].get("head"), header["classes"])
+    if not head.has_classes and not values:
+        raise DataError(
+            f"this network predicts continuous labels ({', '.join(head.names)}), and this needs classes",
+            where=path,
+            hint="evaluate, predict, embed and gap take it",
         )
     model = rebuild_with(header["model"], tensors, path)
     try:

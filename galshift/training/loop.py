@@ -23,6 +23,7 @@ from galshift.training._store import clear
 from galshift.training._trainer import Trainer
 from galshift.training.config import TrainConfig
 from galshift.training.device import DeviceChoice, choose_device
+from galshift.training.heads import ClassHead, Head
 from galshift.training.loggers import open_logger
 from galshift.training.sets import Stretch, TrainingSet
 from galshift.training.threads import suited_threads
@@ -78,6 +79,7 @@ def fit(
     *,
     directory: Path,
     seed: int,
+    head: Head | None = None,
     device: str | DeviceChoice = "auto",
     augment: Augment | None = None,
     strong_augment: Augment | None = None,
@@ -105,6 +107,8 @@ def fit(
         resumes, on a CPU to the same bits as a run that was never stopped.  Of several processes, all use
         the first one's, which they must be able to read.
     seed : int
+    head : Head, optional
+        What the labels are, and so the supervised loss; default: classes.
     device : str or DeviceChoice
     augment, strong_augment : callable, optional
         (linear images (B, C, S, S), generator) to images of that shape, on their device.  The strong one
@@ -135,8 +139,10 @@ def fit(
     DataError
         When a set does not fit the network, or `directory` holds the state of another training.
     """
+    head = head or ClassHead(tuple(f"class{k}" for k in range(model.spec["n_classes"])))
+    informed = selector is not None
     check_sets(
-        model, method, source_train, source_valid, target_train, config, has_selector=selector is not None
+        model, method, source_train, source_valid, target_train, config, head=head, has_selector=informed
     )
     choice = device if isinstance(device, DeviceChoice) else choose_device(device, config.precision)
     world = parallel.connect()
@@ -161,6 +167,7 @@ def fit(
         strong_augment=strong_augment or augment,
         stretch=stretch,
         selector=selector,
+        head=head,
     )
     if trainer.resume() and first:
         done = trainer.record

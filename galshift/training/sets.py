@@ -63,7 +63,8 @@ class TrainingSet:
     images : Tensor or Fetcher
         (N, C, S, S) float32 linear fluxes, or anything with ``len`` and ``fetch(indices)``.
     labels : Tensor or None
-        (N,) int64; None for the target, whose labels the loop must never hold.
+        (N,) int64 classes, or (N, L) float32 votes or continuous labels; None for the target, whose labels
+        the loop must never hold.
     ids : tuple of str
         N names, for messages and for `observe`.
     observe : Observe or None
@@ -81,8 +82,13 @@ class TrainingSet:
         for name, value in (("labels", self.labels), ("ids", self.ids or None)):
             if value is not None and len(value) != len(self.images):
                 raise DataError(f"{len(value)} {name} for {len(self.images)} training images")
-        if self.labels is not None and self.labels.dtype != torch.int64:
-            raise DataError(f"labels must be int64 class indices, not {self.labels.dtype}")
+        if self.labels is None or self.labels.dtype == torch.int64:
+            return
+        if self.labels.dtype != torch.float32 or self.labels.ndim != 2:
+            raise DataError(
+                f"labels must be int64 class indices or (N, L) float32 numbers, not {self.labels.dtype} of "
+                f"shape {tuple(self.labels.shape)}"
+            )
 
     def __len__(self) -> int:
         return len(self.images)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from galshift.methods._base import Method
 from galshift.training.device import DeviceChoice
+from galshift.training.heads import CLASSES, Head
 from galshift.types import Batch, Output
 
 
@@ -24,7 +25,7 @@ class DomainInput:
     index : Tensor
         (B,) positions in the training set.
     labels : Tensor or None
-        (B,) int64.
+        (B,) int64 classes, or (B, L) numbers.
     views : tuple of Tensor
         Strongly augmented views of the same images.
     """
@@ -110,6 +111,7 @@ def step_losses(
     progress: float,
     *,
     adapting: bool,
+    head: Head = CLASSES,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the scalar that is optimised, and its named terms.
 
@@ -121,10 +123,13 @@ def step_losses(
         Fraction of the adaptation done, in [0, 1].
     adapting : bool
         False during the warm-up, when only the supervised loss counts.
+    head : Head
+        What the labels are: it names the supervised loss, and says what of them the method sees.
     """
     terms: dict[str, Tensor] = {}
     if source is not None and source.labels is not None:
-        terms["classification"] = criterion(source.logits, source.labels)
+        terms[head.term] = criterion(source.logits, source.labels)
+        source = replace(source, labels=head.seen(source.labels))
     if adapting:
         terms |= method.terms(source, target, progress)
     return method.combine(terms, progress), terms

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from galshift.training.device import DeviceChoice
+from galshift.training.heads import CLASSES, Head
 from galshift.training.sets import Stretch, TrainingSet
 from galshift.types import Output
 
@@ -53,10 +54,10 @@ def outputs(
 
 
 def validation_row(
-    output: Output, labels: Tensor, criterion: Callable[[Tensor, Tensor], Tensor]
+    output: Output, labels: Tensor, criterion: Callable[[Tensor, Tensor], Tensor], head: Head = CLASSES
 ) -> dict[str, float]:
-    """Return the validation loss (the one that is trained on) and accuracy."""
+    """Return the validation loss (the one that is trained on), and what else the head measures."""
     return {
         "valid_loss": float(criterion(output.logits, labels)),
-        "valid_accuracy": float((output.logits.argmax(1) == labels).double().mean()),
+        **head.measures(output.logits, labels),
     }

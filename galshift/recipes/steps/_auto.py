@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,12 @@ def chooser(select: str) -> str:
 
 
 def fit_auto(
-    config: AutoConfig, select: str, folder: Path, fit: Callable[[str, Path], dict[str, Any]]
+    config: AutoConfig,
+    select: str,
+    folder: Path,
+    fit: Callable[[str, Path], dict[str, Any]],
+    *,
+    correct: bool = True,
 ) -> tuple[dict[str, Any], Choice]:
     """Train every method, choose, and put the chosen network into `folder`.
 
@@ -61,6 +67,8 @@ def fit_auto(
         Of the run (or of one of its seeds); its source-only network has been trained already.
     fit : callable
         (method, folder) to the summary of its training.
+    correct : bool
+        Whether another class mix of the target may change the answers; not where they are vote fractions.
 
     Returns
     -------
@@ -89,6 +97,8 @@ def fit_auto(
         if (folders[chosen] / name).is_file():
             with atomic_path(folder / name) as temporary:
                 shutil.copyfile(folders[chosen] / name, temporary)
+    if not correct:
+        choice = replace(choice, shifted_mix=None)
     if choice.shifted_mix is not None:
         correct_mix(folder, pool[chosen])
     write_json(folder / RECORD, choice.document())

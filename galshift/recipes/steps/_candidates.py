@@ -58,7 +58,7 @@ def keep_outputs(directory: Path, model: nn.Module, valid: Output | None, materi
     if valid is not None and material.valid is not None:
         held["features_source_val"] = valid.features.numpy()
         held["logits_source_val"] = valid.logits.numpy()
-        held["labels_source_val"] = material.valid.labels.numpy()
+        held["labels_source_val"] = material.head.seen(material.valid.labels).numpy()
     with atomic_path(directory / OUTPUTS) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **held)
 

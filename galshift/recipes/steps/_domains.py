@@ -78,19 +78,49 @@ def open_source(
     Raises
     ------
     DataError
-        When it has no class labels, fewer than two classes, or a class with fewer than three galaxies.
+        When it has no such labels as `options` name, fewer than two classes, or too few galaxies.
     """
     from galshift.data.open import open_dataset
     from galshift.data.splits import split_groups
 
     dataset = observed(open_dataset(path, options), observe)
     info = dataset.info
+    known = _known_numbers(info, path) if options.label_kind != "class" else _known_classes(info, path)
+    strata = _strata(np.asarray(info.labels)[known], options.label_kind)
+    fractions = {"train": 1 - split.valid - split.test, "valid": split.valid, "test": split.test}
+    parts = split_groups(info.groups[known], strata, fractions, seed)
+    return Domain(dataset, {name: known[rows] for name, rows in parts.items()}, observe)
+
+
+def _strata(labels: np.ndarray, kind: str) -> np.ndarray:
+    """What a split is stratified by: the class, the votes' winner, or the first continuous label."""
+    return labels[:, 0] if kind == "value" else labels
+
+
+def _known_numbers(info: DataInfo, path: str) -> np.ndarray:
+    """Rows whose votes or continuous labels are all known."""
+    known = np.flatnonzero(np.isfinite(info.labels).all(axis=1))
+    n_galaxies = len(np.unique(info.groups[known]))
+    if n_galaxies < 10:
+        raise DataError(
+            f"{n_galaxies} galaxies have a finite {' and '.join(info.classes)}, and ten are needed",
+            where=path,
+            hint="check the label column",
+        )
+    return known
+
+
+def _known_classes(info: DataInfo, path: str) -> np.ndarray:
+    """Rows with a class, once there are enough galaxies of each."""
     labels = info.labels
     if labels is None or np.ndim(labels) != 1 or not np.issubdtype(np.asarray(labels).dtype, np.integer):
+        numeric = labels is not None and np.asarray(labels).dtype.kind == "f"
         raise DataError(
             "the source has no class labels",
             where=path,
-            hint="give them with --labels file.csv or --labels COLUMN, or one sub-folder per class",
+            hint=f"its labels are numbers: --label-kind {'votes' if np.ndim(labels) == 2 else 'value'}"
+            if numeric
+            else "give them with --labels file.csv or --labels COLUMN, or one sub-folder per class",
         )
     known = np.flatnonzero(np.asarray(labels) >= 0)
     present = np.unique(np.asarray(labels)[known])
@@ -110,9 +140,7 @@ def open_source(
                 where=path,
                 hint="merge or drop the class with --classes-map",
             )
-    fractions = {"train": 1 - split.valid - split.test, "valid": split.valid, "test": split.test}
-    parts = split_groups(info.groups[known], labels[known], fractions, seed)
-    return Domain(dataset, {name: known[rows] for name, rows in parts.items()}, observe)
+    return known
 
 
 def open_target(
@@ -243,8 +271,11 @@ def training_set(domain: Domain, part: str, preprocessing: Preprocessing) -> Tra
 
 
 def _in_order(info: DataInfo, preprocessing: Preprocessing) -> np.ndarray:
-    """The labels of all images as indices into the network's classes, which may be in another order."""
-    labels = np.asarray(info.labels).astype(np.int64)
+    """The labels of all images: indices into the network's classes, or numbers in the order of its names."""
+    labels = np.asarray(info.labels)
+    if labels.dtype.kind == "f":
+        return labels[:, [info.classes.index(name) for name in preprocessing.classes]].astype(np.float32)
+    labels = labels.astype(np.int64)
     if not info.classes or list(info.classes) == preprocessing.classes:
         return labels
     places = np.array([*(preprocessing.classes.index(name) for name in info.classes), -1])

@@ -9,11 +9,15 @@ from typing import Any
 from galshift.evaluation.predictions import write_predictions
 from galshift.provenance import write_json
 from galshift.recipes.steps._evaluation_report import report_data
+from galshift.recipes.steps._number_outcomes import NumberEvaluation
+from galshift.recipes.steps._number_report import number_headline, number_report
 from galshift.recipes.steps._outcomes import Evaluation
 from galshift.report import build
 
 
-def write_evaluation(found: Evaluation, directory: Path, *, samples: int, seed: int) -> dict[str, str]:
+def write_evaluation(
+    found: Evaluation | NumberEvaluation, directory: Path, *, samples: int, seed: int
+) -> dict[str, str]:
     """Write ``metrics.json``, a table of predictions for each classifier and ``report.html``.
 
     Returns
@@ -28,7 +32,8 @@ def write_evaluation(found: Evaluation, directory: Path, *, samples: int, seed: 
         outputs[role] = f"{role}.fits"
         details = {"classifier": classifier.name, "run": str(classifier.path)}
         write_predictions(directory / outputs[role], found.predictions(classifier), provenance=details)
-    build(directory / "report.html", report_data(found, samples=samples, seed=seed))
+    page = number_report if isinstance(found, NumberEvaluation) else report_data
+    build(directory / "report.html", page(found, samples=samples, seed=seed))
     return outputs
 
 
@@ -37,6 +42,9 @@ def headlines(results: Sequence[Mapping[str, Any]], warnings: Sequence[str]) -> 
     lines = []
     for result in results:
         for name, domain in result["domains"].items():
+            if "label_kind" in domain:
+                lines += number_headline(name, result["name"], domain)
+                continue
             if not domain["labelled"]:
                 lines.append(f"{name}: {result['name']}: no labels, so no accuracy is claimed")
                 continue

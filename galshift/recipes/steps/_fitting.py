@@ -14,7 +14,7 @@ from torch import Tensor
 
 from galshift.data.augment import AugmentConfig, augment
 from galshift.data.preprocess import Preprocessing
-from galshift.errors import DataError
+from galshift.errors import ConfigError, DataError
 from galshift.methods._base import Method
 from galshift.models.build import build_model
 from galshift.recipes.steps._candidates import OUTPUTS, keep_outputs
@@ -30,11 +30,14 @@ from galshift.training.checkpoint import (
     save_checkpoint,
 )
 from galshift.training.config import PLAIN_SELECTION, TrainConfig
+from galshift.training.heads import Head, check_method, make_head
 from galshift.training.loop import clear, fit
 from galshift.training.sets import TrainingSet
 
 if TYPE_CHECKING:
+    from galshift.data.options import ReadOptions
     from galshift.recipes.choice import Chosen
+    from galshift.recipes.steps._domains import Domain
 
 # A strong view for self-training: what a worse night or another pointing could have done to the galaxy.
 STRONG = AugmentConfig(
@@ -58,6 +61,8 @@ class Material:
         Weights to start from.
     training : TrainConfig
     device : str
+    head : Head
+        What the labels are.
     prior_target : ndarray or None
         (K,) class mix of the target, where another than the source's is credible.
     """
@@ -72,6 +77,7 @@ class Material:
     init: Trained | None
     training: TrainConfig
     device: str
+    head: Head
     prior_target: np.ndarray | None = None
 
     @property
@@ -101,7 +107,7 @@ def fit_one(
     if kept is not None:
         return {**kept, "seconds": None}
     network = _network(material, seed)
-    selector, training = _selection(material.training, method)
+    selector, training = selection(material.training, method, material.head)
     result = fit(
         network,
         method,
@@ -111,6 +117,7 @@ def fit_one(
         training,
         directory=directory,
         seed=seed,
+        head=material.head,
         device=material.device,
         augment=augmenter(material.augmentation, material.noise_scale),
         strong_augment=augmenter(STRONG, material.noise_scale),
@@ -126,7 +133,7 @@ def fit_one(
         "notes": list(result.notes),
     }
     directory.mkdir(parents=True, exist_ok=True)
-    if material.target is not None:
+    if material.target is not None and material.head.has_classes:
         keep_outputs(directory, result.model, result.valid, material)
     # Seconds differ from run to run and stay out of a checkpoint that repeats bit for bit.
     kept = {key: value for key, value in summary.items() if key != "seconds"}
@@ -136,17 +143,59 @@ def fit_one(
         preprocessing=material.preprocessing.model_dump(mode="json"),
         classes=material.preprocessing.classes,
         bands=material.preprocessing.bands,
-        meta={**(meta or {}), "seed": seed, "fit": kept},
+        meta={**(meta or {}), **head_meta(material.head), "seed": seed, "fit": kept},
     )
     clear(directory)
     share(directory)
     return summary
 
 
-def _selection(training: TrainConfig, method: Method) -> tuple[Selector | None, TrainConfig]:
+def head_meta(head: Head) -> dict[str, Any]:
+    """What a checkpoint's meta says of the head; nothing for classes, as ever."""
+    return {} if head.kind == "class" else {"head": head.spec()}
+
+
+def head_for(read: ReadOptions, source: Domain, classes: Sequence[str], init: Trained | None) -> Head:
+    """Return the head for the labels of `source`: that of the run to start from, which its outputs mean.
+
+    Parameters
+    ----------
+    read : ReadOptions
+        How the source was read.
+    source : Domain
+    classes : sequence of str
+        In the network's order.
+    init : Trained or None
+    """
+    if init is not None and not init.meta.get(ENCODER):
+        return init.head
+    labels = np.asarray(source.info.labels)[source.parts["train"]]
+    return make_head(read.label_kind, classes, labels, total=read.vote_total)
+
+
+def check_choice(training: TrainConfig, name: str, method: Method, kind: str) -> None:
+    """Refuse, before anything is trained, a method or selector that cannot do with this kind of label.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if kind == "value":
+        head = make_head(kind, ["label"], np.array([[0.0], [1.0]]))
+        check_method(method, head, name)
+        selection(training, method, head)
+
+
+def selection(training: TrainConfig, method: Method, head: Head) -> tuple[Selector | None, TrainConfig]:
     """What chooses the epoch; a method that never sees the target leaves that to the source."""
     select = training.select
-    if not method.uses_target and select != "last":
+    if not head.has_classes and select not in PLAIN_SELECTION:
+        raise ConfigError(
+            f"'{select}' ranks class predictions, and the labels are continuous",
+            where="training.select",
+            hint="source-loss or last",
+        )
+    if (not method.uses_target or not head.has_classes) and select != "last":
         select = "source-loss"
     elif select == "auto":
         select = DEFAULT_EPOCH
@@ -205,25 +254,31 @@ def source_free(material: Material, baseline: Path) -> Material:
     training = material.training
     if training.select in ("auto", "source-loss"):
         training = training.model_copy(update={"select": "last"})
-    return replace(material, source=None, init=material.init or load_checkpoint(baseline), training=training)
+    return replace(
+        material, source=None, init=material.init or load_checkpoint(baseline, values=True), training=training
+    )
 
 
-def start_from(init: str | None, classes: list[str], bands: list[str]) -> Trained | None:
+def start_from(init: str | None, classes: list[str], bands: list[str], kind: str = "class") -> Trained | None:
     """Return the run to start from, checked against the classes and bands of the new data.
 
     Raises
     ------
     DataError
-        When its bands are others, or it does not know all classes; their order may differ.
+        When its bands or kind of label are others, or it does not know all classes; their order may differ.
     """
     if init is None:
         return None
-    trained = load_checkpoint(init, encoder=True)
+    trained = load_checkpoint(init, encoder=True, values=True)
+    if trained.head.kind != kind and not trained.meta.get(ENCODER):
+        raise DataError(
+            f"the run to start from has labels of the kind '{trained.head.kind}', not '{kind}'", where=init
+        )
     if trained.meta.get(ENCODER):
         constants = trained.preprocessing.model_copy(update={"classes": classes})
         trained = replace(trained, classes=tuple(classes), preprocessing=constants)
     for name, mine, theirs, fits in (
-        ("classes", classes, list(trained.classes), set(classes) <= set(trained.classes)),
+        ("classes", classes, list(trained.classes), _known_names(classes, trained.classes, kind)),
         ("bands", bands, list(trained.bands), bands == list(trained.bands)),
     ):
         if not fits:
@@ -235,16 +290,21 @@ def start_from(init: str | None, classes: list[str], bands: list[str]) -> Traine
     return trained
 
 
+def _known_names(mine: Sequence[str], theirs: Sequence[str], kind: str) -> bool:
+    """A class may be missing from new data; a number that every image needs may not."""
+    return set(mine) <= set(theirs) if kind == "class" else set(mine) == set(theirs)
+
+
 def _network(material: Material, seed: int) -> torch.nn.Module:
     """A fresh network, a copy of the one to start from, or a pre-trained encoder with a fresh head."""
     p, init = material.preprocessing, material.init
     if init is not None and not init.meta.get(ENCODER):
-        return load_checkpoint(init.path).model.requires_grad_(True).train()
+        return load_checkpoint(init.path, values=True).model.requires_grad_(True).train()
     network = build_model(
         material.network,
         in_channels=len(p.bands),
         size=p.size,
-        n_classes=len(p.classes),
+        n_classes=material.head.n_outputs,
         options=material.model.config.model_dump(mode="json") if init is None else init.model.spec["options"],
         seed=seed,
     )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from galshift.recipes.inputs import split_name
 from galshift.recipes.steps._auto import AUTO, RECORD
 from galshift.recipes.steps._splits import SplitRecord, absolute, read_splits
 from galshift.training.checkpoint import FILE, Trained, load_checkpoint
+
+if TYPE_CHECKING:
+    from galshift.training.heads import Head
 
 BASELINE = "source-only"
 
@@ -77,7 +80,9 @@ class JudgedSet:
     rows : ndarray
         Row numbers in `dataset`.
     labels : ndarray
-        (N,) in the classifiers' classes, -1 where unknown.
+        (N,) in the classifiers' classes, -1 where unknown; of votes the winner, of continuous labels 0.
+    truth : ndarray or None
+        (N, L) continuous labels or (N, K) votes, NaN where unknown; None for classes.
     notes : tuple of str
         What was left out, in plain words.
     """
@@ -89,6 +94,7 @@ class JudgedSet:
     rows: np.ndarray
     labels: np.ndarray
     notes: tuple[str, ...] = ()
+    truth: np.ndarray | None = None
 
     @property
     def groups(self) -> np.ndarray:
@@ -107,11 +113,12 @@ class JudgedSet:
 
 
 def open_classifiers(
-    runs: Sequence[str], *, with_baseline: bool = True, finished: bool = True
+    runs: Sequence[str], *, with_baseline: bool = True, finished: bool = True, values: bool = False
 ) -> list[Classifier]:
     """Open the given runs, and the source-only companion of each adapted one after them.
 
-    With `finished` False a run may still be at work: adapt judges its own before it is done.
+    With `finished` False a run may still be at work: adapt judges its own before it is done.  With `values`
+    networks for continuous labels will do.
 
     Raises
     ------
@@ -126,10 +133,10 @@ def open_classifiers(
             hint = f"give the folder that train or adapt printed, or its {FILE}"
             raise DataError("this is no run of train or adapt", where=path, hint=hint)
         folder = Path(path) if Path(path).is_dir() else Path(path).parent
-        classifier = _open(folder, label, finished)
+        classifier = _open(folder, label, finished, values)
         found.append(classifier)
         if with_baseline and (folder / BASELINE / FILE).is_file():
-            companion = _open(folder / BASELINE, None, finished)
+            companion = _open(folder / BASELINE, None, finished, values)
             seeds = tuple(p / BASELINE for p in classifier.seeds if (p / BASELINE / FILE).is_file())
             companions.append(replace(companion, given=False, config=classifier.config, seeds=seeds))
     for companion in companions:
@@ -195,7 +202,7 @@ def matched_labels(
     return mapped, notes
 
 
-def _open(folder: Path, label: str | None, finished: bool) -> Classifier:
+def _open(folder: Path, label: str | None, finished: bool, values: bool = False) -> Classifier:
     import yaml
 
     from galshift.methods import METHODS
@@ -203,7 +210,7 @@ def _open(folder: Path, label: str | None, finished: bool) -> Classifier:
 
     if finished and (folder / "run.json").is_file():
         RunDirectory.load(folder)
-    trained = load_checkpoint(folder)
+    trained = load_checkpoint(folder, values=values)
     config = folder / "config.yaml"
     method = str(trained.meta.get("method", BASELINE))
     try:
@@ -241,6 +248,13 @@ def _same_model(one: Classifier, other: Classifier) -> bool:
 def _require_same_classes(classifiers: Sequence[Classifier]) -> None:
     first = classifiers[0].trained
     for other in classifiers[1:]:
+        if other.trained.head.kind != first.head.kind:
+            raise DataError(
+                "runs with other kinds of labels cannot be compared: "
+                f"{first.head.kind} against {other.trained.head.kind}",
+                where=other.path,
+                hint="evaluate them apart",
+            )
         if set(other.trained.classes) != set(first.classes):
             raise DataError(
                 f"runs with other classes cannot be compared: {', '.join(first.classes)} against "
@@ -279,6 +293,7 @@ def _held_out(
         # Labels that adaptation had no business to know may be given now, for the target.
         given = read.model_dump(exclude_defaults=True) if role == "target" else {}
         options = ReadOptions(**{**record.read.model_dump(exclude_defaults=True), **given})
+        options = numbered_options(options, classifiers[0].trained.head)
         dataset = record.open(options)
         rows = record.rows(dataset, "test", all_there=not given)
         kept, notes = _unseen(dataset, rows, path, classifiers)
@@ -295,8 +310,9 @@ def _held_out(
                 where=path,
                 hint="give the runs the same --seed, or name data sets with --on",
             )
-        labels, unknown = matched_labels(dataset, kept, classes)
-        found.append(JudgedSet(dataset.name, role, "test", dataset, kept, labels, (*notes, *unknown)))
+        labels, unknown, truth = _judged_labels(dataset, kept, classes, classifiers[0].trained.head)
+        notes = (*notes, *unknown)
+        found.append(JudgedSet(dataset.name, role, "test", dataset, kept, labels, notes, truth))
     return found
 
 
@@ -304,12 +320,51 @@ def _named_set(
     text: str, read: ReadOptions, classifiers: Sequence[Classifier], classes: Sequence[str]
 ) -> JudgedSet:
     label, path = split_name(text)
-    dataset = open_dataset(path, read)
+    head = classifiers[0].trained.head
+    dataset = open_dataset(path, numbered_options(read, head))
     rows, notes = _unseen(dataset, np.arange(len(dataset)), absolute(path), classifiers)
     if not len(rows):
         raise DataError("every image of this data set was trained on", where=path)
-    labels, more = matched_labels(dataset, rows, classes)
-    return JudgedSet(label or dataset.name, "given", "all", dataset, rows, labels, (*notes, *more))
+    labels, more, truth = _judged_labels(dataset, rows, classes, head)
+    return JudgedSet(label or dataset.name, "given", "all", dataset, rows, labels, (*notes, *more), truth)
+
+
+def numbered_options(read: ReadOptions, head: Head) -> ReadOptions:
+    """Return how to read labels for a network with this head, whose names are the catalogue's columns."""
+    if head.kind == "class" or not (read.labels or read.label_column or read.vote_columns):
+        return read
+    changes: dict[str, Any] = {"label_kind": head.kind}
+    if head.kind == "votes" and not read.vote_columns and not read.label_column:
+        changes |= {"vote_columns": head.names, "vote_total": read.vote_total or head.total}
+    elif head.kind == "value" and not read.label_column and Path(read.labels or "").exists():
+        changes["label_column"] = ",".join(head.names)
+    return read.model_copy(update=changes)
+
+
+def truth_of(dataset: Dataset, head: Head) -> np.ndarray:
+    """Return (N, L) continuous labels or (N, K) votes in the order of the head, NaN where unknown."""
+    from galshift.data.numeric_labels import values_of, votes_of
+
+    info = dataset.info
+    if head.kind == "votes":
+        return votes_of(info, head.names, head.total)
+    found = values_of(info, head.names)
+    # One label by another name, such as z for redshift, was named by the user.
+    if len(head.names) == 1 and np.ndim(info.labels) == 2 and info.labels.shape[1] == 1:
+        return np.asarray(info.labels, dtype=np.float64)
+    return found
+
+
+def _judged_labels(
+    dataset: Dataset, rows: np.ndarray, classes: Sequence[str], head: Head
+) -> tuple[np.ndarray, list[str], np.ndarray | None]:
+    """Class labels, what was left out of them, and the numbers where the labels are numbers."""
+    if head.kind == "class":
+        return *matched_labels(dataset, rows, classes), None
+    truth = truth_of(dataset, head)[rows]
+    known = np.isfinite(truth).all(axis=1)
+    first = np.nan_to_num(truth).argmax(axis=1) if head.kind == "votes" else np.zeros(len(rows), dtype=int)
+    return np.where(known, first, -1), [], truth
 
 
 def _unseen(

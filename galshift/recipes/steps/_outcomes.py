@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from galshift.recipes.steps._judging import (
 if TYPE_CHECKING:
     from astropy.table import Table
 
+    from galshift.recipes.steps._number_outcomes import Answers, NumberEvaluation
     from galshift.recipes.steps.evaluate import EvaluateConfig
     from galshift.report import Section
     from galshift.selection.label_shift import MixEstimate
@@ -156,7 +157,7 @@ class Evaluation:
         return vstack(tables, metadata_conflicts="silent") if len(tables) > 1 else tables[0]
 
 
-def evaluate(config: EvaluateConfig, device: str, *, finished: bool = True) -> Evaluation:
+def evaluate(config: EvaluateConfig, device: str, *, finished: bool = True) -> Evaluation | NumberEvaluation:
     """Judge the classifiers of `config` on its data sets; `finished` False allows a run still at work.
 
     Raises
@@ -164,9 +165,13 @@ def evaluate(config: EvaluateConfig, device: str, *, finished: bool = True) -> E
     DataError
         When a run or data set cannot be used, or nothing is left that was not trained on.
     """
-    classifiers = open_classifiers(config.runs, with_baseline=config.baseline, finished=finished)
+    classifiers = open_classifiers(config.runs, with_baseline=config.baseline, finished=finished, values=True)
     classes = classifiers[0].trained.classes
     sets = open_judged(classifiers, config.on, config.read, classes)
+    if classifiers[0].trained.head.kind != "class":
+        from galshift.recipes.steps._number_outcomes import evaluate_numbers
+
+        return evaluate_numbers(config, device, classifiers, sets)
     outcomes = {(c.name, s.name): _outcome(c, s, classes, config, device) for c in classifiers for s in sets}
     reference = next((c.name for c in classifiers if not c.adapted and not c.given), None) or next(
         (c.name for c in classifiers if not c.adapted), None
@@ -176,7 +181,7 @@ def evaluate(config: EvaluateConfig, device: str, *, finished: bool = True) -> E
         classifiers=tuple(classifiers),
         sets=tuple(sets),
         outcomes=outcomes,
-        gaps=_gaps(classifiers, sets, outcomes, config),
+        gaps=gaps_between(classifiers, sets, outcomes, config),
         differences=_differences(classifiers, sets, outcomes, classes, reference, config),
         seeds=_over_seeds(classifiers, sets, classes, device),
         reference=reference,
@@ -216,10 +221,10 @@ def _outcome(
     return Outcome(probabilities, out.features, out.flags, {**facts, **metrics})
 
 
-def _gaps(
+def gaps_between(
     classifiers: Sequence[Classifier],
     sets: Sequence[JudgedSet],
-    outcomes: dict[tuple[str, str], Outcome],
+    outcomes: Mapping[tuple[str, str], Outcome | Answers],
     config: EvaluateConfig,
 ) -> dict[str, dict[str, Any]]:
     """Return each classifier's gap between source and target; empty without such a pair."""

@@ -12,6 +12,7 @@ from pydantic import Field
 from galshift.data.augment import AugmentConfig
 from galshift.data.options import ReadOptions
 from galshift.data.preprocess import PreprocessConfig
+from galshift.errors import ConfigError
 from galshift.recipes._step import Context, Step
 from galshift.recipes.choice import ChoiceOf, Chosen
 from galshift.recipes.steps import STEPS
@@ -87,6 +88,7 @@ class Adapt(Step):
         from galshift.recipes.steps.evaluate import EvaluateConfig
         from galshift.training.checkpoint import FILE
 
+        _check_choice(config)
         source = open_source(config.source, config.read, config.split, config.seed, config.observe)
         target = open_target(config.target, config.read_target, config.split, config.seed, source)
         material = prepare(config, source, target, context.device)
@@ -142,10 +144,12 @@ class Adapt(Step):
             return fit_one(own, method, where, seed, label=name, meta={"method": name})
 
         pair = {BASELINE: fit(BASELINE, folder / BASELINE)}
-        material = replace(material, prior_target=credible_mix(read_candidate(folder / BASELINE)))
+        if material.head.kind == "class":
+            material = replace(material, prior_target=credible_mix(read_candidate(folder / BASELINE)))
         if config.method.kind != AUTO:
             return pair | {"adapted": fit(config.method.kind, folder, config.method.config)}
-        fits, choice = fit_auto(config.method.config, config.training.select, folder, fit)
+        correct = material.head.kind == "class"
+        fits, choice = fit_auto(config.method.config, config.training.select, folder, fit, correct=correct)
         choices.append(choice)
         return pair | fits | {"adapted": (pair | fits)[choice.chosen]}
 
@@ -214,11 +218,10 @@ def prepare(config: AdaptStepConfig, source: Domain, target: Domain, device: str
     import torch
 
     from galshift.data.preprocess import fit_preprocessing
-    from galshift.recipes.steps._fitting import Material, start_from
+    from galshift.recipes.steps._fitting import Material, head_for, start_from
 
-    init = start_from(
-        config.init, list(source.info.classes), config.preprocess.bands or list(source.info.bands)
-    )
+    names, bands = list(source.info.classes), config.preprocess.bands or list(source.info.bands)
+    init = start_from(config.init, names, bands, config.read.label_kind)
     if init is None:
         frame = common_frame(config.preprocess, source.info, target.info)
         preprocessing = fit_preprocessing(source.dataset, source.parts["train"], frame, config.seed)
@@ -239,7 +242,30 @@ def prepare(config: AdaptStepConfig, source: Domain, target: Domain, device: str
         init=init,
         training=config.training,
         device=device,
+        head=head_for(config.read, source, preprocessing.classes, init),
     )
+
+
+def _check_choice(config: AdaptStepConfig) -> None:
+    """Refuse, before anything is read, what does not go with continuous labels.
+
+    Raises
+    ------
+    ConfigError
+    """
+    from galshift.methods import METHODS
+    from galshift.recipes.steps._fitting import check_choice
+
+    if config.read.label_kind != "value":
+        return
+    if config.method.kind == AUTO:
+        raise ConfigError(
+            "auto chooses between classifiers, and the labels are continuous",
+            where="method",
+            hint="name a method, such as --method coral, mmd, sinkhorn or deepjdot",
+        )
+    method = METHODS.get(config.method.kind)(config.method.config)
+    check_choice(config.training, config.method.kind, method, config.read.label_kind)
 
 
 def _sky(images: TrainingSet) -> Tensor:

@@ -53,8 +53,14 @@ class Evaluate(Step):
         return headlines(results["results"], results["warnings"])
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Look at the report; attack the first run."""
+        """Look at the report; attack the first run, or use it where it predicts numbers."""
+        run = results["results"][0]["run"]
+        if results.get("label_kind") == "value":
+            return [
+                f"open {results['run']}/report.html in a browser",
+                f"galshift predict {run} DATA OUT.fits",
+            ]
         return [
             f"open {results['run']}/report.html in a browser",
-            f"galshift one-pixel-attack {results['results'][0]['run']} DATA",
+            f"galshift one-pixel-attack {run} DATA",
         ]

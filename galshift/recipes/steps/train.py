@@ -55,14 +55,13 @@ class Train(Step):
 
         from galshift.data.preprocess import fit_preprocessing
         from galshift.methods import METHODS
-        from galshift.recipes.steps._fitting import Material, fit_one, start_from
+        from galshift.recipes.steps._fitting import Material, fit_one, head_for, start_from
         from galshift.recipes.steps._splits import write_splits
         from galshift.training.checkpoint import FILE
 
         source = open_source(config.data, config.read, config.split, config.seed, config.observe)
-        init = start_from(
-            config.init, list(source.info.classes), config.preprocess.bands or list(source.info.bands)
-        )
+        names, bands = list(source.info.classes), config.preprocess.bands or list(source.info.bands)
+        init = start_from(config.init, names, bands, config.read.label_kind)
         if init is None:
             frame = common_frame(config.preprocess, source.info)
             preprocessing = fit_preprocessing(source.dataset, source.parts["train"], frame, config.seed)
@@ -80,6 +79,7 @@ class Train(Step):
             init=init,
             training=config.training,
             device=context.device,
+            head=head_for(config.read, source, preprocessing.classes, init),
         )
         write_splits(run.path, {"source": source.record(config.data, config.read)})
         method = METHODS.get("source-only")()
@@ -90,6 +90,7 @@ class Train(Step):
             "model": material.network,
             "method": "source-only",
             "classes": list(preprocessing.classes),
+            **({} if config.read.label_kind == "class" else {"label_kind": config.read.label_kind}),
             "n_train": len(material.source),
             "fit": summary,
             "outputs": {"model": FILE},
@@ -106,9 +107,12 @@ class Train(Step):
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Say how training went."""
-        fit = results["fit"]
+        fit, kind = results["fit"], results.get("label_kind", "class")
+        learnt = f"{len(results['classes'])} classes"
+        if kind != "class":
+            learnt = ("votes for " if kind == "votes" else "") + ", ".join(results["classes"])
         return [
-            f"trained {results['model']} on {results['n_train']} images, {len(results['classes'])} classes: "
+            f"trained {results['model']} on {results['n_train']} images, {learnt}: "
             f"best epoch {fit['best_epoch']} of {fit['epochs']}" + took(fit["seconds"]),
             *fit["notes"],
         ]

@@ -1,0 +1,299 @@
+"""The numbers of ``metrics.json`` where labels are numbers: continuous labels, and votes for classes.
+
+================  ====================================================================================
+bias              mean of (predicted - true), in the label's unit
+mae, rmse         mean absolute and root mean square error, in the label's unit
+nmad              1.4826 median(|r - median(r)|) of the residuals r: a spread that outliers do not move
+outlier_fraction  share of images with |r| above ``outlier_threshold``, the standard deviation of the training
+                  labels: as far off as knowing nothing usually is
+r2                1 - sum r^2 / sum (true - mean(true))^2; at most 1, below 0 where a constant is better
+nll               mean of -ln N(true | predicted, sigma^2) [nat]
+coverage68, 95    share of images within the predicted central 68.27 % and 95 % interval; more is too unsure
+================  ====================================================================================
+
+Of votes: ``nll`` is that of the Dirichlet-multinomial distribution of the counts, ``mad`` and ``rmse``
+compare expected with observed fractions (mean over classes), ``accuracy`` the expected with the observed winner.
+``ci95`` are percentile intervals of a bootstrap over galaxies, as for classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import gammaln
+
+from galshift.errors import DataError
+from galshift.evaluation.bootstrap import percentile_interval, replicate_weights
+
+VALUE_NAMES = (
+    "bias", "mae", "rmse", "nmad", "outlier_fraction", "r2", "nll", "coverage68", "coverage95",
+)  # fmt: skip
+VOTE_NAMES = ("nll", "mad", "rmse", "accuracy")
+_Z68, _Z95 = 1.0, 1.959963984540054
+
+Statistics = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+
+def value_metrics(
+    labels: np.ndarray,
+    values: np.ndarray,
+    sigmas: np.ndarray,
+    *,
+    mean: float,
+    sd: float,
+    groups: np.ndarray | None = None,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return every number of one continuous label with its interval, beside always saying the training mean.
+
+    Parameters
+    ----------
+    labels : ndarray
+        (N,), NaN where unknown (left out and counted in ``n_unlabelled``).
+    values, sigmas : ndarray
+        (N,) predictions and their standard deviations, in the label's unit.
+    mean, sd : float
+        Of the training part's labels.
+    groups : ndarray, optional
+        (N,) the galaxy of each image; default: every image is its own.
+    n_bootstrap : int
+        Replicates; 0 leaves the intervals out.
+    seed : int
+
+    Returns
+    -------
+    dict
+        ``n``, ``n_groups``, ``n_unlabelled``, `VALUE_NAMES`, ``ci95``, ``outlier_threshold``, and
+        ``training_mean``: the same numbers of predicting ``mean`` with ``sd`` for every image.
+
+    Raises
+    ------
+    DataError
+        When no image has a label.
+    """
+    known, groups = _known(labels, groups)
+    labels, values, sigmas = (np.asarray(x, dtype=np.float64)[known] for x in (labels, values, sigmas))
+    n_groups, statistics = value_statistics(labels, values, sigmas, groups[known], sd)
+    constant = value_statistics(labels, np.full_like(labels, mean), np.full_like(labels, sd), None, sd)
+    return {
+        "n": len(labels),
+        "n_groups": n_groups,
+        "n_unlabelled": int((~known).sum()),
+        **_scored(statistics, n_groups, n_bootstrap, seed),
+        "outlier_threshold": sd,
+        "training_mean": {name: float(v[0]) for name, v in constant[1](np.ones((1, constant[0]))).items()},
+        "mean_of_training": mean,
+        "n_bootstrap": n_bootstrap,
+    }
+
+
+def vote_metrics(
+    counts: np.ndarray,
+    fractions: np.ndarray,
+    concentration: np.ndarray,
+    classes: Sequence[str],
+    *,
+    mean: Sequence[float],
+    mean_concentration: float,
+    groups: np.ndarray | None = None,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return every number of predicted vote fractions, beside always saying the training's mean fractions.
+
+    Parameters
+    ----------
+    counts : ndarray
+        (N, K) votes, a row of NaN where unknown.
+    fractions : ndarray
+        (N, K) expected fractions, rows of sum 1.
+    concentration : ndarray
+        (N,) sum of the Dirichlet parameters.
+    classes : sequence of str
+    mean, mean_concentration
+        Mean fractions of the training part, and the concentration that suits them best.
+    groups, n_bootstrap, seed
+        As for :func:`value_metrics`.
+
+    Returns
+    -------
+    dict
+        ``n``, ``n_groups``, ``n_unlabelled``, `VOTE_NAMES`, ``ci95``, ``per_class`` (bias, mad and rmse of
+        each fraction) and ``training_mean``.
+    """
+    known, groups = _known(np.asarray(counts).sum(axis=1), groups)
+    counts, fractions = (np.asarray(x, dtype=np.float64)[known] for x in (counts, fractions))
+    concentration = np.asarray(concentration, dtype=np.float64)[known]
+    n_groups, statistics = vote_statistics(counts, fractions, concentration, groups[known])
+    always = np.broadcast_to(np.asarray(mean, dtype=np.float64), fractions.shape)
+    flat = vote_statistics(counts, always, np.full(len(counts), mean_concentration), None)
+    error = fractions - counts / counts.sum(axis=1, keepdims=True)
+    per_class = {
+        name: {"bias": float(e.mean()), "mad": float(np.abs(e).mean()), "rmse": float(np.sqrt((e**2).mean()))}
+        for name, e in zip(classes, error.T, strict=True)
+    }
+    return {
+        "n": len(counts),
+        "n_groups": n_groups,
+        "n_unlabelled": int((~known).sum()),
+        **_scored(statistics, n_groups, n_bootstrap, seed),
+        "per_class": per_class,
+        "training_mean": {name: float(v[0]) for name, v in flat[1](np.ones((1, flat[0]))).items()},
+        "n_bootstrap": n_bootstrap,
+    }
+
+
+def paired_changes(
+    before: tuple[int, Statistics],
+    after: tuple[int, Statistics],
+    names: Sequence[str],
+    *,
+    n_bootstrap: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return ``after - before`` of every number, on the same galaxies in every replicate.
+
+    Parameters
+    ----------
+    before, after : tuple of int and callable
+        From :func:`value_statistics` or :func:`vote_statistics` of the same images.
+    names : sequence of str
+        Of the numbers.
+    n_bootstrap, seed : int
+    """
+    ones = np.ones((1, before[0]))
+    points = [statistics(ones) for _, statistics in (before, after)]
+    drawn = [_replicates(statistics, n, n_bootstrap, seed) for n, statistics in (before, after)]
+    found = {}
+    for name in names:
+        change = drawn[1][name] - drawn[0][name] if drawn[0] else np.zeros(0)
+        found[name] = {
+            "difference": float(points[1][name][0] - points[0][name][0]),
+            "ci95": list(percentile_interval(change)),
+        }
+    return found
+
+
+def value_statistics(
+    labels: np.ndarray, values: np.ndarray, sigmas: np.ndarray, groups: np.ndarray | None, threshold: float
+) -> tuple[int, Statistics]:
+    """Return the number of galaxies G, and a function of (B, G) weights to (B,) `VALUE_NAMES`.
+
+    Parameters
+    ----------
+    labels, values, sigmas : ndarray
+        (N,), all known.
+    groups : ndarray or None
+    threshold : float
+        Of outliers.
+    """
+    group, n_groups = _numbered(groups, len(labels))
+    r, pull = values - labels, np.abs(values - labels) / sigmas
+    centred = labels - labels.mean()  # digits of the variance of a label far from 0
+    nll = 0.5 * pull**2 + np.log(sigmas) + 0.5 * np.log(2 * np.pi)
+    columns = [np.ones_like(r), r, np.abs(r), r**2, centred, centred**2, nll]
+    sums = _sums(np.stack([*columns, np.abs(r) > threshold, pull <= _Z68, pull <= _Z95], 1), group, n_groups)
+
+    def statistics(weights: np.ndarray) -> dict[str, np.ndarray]:
+        n, bias, mae, square, first, second, loss, outlier, in68, in95 = (weights @ sums).T
+        with np.errstate(invalid="ignore", divide="ignore"):
+            r2 = 1 - square / (second - first**2 / n)
+        found = (bias / n, mae / n, np.sqrt(square / n), nmad(r, weights[:, group]), outlier / n)
+        found += (np.where(np.isfinite(r2), r2, np.nan), loss / n, in68 / n, in95 / n)
+        return dict(zip(VALUE_NAMES, found, strict=True))
+
+    return n_groups, statistics
+
+
+def vote_statistics(
+    counts: np.ndarray, fractions: np.ndarray, concentration: np.ndarray, groups: np.ndarray | None
+) -> tuple[int, Statistics]:
+    """Return the number of galaxies G, and a function of (B, G) weights to (B,) `VOTE_NAMES`.
+
+    Parameters
+    ----------
+    counts, fractions : ndarray
+        (N, K).
+    concentration : ndarray
+        (N,).
+    groups : ndarray or None
+    """
+    group, n_groups = _numbered(groups, len(counts))
+    error = fractions - counts / counts.sum(axis=1, keepdims=True)
+    right = fractions.argmax(axis=1) == counts.argmax(axis=1)
+    nll = -dirichlet_multinomial_log_p(counts, fractions * concentration[:, None])
+    columns = [np.ones(len(counts)), nll, np.abs(error).mean(axis=1), (error**2).mean(axis=1), right]
+    sums = _sums(np.stack(columns, axis=1), group, n_groups)
+
+    def statistics(weights: np.ndarray) -> dict[str, np.ndarray]:
+        n, loss, mad, square, correct = (weights @ sums).T
+        found = (loss / n, mad / n, np.sqrt(square / n), correct / n)
+        return dict(zip(VOTE_NAMES, found, strict=True))
+
+    return n_groups, statistics
+
+
+def dirichlet_multinomial_log_p(counts: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Return (N,) log probabilities of (N, K) counts under Dirichlet parameters (N, K) (Mosimann 1962)."""
+    n, total = counts.sum(axis=1), alpha.sum(axis=1)
+    alpha = np.maximum(alpha, 1e-13)
+    each = gammaln(counts + alpha) - gammaln(alpha) - gammaln(counts + 1)
+    return gammaln(total) + gammaln(n + 1) - gammaln(n + total) + each.sum(axis=1)
+
+
+def nmad(residuals: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return (B,) 1.4826 times the median absolute deviation of (N,) residuals under (B, N) whole weights."""
+    order = np.argsort(residuals, kind="stable")
+    middle = _median(np.broadcast_to(residuals[order], weights.shape), weights[:, order])
+    deviations = np.abs(residuals[None] - middle[:, None])
+    order = np.argsort(deviations, axis=1, kind="stable")
+    deviations, weights = (np.take_along_axis(x, order, axis=1) for x in (deviations, weights))
+    return 1.4826 * _median(deviations, weights)
+
+
+def _median(ordered: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Median of rising rows (B, N), each value as often as its weight says."""
+    reached = np.cumsum(weights, axis=1)
+    total = reached[:, -1:]
+    rows = np.arange(len(ordered))
+    low, high = ((reached >= place).argmax(axis=1) for place in ((total + 1) // 2, total // 2 + 1))
+    return 0.5 * (ordered[rows, low] + ordered[rows, high])
+
+
+def _known(labels: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    known = np.isfinite(np.asarray(labels, dtype=np.float64))
+    if not known.any():
+        raise DataError("no image has a label, so there is nothing to score against")
+    return known, np.arange(len(known)) if groups is None else np.asarray(groups)
+
+
+def _numbered(groups: np.ndarray | None, n: int) -> tuple[np.ndarray, int]:
+    if groups is None:
+        return np.arange(n), n
+    names, group = np.unique(groups, return_inverse=True)
+    return group, len(names)
+
+
+def _sums(columns: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
+    """(G, C) sums of (N, C) columns over the images of each galaxy."""
+    sums = np.zeros((n_groups, columns.shape[1]))
+    np.add.at(sums, group, columns)
+    return sums
+
+
+def _replicates(statistics: Statistics, n_groups: int, n_bootstrap: int, seed: int) -> dict[str, np.ndarray]:
+    parts = [statistics(weights) for weights in replicate_weights(n_groups, n_bootstrap, seed)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def _scored(statistics: Statistics, n_groups: int, n_bootstrap: int, seed: int) -> Mapping[str, Any]:
+    """Every number on all images, and its interval; none where every replicate agrees."""
+    point = statistics(np.ones((1, n_groups)))
+    drawn = _replicates(statistics, n_groups, n_bootstrap, seed)
+    intervals = {name: percentile_interval(values) for name, values in drawn.items()}
+    unknown = (float("nan"), float("nan"))
+    ci95 = {name: list(pair if pair[1] > pair[0] else unknown) for name, pair in intervals.items()}
+    return {**{name: float(value[0]) for name, value in point.items()}, "ci95": ci95}
