@@ -16,7 +16,11 @@ CLASSES = ("line", "rectangle", "circle")
 
 
 def shapes(n: int, size: int = 100, seed: int = 42, *, peak: float = 1.0) -> Cutouts:
-    """Draw `n` outlines at random places, sizes, angles and widths, one third of each class in turn.
+    """Draw `n` outlines as the paper's data has them, one third of each class in turn.
+
+    A pixel wide at 100 pixels, on or off: lines between any two points; upright rectangles with a centre in
+    the middle half that reach up to the edge; turned ellipses with axes of 10 to 30 pixels, called circles,
+    with a centre anywhere but the outer tenth.  A narrow rectangle may look like a line.
 
     Parameters
     ----------
@@ -31,7 +35,7 @@ def shapes(n: int, size: int = 100, seed: int = 42, *, peak: float = 1.0) -> Cut
     Returns
     -------
     Cutouts
-        `images` (n, 1, size, size) in [0, peak], antialiased, dimensionless.
+        `images` (n, 1, size, size) of 0 and `peak`, dimensionless.
 
     Raises
     ------
@@ -91,23 +95,31 @@ def poisson_snr(images: np.ndarray, snr: float, seed: int, *, highest: float = 2
 
 
 def _draw(shape: str, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Return one outline in [0, 1]: the share of each pixel within half a line width of it."""
-    step = np.arange(size, dtype=np.float32) - (size - 1) / 2
-    x, y = np.meshgrid(step, step)
-    width = rng.uniform(1.0, 3.0)
-    reach = rng.uniform(0.12, 0.32) * size
-    x0, y0 = rng.uniform(-1, 1, 2) * (0.5 * size - reach - width)
-    turn = rng.uniform(0, np.pi)
-    along = (x - x0) * np.cos(turn) + (y - y0) * np.sin(turn)
-    across = (y - y0) * np.cos(turn) - (x - x0) * np.sin(turn)
+    """Return one outline of 0 and 1: the pixels whose centre the line of a hundredth of the side covers."""
+    x, y = np.meshgrid(np.arange(size, dtype=np.float64), np.arange(size, dtype=np.float64))
+    unit = size / 100
+    if shape == "line":
+        return _line(x, y, *rng.integers(0, size, (2, 2)), unit)
+    low, high = (10, 90) if shape == "circle" else (25, 75)
+    x0, y0 = unit * rng.integers(low, high, 2)
+    room = 2 * np.minimum([x0, y0], [size - x0, size - y0]) / unit
     if shape == "circle":
-        distance = np.abs(np.hypot(along, across) - reach)
-    elif shape == "line":
-        distance = np.hypot(np.maximum(np.abs(along) - reach, 0), across)
-    else:
-        ratio = rng.uniform(0.3, 1.0)
-        corner = np.hypot(1.0, ratio)  # the diagonal reaches as far as a circle's radius
-        outside_x, outside_y = np.abs(along) - reach / corner, np.abs(across) - reach * ratio / corner
-        inside = np.minimum(np.maximum(outside_x, outside_y), 0)
-        distance = np.abs(np.hypot(np.maximum(outside_x, 0), np.maximum(outside_y, 0)) + inside)
-    return np.clip(0.5 + width / 2 - distance, 0, 1).astype(np.float32)
+        room = room.clip(10, 30)
+        width, height = unit * rng.integers(10, room.astype(int) + 1)
+        turn = rng.uniform(0, np.pi)
+        along = (x - x0) * np.cos(turn) + (y - y0) * np.sin(turn)
+        across = (y - y0) * np.cos(turn) - (x - x0) * np.sin(turn)
+        outer = np.hypot(along / (width / 2), across / (height / 2)) <= 1
+        inner = np.hypot(along / (width / 2 - unit), across / (height / 2 - unit)) <= 1
+        return outer & ~inner
+    width, height = unit * rng.integers(1, room.astype(int) + 1)
+    outside = np.maximum(np.abs(x - x0) - width / 2, np.abs(y - y0) - height / 2)
+    return (-unit / 2 < outside) & (outside <= unit / 2)
+
+
+def _line(x: np.ndarray, y: np.ndarray, start: np.ndarray, end: np.ndarray, width: float) -> np.ndarray:
+    """The pixels within half a width of the straight line between two points."""
+    step = (end - start).astype(float)
+    length = max(float(np.hypot(*step)), 1.0)
+    part = (((x - start[0]) * step[0] + (y - start[1]) * step[1]) / length**2).clip(0, 1)
+    return np.hypot(x - start[0] - part * step[0], y - start[1] - part * step[1]) <= width / 2
