@@ -12,10 +12,12 @@ from galshift.cli._reading import (
     ClassesMap,
     Hdu,
     LabelColumn,
+    LabelKind,
     Labels,
     OnError,
     PixelScale,
     Unit,
+    VoteTotal,
     reading,
 )
 from galshift.errors import UsageError
@@ -53,6 +55,7 @@ def command(
     ] = None,
     labels: Labels = None,
     label_column: LabelColumn = None,
+    label_kind: LabelKind = None,
     id_column: Annotated[
         str | None, typer.Option(metavar="NAME", rich_help_panel=_PANEL, help="Column with image names.")
     ] = None,
@@ -78,6 +81,7 @@ def command(
             metavar="COLUMN,...", rich_help_panel=_PANEL, help="Columns with vote fractions, one a class."
         ),
     ] = None,
+    vote_total: VoteTotal = None,
     min_confidence: Annotated[
         float | None,
         typer.Option(min=0, max=1, rich_help_panel=_PANEL, help="Smallest winning fraction of a label."),
@@ -102,6 +106,8 @@ def command(
     read = reading(
         labels=labels,
         label_column=label_column,
+        label_kind=label_kind or ("votes" if vote_total else None),
+        vote_total=vote_total,
         classes_map=classes_map,
         unit=unit,
         pixel_scale=pixel_scale,

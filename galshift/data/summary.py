@@ -32,6 +32,7 @@ def summarize(dataset: Dataset, *, sample: int = 64) -> dict[str, Any]:
         "bands": list(info.bands),
         "groups": len(np.unique(info.groups)),
         "classes": _class_counts(dataset),
+        "numbers": _number_ranges(dataset),
         "survey": info.survey,
         "psf_fwhm_arcsec": _span(info.psf_fwhm),
         "mask": info.has_mask,
@@ -111,6 +112,8 @@ def lines(account: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if account["classes"]:
         rows.append(("classes", ", ".join(f"{name} {count}" for name, count in account["classes"].items())))
+    for name, (low, high, known) in account["numbers"].items():
+        rows.append(("label", f"{name}, {low:.4g} to {high:.4g}, known for {known} images"))
     if account["survey"]:
         rows.append(("survey", account["survey"]))
     if account["psf_fwhm_arcsec"] is not None:
@@ -132,12 +135,29 @@ def lines(account: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _class_counts(dataset: Dataset) -> dict[str, int]:
     info = dataset.info
-    if info.labels is None or np.ndim(info.labels) != 1 or not info.classes:
+    labels = info.labels
+    if labels is None or np.ndim(labels) != 1 or not info.classes or np.asarray(labels).dtype.kind == "f":
         return {}
     labels = np.asarray(info.labels)
     counts = {name: int((labels == k).sum()) for k, name in enumerate(info.classes)}
     without = int((labels < 0).sum())
     return {**counts, "(none)": without} if without else counts
+
+
+def _number_ranges(dataset: Dataset) -> dict[str, list[float]]:
+    """Return, for labels that are numbers, the smallest, the largest and how many are known."""
+    info = dataset.info
+    if info.labels is None or np.asarray(info.labels).dtype.kind != "f":
+        return {}
+    labels = np.asarray(info.labels, dtype=float).reshape(info.n, -1)
+    names = info.classes if len(info.classes) == labels.shape[1] else range(labels.shape[1])
+    found = {}
+    for name, values in zip(names, labels.T):
+        known = values[np.isfinite(values)]
+        if len(known):
+            key = name if isinstance(name, str) else f"label{name}"
+            found[key] = [float(known.min()), float(known.max()), len(known)]
+    return found
 
 
 def _span(value: float | np.ndarray | None) -> float | list[float] | None:

@@ -12,8 +12,8 @@ coverage68, 95    share of images within the predicted central 68.27 % and 95 % 
 ================  ====================================================================================
 
 Of votes: ``nll`` is that of the Dirichlet-multinomial distribution of the counts, ``mad`` and ``rmse``
-compare expected with observed fractions (mean over classes), ``accuracy`` the expected with the observed winner.
-``ci95`` are percentile intervals of a bootstrap over galaxies, as for classes.
+compare expected with observed fractions (mean over classes), ``accuracy`` the expected with the observed
+winner.  ``ci95`` are percentile intervals of a bootstrap over galaxies, as for classes.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def _known_classes(info: DataInfo, path: str) -> np.ndarray:
         raise DataError(
             "the source has no class labels",
             where=path,
-            hint=f"its labels are numbers: --label-kind {'votes' if np.ndim(labels) == 2 else 'value'}"
+            hint=f"its labels are numbers: --label-kind {'votes' if np.size(labels) > info.n else 'value'}"
             if numeric
             else "give them with --labels file.csv or --labels COLUMN, or one sub-folder per class",
         )

@@ -231,7 +231,7 @@ def _trained(run: str | None, datasets: Sequence[Dataset]) -> Any:
 
     if run is None:
         return None
-    trained = load_checkpoint(run)
+    trained = load_checkpoint(run, values=True)
     for dataset in datasets:
         trained.preprocessing.check(dataset.info, dataset.path)
     return trained
@@ -247,7 +247,7 @@ def _with_features(side: Side, trained: Any, device: str) -> Side:
     usable = np.isfinite(out.probabilities).all(axis=1)
     mix = (
         unlabelled_summary(out.probabilities[usable], trained.classes)["predicted_mix"]
-        if usable.any()
+        if usable.any() and trained.head.has_classes
         else None
     )
     return replace(side, features=out.features, mix=mix)

@@ -61,7 +61,7 @@ class Embed(Step):
         from galshift.provenance import command_line
         from galshift.training.checkpoint import load_checkpoint
 
-        trained = load_checkpoint(config.run)
+        trained = load_checkpoint(config.run, values=True)
         parts = [_read(text, trained, config, context.device) for text in config.data]
         table, features = _joined(parts)
         usable = np.isfinite(features).all(axis=1)
@@ -93,7 +93,7 @@ class Embed(Step):
             title=f"{' and '.join(part.name for part in parts)} as the classifier sees them",
             points=points,
             columns={name: np.ma.asarray(table[name]) for name in table.colnames if _shown(table[name])},
-            colour_by="data_set" if len(parts) > 1 else "prediction",
+            colour_by="data_set" if len(parts) > 1 else _answer_column(table),
             thumbnails=_thumbnails(parts, np.asarray(table["anomaly"]), trained, config),
             notes=notes(results, len(parts)),
             axes=(f"{config.reduce.kind} 1", f"{config.reduce.kind} 2"),
@@ -156,14 +156,15 @@ def _read(text: str, trained: Trained, config: EmbedConfig, device: str) -> Part
     from galshift.embedding.anomaly import anomaly_scores
     from galshift.evaluation.predictions import predictions_table
     from galshift.recipes.inputs import split_name
-    from galshift.recipes.steps._judging import matched_labels
+    from galshift.recipes.steps._judging import matched_labels, numbered_options, truth_of
+    from galshift.recipes.steps._number_outcomes import answers, prediction_table
     from galshift.recipes.steps._splits import absolute, read_splits
     from galshift.recipes.steps.predict import split_column
     from galshift.streams import numpy_stream
     from galshift.training.predict import forward
 
     label, path = split_name(text)
-    dataset = open_dataset(path, config.read)
+    dataset = open_dataset(path, numbered_options(config.read, trained.head))
     order = numpy_stream(config.seed, "embed", "limit").permutation(len(dataset))
     rows = np.sort(order[: config.limit])
     with progress(f"embed {dataset.name}", len(rows)) as bar:
@@ -174,18 +175,25 @@ def _read(text: str, trained: Trained, config: EmbedConfig, device: str) -> Part
             where=path,
             hint="galshift inspect shows what the images hold",
         )
-    info = dataset.info
-    table = predictions_table(
-        ids=info.ids[rows],
-        groups=info.groups[rows],
-        probabilities=out.probabilities,
-        classes=trained.classes,
-        data_set=label or dataset.name,
-        split=split_column(info.ids[rows], read_splits(trained.path.parent), absolute(path)),
-        labels=matched_labels(dataset, rows, trained.classes)[0],
-        flags=out.flags,
-        catalogue=None if info.table is None else info.table[rows],
-    )
+    info, head = dataset.info, trained.head
+    columns = {
+        "ids": info.ids[rows],
+        "groups": info.groups[rows],
+        "data_set": label or dataset.name,
+        "split": split_column(info.ids[rows], read_splits(trained.path.parent), absolute(path)),
+        "catalogue": None if info.table is None else info.table[rows],
+    }
+    if head.kind == "class":
+        table = predictions_table(
+            probabilities=out.probabilities,
+            classes=trained.classes,
+            labels=matched_labels(dataset, rows, trained.classes)[0],
+            flags=out.flags,
+            **columns,
+        )
+    else:
+        said = answers(trained, out, head.names)
+        table = prediction_table(head.kind, head.names, said, truth_of(dataset, head)[rows], **columns)
     scores = anomaly_scores(out.features, groups=info.groups[rows], seed=config.seed)
     place = table.colnames.index("flag")
     for name in ("mahalanobis", "neighbors", "isolation", "anomaly"):
@@ -226,6 +234,11 @@ def _thumbnails(
                 found[start + int(i)] = shrunk(composite(image, bands=trained.bands), 48)
         start += len(part.rows)
     return found
+
+
+def _answer_column(table: Table) -> str:
+    """The column that says what the network answers: a class, or the first continuous label."""
+    return next(name for name in table.colnames if name == "prediction" or name.startswith("value"))
 
 
 def _shown(column: Any) -> bool:

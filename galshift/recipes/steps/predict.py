@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ from galshift.recipes._step import Context, Step
 from galshift.recipes.steps import STEPS
 from galshift.rundirectory import RunDirectory
 from galshift.types import Strict
+
+if TYPE_CHECKING:
+    from galshift.training.checkpoint import Trained
 
 
 class PredictConfig(Strict):
@@ -53,7 +56,9 @@ class Predict(Step):
         from galshift.training.checkpoint import load_checkpoint
         from galshift.training.predict import forward
 
-        trained = load_checkpoint(config.run)
+        trained = load_checkpoint(config.run, values=True)
+        if trained.head.kind != "class":
+            return _predict_numbers(trained, config, run, context)
         dataset = open_dataset(config.data, config.read)
         with progress("predict", len(dataset)) as bar:
             out = forward(trained, dataset, device=context.device, progress=bar.advance)
@@ -88,13 +93,64 @@ class Predict(Step):
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Say the predicted mix, without a claim about how right it is."""
-        lines = [f"{results['n']} images classified, {results['n_flagged']} flagged as unusable"]
+        verb = "classified" if "label_kind" not in results else "looked at"
+        lines = [f"{results['n']} images {verb}, {results['n_flagged']} flagged as unusable"]
+        if "mean_prediction" in results:
+            means = ", ".join(f"{name} {mean:.3g}" for name, mean in results["mean_prediction"].items())
+            lines.append(f"mean prediction: {means}")
         if "predicted_mix" in results:
             mix = ", ".join(f"{name} {share:.0%}" for name, share in results["predicted_mix"].items())
             lines.append(
                 f"predicted: {mix}; mean confidence {results['mean_confidence']:.0%} (not an accuracy)"
             )
         return [*lines, *(f"note: {line}" for line in results["warnings"])]
+
+
+def _predict_numbers(
+    trained: Trained, config: PredictConfig, run: RunDirectory, context: Context
+) -> dict[str, Any]:
+    """Write the table of a network for continuous labels or votes."""
+    import numpy as np
+
+    from galshift.console import progress
+    from galshift.data.open import open_dataset
+    from galshift.evaluation.predictions import write_predictions
+    from galshift.recipes.steps._judging import numbered_options, truth_of
+    from galshift.recipes.steps._number_outcomes import answers, prediction_table
+    from galshift.recipes.steps._splits import absolute, read_splits
+    from galshift.training.predict import forward
+
+    head = trained.head
+    dataset = open_dataset(config.data, numbered_options(config.read, head))
+    with progress("predict", len(dataset)) as bar:
+        out = forward(trained, dataset, device=context.device, progress=bar.advance)
+    said, info = answers(trained, out, head.names), dataset.info
+    table = prediction_table(
+        head.kind,
+        head.names,
+        said,
+        truth_of(dataset, head),
+        ids=info.ids,
+        groups=info.groups,
+        data_set=dataset.name,
+        split=split_column(info.ids, read_splits(trained.path.parent), absolute(config.data)),
+        catalogue=info.table,
+    )
+    path = context.out or run.path / Predict.product
+    details = {"run": str(config.run), "data": str(config.data), "meta": trained.meta}
+    write_predictions(path, table, provenance=details)
+    good = said.usable
+    means = said.centre[good].mean(axis=0).tolist() if good.any() else [float("nan")] * len(head.names)
+    return {
+        "n": len(dataset),
+        "n_flagged": int(np.sum(~good)),
+        "label_kind": head.kind,
+        "labels": list(head.names),
+        "mean_prediction": dict(zip(head.names, means, strict=True)),
+        "warnings": [],
+        "outputs": {"predictions": path.name},
+        "product": path.name,
+    }
 
 
 def split_column(ids: Any, splits: Mapping[str, Any], path: str) -> Any:
