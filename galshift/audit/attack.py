@@ -259,7 +259,7 @@ def seconds_per_query(setting: Setting, config: AttackConfig, linear: Tensor) ->
     prober = Prober(setting.model, tuple(linear.shape), injector.patch, incremental=quick)
     prober.load(injector.load(linear.to(prober.device)))
     height, width = linear.shape[1:]
-    pixels = torch.arange(min(prober.chunk, height * width), device=prober.device)
+    pixels = torch.arange(min(prober.chunk, height * width))
     places = prober.places(pixels // width, pixels % width)
     asked, started = 0, 0.0
     for repeat in range(4):

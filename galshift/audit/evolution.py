@@ -88,10 +88,13 @@ def _inside(genes: Tensor, generator: torch.Generator) -> Tensor:
 
 @torch.inference_mode()
 def _judge(states: list[_Evolving], challengers: list[Tensor]) -> None:
-    """Ask the model about every image's challengers; the better of each pair stays."""
+    """Ask the model about every image's challengers; the better of each pair stays.
+
+    Populations live on the CPU, where their random numbers are the same for every device.
+    """
     for state, genes, logits in zip(states, challengers, _answers(states, challengers)):
         goal = state.problem.goal
-        margins, flips = goal.margin(logits).cpu(), goal.reached(logits).cpu()
+        margins, flips = goal.margin(logits), goal.reached(logits)
         if bool(flips.any()) and state.to_flip is None:
             position = int(flips.to(torch.uint8).argmax())
             state.to_flip, state.first = state.queries + position + 1, genes[position]
@@ -104,13 +107,13 @@ def _judge(states: list[_Evolving], challengers: list[Tensor]) -> None:
 
 
 def _answers(states: list[_Evolving], challengers: list[Tensor]) -> list[Tensor]:
-    """Return the logits for every image's challengers: by patches on a CPU, else in one batch."""
+    """Return the logits, on the CPU, for every image's challengers: by patches there, else in one batch."""
     prober = states[0].problem.prober
     problem = states[0].problem
     if prober.incremental and problem.pixels == 1 and prober.device.type == "cpu":
         return [_by_patches(state.problem, genes) for state, genes in zip(states, challengers)]
     images = [struck_images(state.problem, genes) for state, genes in zip(states, challengers)]
-    return list(prober.output(torch.cat(images)).logits.split([len(part) for part in images]))
+    return list(prober.output(torch.cat(images)).logits.cpu().split([len(part) for part in images]))
 
 
 def _by_patches(problem: Problem, genes: Tensor) -> Tensor:
@@ -151,14 +154,11 @@ def struck_images(problem: Problem, genes: Tensor) -> Tensor:
                 device
             )
         return images
-    linear = problem.linear.expand(len(genes), *problem.linear.shape).clone()
+    linear = problem.linear.expand(len(genes), *problem.linear.shape)
     for pixel in range(genes.shape[1]):
         rows, columns = _places(problem, genes[:, pixel])
-        variants = _variants(problem, genes[:, pixel])
-        for variant in variants.unique().tolist():
-            chosen = (variants == variant).nonzero()[:, 0].to(device)
-            places = problem.prober.bare_places(rows[chosen.cpu()], columns[chosen.cpu()])
-            linear[chosen] = injector.strike_each(variant, linear[chosen], places)
+        variants = _variants(problem, genes[:, pixel]).to(device)
+        linear = injector.strike_mixed(variants, linear, problem.prober.bare_places(rows, columns))
     return injector.stretch(linear)
 
 

@@ -51,27 +51,35 @@ class _Pass:
     def __init__(self, problem: Problem, stretched: Tensor) -> None:
         self.problem, self.stretched = problem, stretched
         height, width = stretched.shape[1:]
-        n = len(problem.injector.variants)
-        self.margins = torch.empty(n, height * width)
-        self.flips = torch.zeros(n, height * width, dtype=torch.bool)
-        self.drop = torch.full((height * width,), -torch.inf)
-        self.flips_local: bool | None = False if problem.injector.rescales else None
+        # Where the model is: what a GPU found is fetched once an image, not once a batch.
+        grid = {"size": (len(problem.injector.variants), height * width), "device": stretched.device}
+        self.margins = torch.empty(**grid)
+        self.flips = torch.zeros(**grid, dtype=torch.bool)
+        self.drop = torch.full((height * width,), -torch.inf, device=stretched.device)
+        self.local = torch.zeros((), dtype=torch.bool, device=stretched.device)
+        self.flips_local: bool | None = None
         self.width = width
 
-    @torch.inference_mode()
     def run(self) -> None:
-        """Ask about every pixel and variant."""
+        """Ask about every pixel and variant, then fetch the answers."""
+        self.ask()
+        self.margins, self.flips, self.drop = self.margins.cpu(), self.flips.cpu(), self.drop.cpu()
+        self.flips_local = bool(self.local) if self.problem.injector.rescales else None
+
+    @torch.inference_mode()
+    def ask(self) -> None:
+        """Ask about every pixel and variant; nothing here waits for a GPU."""
         problem = self.problem
         problem.prober.load(self.stretched)
-        clean = problem.prober.output(self.stretched[None]).logits.softmax(dim=1)[0, problem.goal.label].cpu()
+        clean = problem.prober.output(self.stretched[None]).logits.softmax(dim=1)[0, problem.goal.label]
         done = 0
         for places in problem.prober.everywhere():
             span = slice(done, done + len(places))
             for variant in range(len(problem.injector.variants)):
                 logits = self._logits(variant, places)
-                self.margins[variant, span] = problem.goal.margin(logits).cpu()
-                self.flips[variant, span] = problem.goal.reached(logits).cpu()
-                drop = clean - logits.softmax(dim=1)[:, problem.goal.label].cpu()
+                self.margins[variant, span] = problem.goal.margin(logits)
+                self.flips[variant, span] = problem.goal.reached(logits)
+                drop = clean - logits.softmax(dim=1)[:, problem.goal.label]
                 self.drop[span] = torch.maximum(self.drop[span], drop)
             done = span.stop
 
@@ -81,9 +89,8 @@ class _Pass:
             return problem.prober.query(places, problem.injector.patches(variant, places)).logits
         images = problem.injector.images(variant, places)
         local = paste(self.stretched, places, problem.injector.patches(variant, places))
-        if bool(problem.goal.reached(problem.prober.model(local).logits).any()):
-            self.flips_local = True
-        return problem.prober.model(images).logits
+        self.local |= problem.goal.reached(problem.prober.output(local).logits).any()
+        return problem.prober.output(images).logits
 
     @property
     def strongest(self) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from galshift.audit._problem import Found, Hit, Problem
 from galshift.audit.injector import cut
+from galshift.audit.precision import exact_float32
 from galshift.types import Strict
 
 
@@ -28,7 +29,7 @@ def search(problem: Problem, config: GradientConfig) -> Found:
     hits: list[Hit] = []
     queries, to_flip, first = 0, None, None
     while True:
-        ranked = _ranked(problem, stretched)[: config.candidates]
+        ranked = _ranked(problem, stretched, config.candidates)
         best, position, asked = _try(problem, stretched, ranked)
         hits.append(best)
         if position is not None:
@@ -41,10 +42,10 @@ def search(problem: Problem, config: GradientConfig) -> Found:
     return Found(tuple(hits), first, stretched, image, queries, to_flip)
 
 
-def _ranked(problem: Problem, stretched: Tensor) -> list[Hit]:
-    """Return every place and variant, the largest expected fall of the margin first."""
+def _ranked(problem: Problem, stretched: Tensor, wanted: int) -> list[Hit]:
+    """Return the `wanted` places and variants with the largest expected fall of the margin, that first."""
     point = stretched.clone().requires_grad_(True)
-    with torch.enable_grad():
+    with torch.enable_grad(), exact_float32(point.device):
         margin = problem.goal.margin(problem.prober.model(point[None]).logits)[0]
         (slope,) = torch.autograd.grad(margin, point)
     places_all = list(problem.prober.everywhere())
@@ -60,23 +61,26 @@ def _ranked(problem: Problem, stretched: Tensor) -> list[Hit]:
     scores = torch.stack(expected).flatten()
     n_pixels = len(expected[0])
     width = stretched.shape[2]
-    order = scores.argsort(stable=True)[:100_000].tolist()
+    order = scores.argsort(stable=True)[:wanted].tolist()
     return [Hit(i % n_pixels // width, i % n_pixels % width, i // n_pixels) for i in order]
 
 
 @torch.inference_mode()
 def _try(problem: Problem, stretched: Tensor, ranked: list[Hit]) -> tuple[Hit, int | None, int]:
     """Return the strongest candidate, the position of the first flip, and how many were asked."""
-    margins = torch.empty(len(ranked))
-    flips = torch.zeros(len(ranked), dtype=torch.bool)
+    device = problem.prober.device
+    margins = torch.empty(len(ranked), device=device)
+    flips = torch.zeros(len(ranked), dtype=torch.bool, device=device)
     for variant in sorted({hit.variant for hit in ranked}):
         chosen = [i for i, hit in enumerate(ranked) if hit.variant == variant]
         rows = torch.tensor([ranked[i].row for i in chosen])
         columns = torch.tensor([ranked[i].column for i in chosen])
         images = problem.injector.images(variant, problem.prober.bare_places(rows, columns))
         logits = problem.prober.output(images).logits
-        margins[chosen] = problem.goal.margin(logits).cpu()
-        flips[chosen] = problem.goal.reached(logits).cpu()
+        where = torch.tensor(chosen, device=device)
+        margins[where] = problem.goal.margin(logits)
+        flips[where] = problem.goal.reached(logits)
+    margins, flips = margins.cpu(), flips.cpu()
     if not bool(flips.any()):
         return ranked[int(margins.argmin())], None, len(ranked)
     strongest = int(torch.where(flips, margins, torch.inf).argmin())

@@ -11,7 +11,7 @@ map, so a batch of queries at any positions, edges and corners included, is one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -100,8 +100,10 @@ class IncrementalForward:
         """Return what is needed to query patches whose first pixels are at `rows`, `columns` (B,).
 
         The patches must lie inside the image.  Needs :meth:`load` once, for the sizes of the maps; the plan
-        then serves any image and any values.
+        then serves any image and any values.  It is made on the CPU: how much windows overlap decides what is
+        done, and asking a GPU would wait for it.
         """
+        rows, columns, device = rows.cpu(), columns.cpu(), self._maps[self.network.source].device
         sizes = {name: tuple(value.shape[2:]) for name, value in self._maps.items()}
         windows = {self.network.source: Window(rows, columns, *self.patch)}
         for layer in self.network.layers:
@@ -120,7 +122,8 @@ class IncrementalForward:
             gather = _gather(whole, windows[name], sizes[name], (0, 0))
             if gather is not None:
                 gathers[name, ""] = gather
-        return Plan(len(rows), windows, gathers)
+        moved = {key: replace(gather, index=gather.index.to(device)) for key, gather in gathers.items()}
+        return Plan(len(rows), windows, moved)
 
     @torch.inference_mode()
     def forward(self, plan: Plan, values: Tensor) -> Output:

@@ -49,12 +49,14 @@ class Injector:
         self.rescales = image_dependent and not fault.stretched
         self._stencils = [_stencil(variant, reach) for variant in self.variants]
         self._struck: dict[int, Tensor] = {}
+        self._by_variant: tuple[Tensor, Tensor, Tensor] | None = None
 
     @torch.inference_mode()
     def load(self, linear: Tensor) -> Tensor:
         """Take `linear` (C, H, W) as the image to strike and return it stretched."""
         self._linear = linear
         self._struck = {}
+        self._stencils = [stencil.to(linear) for stencil in self._stencils]
         self.stretched = self.stretch(linear[None])[0]
         return self.stretched
 
@@ -114,13 +116,52 @@ class Injector:
         images[batch, :, y, x] = after.permute(0, 2, 3, 1)
         return images
 
+    @torch.inference_mode()
+    def strike_mixed(self, indices: Tensor, linear: Tensor, places: Places) -> Tensor:
+        """Return the linear images (B, C, H, W), each after its own variant of `indices` (B,) struck.
+
+        The same numbers as :meth:`strike_each`, variant by variant, in one go.
+        """
+        amplitudes, bands, stencils = self._tables(linear)
+        y, x = patch_pixels(places, min(self.patch, *linear.shape[2:]))
+        batch = torch.arange(len(places), device=linear.device)[:, None, None]
+        before = linear[batch, :, y, x].permute(0, 3, 1, 2)
+        centre, last = stencils.shape[1] // 2, stencils.shape[1] - 1
+        dy, dx = y - places.rows[:, None, None] + centre, x - places.columns[:, None, None] + centre
+        inside = (dy >= 0) & (dy <= last) & (dx >= 0) & (dx <= last)
+        own = indices[:, None, None]
+        shares = torch.where(inside, stencils[own, dy.clamp(0, last), dx.clamp(0, last)], 0.0)[:, None]
+        value = amplitudes[indices][:, :, None, None] * shares
+        struck = bands[indices][:, :, None, None]
+        if self.fault.adds:
+            after = torch.where(struck, before + value, before)
+        else:
+            after = torch.where(struck & (shares > 0), value, before)
+        images = linear.clone()
+        images[batch, :, y, x] = after.permute(0, 2, 3, 1)
+        return images
+
+    def _tables(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return, by variant, amplitudes (V, C) in image units, bands struck (V, C), stencils (V, p, p)."""
+        if self._by_variant is None:
+            amplitudes = torch.zeros(len(self.variants), len(self.scene.bands))
+            bands = torch.zeros(amplitudes.shape, dtype=torch.bool)
+            for row, variant in enumerate(self.variants):
+                amplitudes[row, list(variant.bands)] = torch.tensor(variant.values)
+                bands[row, list(variant.bands)] = True
+            if not self.fault.stretched:
+                amplitudes = amplitudes / self.detector.scale(len(self.scene.bands))
+            tables = (amplitudes, bands, torch.stack(self._stencils))
+            self._by_variant = tuple(table.to(like.device) for table in tables)
+        return self._by_variant
+
     def _strike(self, index: int, linear: Tensor, shares: Tensor) -> Tensor:
         return strike(self.fault, self.variants[index], linear, shares, self.stretch, self.detector)
 
     def _shares(self, index: int, places: Places) -> Tensor:
         """Return the share of the amplitude in each pixel of the patches, (B, p, p)."""
         y, x = patch_pixels(places, min(self.patch, *self._linear.shape[1:]))
-        stencil = self._stencils[index].to(self._linear)
+        stencil = self._stencils[index]
         centre = stencil.shape[0] // 2
         dy, dx = y - places.rows[:, None, None] + centre, x - places.columns[:, None, None] + centre
         inside = (dy >= 0) & (dy < stencil.shape[0]) & (dx >= 0) & (dx < stencil.shape[1])

@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from galshift.audit.batches import CPU_PATCHES, suited_batch
 from galshift.audit.graph import trace
 from galshift.audit.incremental import IncrementalForward, Plan
+from galshift.audit.precision import exact_float32
 from galshift.types import Output
 
-# Larger batches on a CPU are slower: every activation is then fresh memory (3 times, measured).
-_CHUNK = {"cpu": (512, 64), "cuda": (8192, 2048)}
-_HEAD_FLOATS = 2**21  # of the maps that the rest of the network reads at once, for the same reason
+_HEAD_FLOATS = (
+    2**21
+)  # of the maps that the rest of the network reads at once, a CPU's cache and fresh memory set the limit
 _TOLERANCE = 1e-4  # relative, of logits; float32 sums in another order differ by a few 1e-6
 
 
@@ -77,16 +79,16 @@ class Prober:
         self.shape = shape
         self.patch = min(patch, *shape[1:])
         self.device = next(model.parameters()).device
+        self._whole = suited_batch(model, shape, self.device)
         network = trace(model, shape, self.patch) if incremental else None
         self._forward = None if network is None else IncrementalForward(network, shape, (self.patch,) * 2)
         if self._forward is not None and not self._agrees():
             self._forward = None
         self.incremental = self._forward is not None
-        patches, images = _CHUNK.get(self.device.type, _CHUNK["cpu"])
+        patches = self._whole
         if self._forward is not None and self.device.type == "cpu":
-            patches = min(patches, max(images, _HEAD_FLOATS // network.head_floats))
-        self.chunk = chunk or (patches if self.incremental else images)
-        self._whole = images
+            patches = min(CPU_PATCHES, max(self._whole, _HEAD_FLOATS // network.head_floats))
+        self.chunk = chunk or patches
         self._everywhere: list[Places] = []
         self._image: Tensor | None = None
 
@@ -95,13 +97,14 @@ class Prober:
         """Take `stretched` (C, H, W) as the image to change."""
         self._image = stretched.to(self.device)
         if self._forward is not None:
-            self._forward.load(self._image)
+            with exact_float32(self.device):
+                self._forward.load(self._image)
 
     def everywhere(self) -> Iterator[Places]:
         """Yield every pixel of the image as a place of impact, row by row; prepared once for all images."""
         if not self._everywhere:
             height, width = self.shape[1:]
-            pixels = torch.arange(height * width, device=self.device)
+            pixels = torch.arange(height * width)
             self._everywhere = [self.places(part // width, part % width) for part in pixels.split(self.chunk)]
         yield from self._everywhere
 
@@ -109,7 +112,9 @@ class Prober:
     def places(self, rows: Tensor, columns: Tensor) -> Places:
         """Return the places (B,) with what the forward pass can prepare for them."""
         bare = self.bare_places(rows, columns)
-        return bare if self._forward is None else replace(bare, plan=self._forward.plan(bare.top, bare.left))
+        if self._forward is None:
+            return bare
+        return replace(bare, plan=self._forward.plan(*self._corners(rows.cpu(), columns.cpu())))
 
     @torch.inference_mode()
     def _agrees(self) -> bool:
@@ -121,30 +126,59 @@ class Prober:
         image = torch.randn(self.shape, generator=generator).to(self.device)
         values = torch.randn(5, self.shape[0], self.patch, self.patch, generator=generator).to(self.device)
         bare = self.bare_places(rows, columns)
-        self._forward.load(image)
-        quick = self._forward.forward(self._forward.plan(bare.top, bare.left), values).logits
-        whole = self.model(paste(image, bare, values)).logits
+        with exact_float32(self.device):
+            self._forward.load(image)
+            quick = self._forward.forward(self._forward.plan(bare.top, bare.left), values).logits
+            whole = self.model(paste(image, bare, values)).logits
         return bool((quick - whole).abs().max() <= _TOLERANCE * (1 + whole.abs().max()))
 
     def bare_places(self, rows: Tensor, columns: Tensor) -> Places:
         """Return the places (B,) for whole forward passes only."""
         rows, columns = rows.to(self.device), columns.to(self.device)
+        return Places(rows, columns, *self._corners(rows, columns))
+
+    def _corners(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Return first row and column (B,) of the patches about these pixels."""
         height, width = self.shape[1:]
         top = (rows - self.patch // 2).clamp(0, height - self.patch)
-        left = (columns - self.patch // 2).clamp(0, width - self.patch)
-        return Places(rows, columns, top, left)
+        return top, (columns - self.patch // 2).clamp(0, width - self.patch)
 
     @torch.inference_mode()
     def query(self, places: Places, values: Tensor) -> Output:
         """Return the output for the loaded image with each patch holding `values` (B, C, p, p)."""
-        if self._forward is not None:
-            return self._forward.forward(places.plan, values)
-        return self.model(paste(self._image, places, values))
+        if self._forward is None:
+            return self.output(paste(self._image, places, values))
+        try:
+            with exact_float32(self.device):
+                return self._forward.forward(places.plan, values)
+        except torch.OutOfMemoryError:
+            return self._in_halves(places, values)
 
     def output(self, images: Tensor) -> Output:
         """Return the output of whole stretched images (B, C, H, W), in chunks."""
-        with torch.inference_mode():
-            parts = [self.model(part) for part in images.to(self.device).split(self._whole)]
+        images, done, parts = images.to(self.device), 0, []
+        with torch.inference_mode(), exact_float32(self.device):
+            while done < len(images) or not parts:
+                try:
+                    parts.append(self.model(images[done : done + self._whole]))
+                except torch.OutOfMemoryError:
+                    if self._whole == 1:
+                        raise
+                    self._whole //= 2
+                    continue
+                done += self._whole
+        return Output(*(torch.cat(tensors) for tensors in zip(*parts))) if len(parts) > 1 else parts[0]
+
+    def _in_halves(self, places: Places, values: Tensor) -> Output:
+        """Ask in two parts what did not fit into memory, and smaller batches from the next image on."""
+        if len(places) == 1:
+            raise torch.OutOfMemoryError(f"the memory of {self.device} does not hold one query")
+        half = len(places) // 2
+        self.chunk, self._everywhere = min(self.chunk, half), []
+        parts = [
+            self.query(self.places(places.rows[part], places.columns[part]), values[part])
+            for part in (slice(half), slice(half, None))
+        ]
         return Output(*(torch.cat(tensors) for tensors in zip(*parts)))
 
 

@@ -165,11 +165,12 @@ def _look(
     import torch
 
     from galshift.audit.attack import value_range
+    from galshift.audit.precision import exact_float32
     from galshift.audit.summary import within_class_spread
 
     device = next(model.parameters()).device
     ranges, finite, features = [], [], []
-    with torch.inference_mode():
+    with torch.inference_mode(), exact_float32(device):
         for block in linear.blocks():
             good = torch.isfinite(block).all(dim=(1, 2, 3))
             finite.append(good.numpy())
