@@ -16,10 +16,9 @@ from galshift.report.page import Figure, Section, Table
 Row = tuple[str, str, Mapping[str, Any]]
 
 _VALUES = (
-    ("rmse", "RMSE"), ("mae", "mean |error|"), ("nmad", "NMAD"), ("bias", "bias"), ("r2", "R²"),
-    ("outlier_fraction", "outliers"), ("coverage68", "within 1 σ"), ("coverage95", "within 95%"),
-    ("nll", "NLL"),
+    ("rmse", "RMSE"), ("nmad", "NMAD"), ("bias", "bias"), ("r2", "R²"), ("outlier_fraction", "outliers"),
 )  # fmt: skip
+_SPREADS = (("coverage68", "within 1 σ"), ("coverage95", "within 95%"), ("nll", "NLL"))
 _VOTES = (("nll", "NLL"), ("mad", "mean |error|"), ("rmse", "RMSE"), ("accuracy", "winner right"))
 _POINTS = 600  # drawn at most: a page must stay light
 
@@ -30,8 +29,23 @@ def digits(value: float | None) -> str | None:
 
 
 def numbers_table(rows: Sequence[Row], kind: str) -> Table:
-    """Return every number of every row, and those of always saying the training mean."""
-    shown = _VOTES if kind == "votes" else _VALUES
+    """Return the errors of every row, and those of always saying the training mean."""
+    caption = "In brackets: 95% intervals from resampling galaxies. "
+    if kind == "votes":
+        caption += (
+            "NLL: of the counts, Dirichlet-multinomial. Errors are of vote fractions, mean over classes."
+        )
+        return _table(rows, _VOTES, caption)
+    threshold = digits(rows[0][2]["outlier_threshold"])
+    caption += (
+        f"NMAD: 1.48 median absolute deviation of the errors. Outliers: off by more than {threshold}, the "
+        "standard deviation of the training labels."
+    )
+    return _table(rows, _VALUES, caption)
+
+
+def _table(rows: Sequence[Row], shown: Sequence[tuple[str, str]], caption: str) -> Table:
+    """One line a row, and one of the training mean for each data set."""
     lines: list[tuple[Any, ...]] = []
     for data_set in dict.fromkeys(row[1] for row in rows):
         mine = [(name, found) for name, where, found in rows if where == data_set]
@@ -41,19 +55,7 @@ def numbers_table(rows: Sequence[Row], kind: str) -> Table:
         ]
         always = mine[0][1]
         cells = (digits(always["training_mean"][key]) for key, _ in shown)
-        lines.append((data_set, "always the training mean", always["n_groups"], *cells))
-    caption = "In brackets: 95% intervals from resampling galaxies. "
-    if kind == "votes":
-        caption += (
-            "NLL: of the counts, Dirichlet-multinomial. Errors are of vote fractions, mean over classes."
-        )
-    else:
-        threshold = digits(rows[0][2]["outlier_threshold"])
-        caption += (
-            f"NMAD: 1.48 median absolute deviation of the errors. Outliers: off by more than {threshold}, "
-            "the standard deviation of the training labels. NLL: Gaussian, with predicted errors. A right "
-            "error bar holds 68% within 1 σ."
-        )
+        lines.append((data_set, "training mean", always["n_groups"], *cells))
     return Table(("data set", "network", "galaxies", *(label for _, label in shown)), tuple(lines), caption)
 
 
@@ -65,7 +67,8 @@ def comparison(rows: Sequence[Row], key: str, title: str) -> Figure:
         for n, s, m in rows
     ]
     drawn = figures.intervals(bars, x_label=title, colours=[names.index(row[0]) for row in rows])
-    caption = f"{title} with 95% intervals, the smaller the better; the short line is always saying the mean."
+    caption = f"{title[0].upper()}{title[1:]} with 95% intervals, the smaller the better; the short line is "
+    caption += "always saying the training mean."
     return Figure(drawn, caption)
 
 
@@ -119,8 +122,18 @@ def coverage_figure(pulls: Mapping[str, np.ndarray], title: str) -> Figure:
     return Figure(figures.curves(lines, **words, diagonal=True, title=title))
 
 
-def error_bars_section(panels: Mapping[str, Mapping[str, np.ndarray]]) -> Section:
-    """Return how far error bars can be believed: for each panel title, network to pulls."""
+def error_bars_section(
+    panels: Mapping[str, Mapping[str, np.ndarray]], rows: Mapping[str, Sequence[Row]]
+) -> Section:
+    """Return how far error bars can be believed.
+
+    Parameters
+    ----------
+    panels : mapping
+        Title to network to pulls (N,).
+    rows : mapping
+        Label to its rows.
+    """
     drawn = [
         make(pulls, title) for title, pulls in panels.items() for make in (pulls_figure, coverage_figure)
     ]
@@ -129,7 +142,8 @@ def error_bars_section(panels: Mapping[str, Mapping[str, np.ndarray]]) -> Sectio
         "Right: how many true values lie within the predicted central interval; on the dotted line 68% do "
         "for the 68% interval. Below it the error bars are too short."
     )
-    return Section("Whether the error bars can be believed", (text,), tuple(drawn))
+    tables = [_table(mine, _SPREADS, f"Of {label}. NLL: Gaussian, in nats.") for label, mine in rows.items()]
+    return Section("Whether the error bars can be believed", (text,), (*drawn, *tables))
 
 
 def _with_interval(found: Mapping[str, Any], key: str) -> str | None:

@@ -146,7 +146,7 @@ def _cards(found: NumberEvaluation) -> list[Card]:
             cards.append(Card(f"{title} on {s.name}", str(digits(numbers[key])), note, tone))
             if "coverage68" in numbers:
                 share = numbers["coverage68"]
-                tone = "good" if abs(share - 0.68) < 0.1 else "bad"
+                tone = "bad" if share < 0.58 else "good" if share < 0.78 else ""
                 cards.append(Card(f"within 1 sigma on {s.name}", f"{share:.0%}", "68% is right", tone))
     return cards
 
@@ -203,7 +203,8 @@ def _error_bars(found: NumberEvaluation) -> Section | None:
                 good = said.usable & np.isfinite(s.truth).all(axis=1)
                 pull = (said.centre[good, k] - s.truth[good, k]) / said.width[good, k]
                 panels.setdefault(f"{name} on {s.name}", {})[c.name] = pull
-    return parts.error_bars_section(panels) if panels else None
+    rows = {name: _rows(found, name) for name in _names(found)}
+    return parts.error_bars_section(panels, rows) if panels else None
 
 
 def _unlabelled(found: NumberEvaluation, s: JudgedSet) -> Section:
