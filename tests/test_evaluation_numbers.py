@@ -10,8 +10,10 @@ from sklearn import metrics as sklearn_metrics
 from galshift.errors import DataError
 from galshift.evaluation.numbers import (
     dirichlet_multinomial_log_p,
+    is_redshift,
     nmad,
     paired_changes,
+    photo_z_metrics,
     value_metrics,
     value_statistics,
     vote_metrics,
@@ -88,6 +90,23 @@ def test_a_network_does_not_differ_from_itself(drawn):
     pair = value_statistics(*columns, 1.0), value_statistics(*columns, 1.0)
     change = paired_changes(*pair, ("rmse",), n_bootstrap=50, seed=0)["rmse"]
     assert change == {"difference": 0.0, "ci95": [0.0, 0.0]}
+
+
+def test_redshift_errors_are_over_one_plus_z():
+    rng = np.random.default_rng(3)
+    z = rng.uniform(0, 2, 400)
+    said = z + 0.05 * (1 + z) * rng.standard_t(2, 400)
+    found = photo_z_metrics(np.append(z, np.nan), np.append(said, 0.0), n_bootstrap=50)
+    r = (said - z) / (1 + z)
+    assert found["bias"] == pytest.approx(r.mean())
+    assert found["nmad"] == pytest.approx(1.4826 * stats.median_abs_deviation(r))
+    assert found["outlier_fraction"] == pytest.approx((np.abs(r) > 0.15).mean())
+    assert found["ci95"]["nmad"][0] < found["nmad"] < found["ci95"]["nmad"][1]
+    assert [name for name in ("z", "Z_SPEC", "redshift", "size", "zenith") if is_redshift(name)] == [
+        "z",
+        "Z_SPEC",
+        "redshift",
+    ]
 
 
 def test_votes_likelihood_and_errors_are_their_formulas():

@@ -166,6 +166,20 @@ def test_predict_and_evaluate_name_the_label_as_the_run_does(adapted, folder):
     assert found["results"][0]["domains"]["target"]["labelled"]
 
 
+def test_a_label_by_another_name_counts_only_where_it_is_named(adapted, folder, tmp_path):
+    """A packed data set with one other quantity is no truth for the width."""
+    options = ReadOptions(label_kind="value", label_column="n_votes")
+    pack(folder / "target.h5", tmp_path / "other.h5", options, scratch=tmp_path / "pieces")
+    bare = open_dataset(tmp_path / "other.h5")
+    write_hdf5(tmp_path / "bare.h5", bare.read(np.arange(len(bare))).with_(table=None))
+    config = {"runs": [str(folder / "value")], "on": [str(tmp_path / "bare.h5")], "n_bootstrap": 0}
+    found = execute("evaluate", config, out=tmp_path / "silent").results
+    assert not found["results"][0]["domains"]["bare"]["labelled"]
+    config |= {"on": [str(folder / "target.h5")], "read": {"labels": "n_votes"}}
+    found = execute("evaluate", config, out=tmp_path / "named").results
+    assert found["results"][0]["domains"]["target"]["labels"]["width"]["bias"] < -10
+
+
 def test_target_values_never_reach_adaptation(folder, tmp_path):
     """Other widths in the target's table: the same bits of the model."""
     cutouts = discs(2, noise=0.2)

@@ -32,10 +32,10 @@ class Cutouts:
         (N,) names; `groups` is the galaxy that an image shows (cameras, bands, flips or mocks of one galaxy
         share a group) and defaults to `ids`.
     labels : ndarray or None
-        (N,) int64 class indices, with -1 where an image has none; (N, K) soft labels or (N,) float32
-        continuous ones; None when the data set has none.
+        (N,) int64 class indices, with -1 where an image has none; (N, K) soft labels or votes, or
+        (N,) or (N, L) float32 continuous ones; None when the data set has none.
     classes : tuple of str
-        Names of the K classes; empty without class labels.
+        Names of the K classes, or of the L continuous labels; empty without.
     mask : ndarray or None
         (N, C, H, W) or (N, H, W) bool, True = bad.
     ivar : ndarray or None

@@ -11,6 +11,8 @@ nll               mean of -ln N(true | predicted, sigma^2) [nat]
 coverage68, 95    share of images within the predicted central 68.27 % and 95 % interval; more is too unsure
 ================  ====================================================================================
 
+Of a redshift ``photo_z`` holds bias, NMAD and the share of outliers of (predicted - true) / (1 + true), where
+an outlier is off by more than 0.15 (Hildebrandt et al. 2010, A&A 523, A31).
 Of votes: ``nll`` is that of the Dirichlet-multinomial distribution of the counts, ``mad`` and ``rmse``
 compare expected with observed fractions (mean over classes), ``accuracy`` the expected with the observed
 winner.  ``ci95`` are percentile intervals of a bootstrap over galaxies, as for classes.
@@ -31,6 +33,7 @@ VALUE_NAMES = (
     "bias", "mae", "rmse", "nmad", "outlier_fraction", "r2", "nll", "coverage68", "coverage95",
 )  # fmt: skip
 VOTE_NAMES = ("nll", "mad", "rmse", "accuracy")
+PHOTO_Z_OUTLIER = 0.15
 _Z68, _Z95 = 1.0, 1.959963984540054
 
 Statistics = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -144,6 +147,40 @@ def vote_metrics(
         "training_mean": {name: float(v[0]) for name, v in flat[1](np.ones((1, flat[0]))).items()},
         "n_bootstrap": n_bootstrap,
     }
+
+
+def photo_z_metrics(
+    labels: np.ndarray,
+    values: np.ndarray,
+    *,
+    groups: np.ndarray | None = None,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return bias, nmad and outlier_fraction of the errors over 1 + z, with their intervals.
+
+    Parameters
+    ----------
+    labels, values : ndarray
+        (N,) true redshifts, NaN where unknown, and predicted ones.
+    groups, n_bootstrap, seed
+        As for :func:`value_metrics`.
+    """
+    known, groups = _known(labels, groups)
+    true = np.asarray(labels, dtype=np.float64)[known]
+    errors = (np.asarray(values, dtype=np.float64)[known] - true) / (1 + true)
+    zero, one = np.zeros_like(errors), np.ones_like(errors)
+    n_groups, statistics = value_statistics(zero, errors, one, groups[known], PHOTO_Z_OUTLIER)
+    found = _scored(statistics, n_groups, n_bootstrap, seed)
+    names = ("bias", "nmad", "outlier_fraction")
+    ci95 = {name: found["ci95"][name] for name in names if name in found["ci95"]}
+    return {**{name: found[name] for name in names}, "ci95": ci95, "outlier_threshold": PHOTO_Z_OUTLIER}
+
+
+def is_redshift(name: str) -> bool:
+    """Return whether a label is called like a redshift: ``redshift``, ``z``, ``z_spec``, ``zphot`` ..."""
+    plain = name.casefold().replace("_", "")
+    return "redshift" in plain or plain in ("z", "zspec", "zphot", "specz", "photz", "ztrue", "zbest")
 
 
 def paired_changes(

@@ -20,6 +20,7 @@ _VALUES = (
 )  # fmt: skip
 _SPREADS = (("coverage68", "within 1 σ"), ("coverage95", "within 95%"), ("nll", "NLL"))
 _VOTES = (("nll", "NLL"), ("mad", "mean |error|"), ("rmse", "RMSE"), ("accuracy", "winner right"))
+_ALONE = ("r2", "outlier_fraction")  # without their intervals a table fits on a page
 _POINTS = 600  # drawn at most: a page must stay light
 
 
@@ -50,7 +51,7 @@ def _table(rows: Sequence[Row], shown: Sequence[tuple[str, str]], caption: str) 
     for data_set in dict.fromkeys(row[1] for row in rows):
         mine = [(name, found) for name, where, found in rows if where == data_set]
         lines += [
-            (data_set, name, found["n_groups"], *(_with_interval(found, key) for key, _ in shown))
+            (data_set, name, found["n_groups"], *(_cell(found, key) for key, _ in shown))
             for name, found in mine
         ]
         always = mine[0][1]
@@ -146,9 +147,11 @@ def error_bars_section(
     return Section("Whether the error bars can be believed", (text,), (*drawn, *tables))
 
 
-def _with_interval(found: Mapping[str, Any], key: str) -> str | None:
-    """``0.081 (0.075 to 0.086)``, or the number alone where it has no interval."""
+def _cell(found: Mapping[str, Any], key: str) -> str | None:
+    """``0.081 (0.075 to 0.086)``, or the number alone where it has no interval, or the table no room."""
     shown = digits(found.get(key))
+    if key in _ALONE:
+        return shown
     low, high = found.get("ci95", {}).get(key, (None, None))
     if shown is None or digits(low) is None:
         return shown

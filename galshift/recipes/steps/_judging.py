@@ -310,7 +310,8 @@ def _held_out(
                 where=path,
                 hint="give the runs the same --seed, or name data sets with --on",
             )
-        labels, unknown, truth = _judged_labels(dataset, kept, classes, classifiers[0].trained.head)
+        head = classifiers[0].trained.head
+        labels, unknown, truth = _judged_labels(dataset, kept, classes, head, options)
         notes = (*notes, *unknown)
         found.append(JudgedSet(dataset.name, role, "test", dataset, kept, labels, notes, truth))
     return found
@@ -325,7 +326,7 @@ def _named_set(
     rows, notes = _unseen(dataset, np.arange(len(dataset)), absolute(path), classifiers)
     if not len(rows):
         raise DataError("every image of this data set was trained on", where=path)
-    labels, more, truth = _judged_labels(dataset, rows, classes, head)
+    labels, more, truth = _judged_labels(dataset, rows, classes, head, read)
     return JudgedSet(label or dataset.name, "given", "all", dataset, rows, labels, (*notes, *more), truth)
 
 
@@ -341,27 +342,29 @@ def numbered_options(read: ReadOptions, head: Head) -> ReadOptions:
     return read.model_copy(update=changes)
 
 
-def truth_of(dataset: Dataset, head: Head) -> np.ndarray:
-    """Return (N, L) continuous labels or (N, K) votes in the order of the head, NaN where unknown."""
+def truth_of(dataset: Dataset, head: Head, read: ReadOptions) -> np.ndarray:
+    """Return (N, L) continuous labels or (N, K) votes in the order of the head, NaN where unknown.
+
+    They are found by name; only a single label whose column `read` names may be called otherwise.
+    """
     from galshift.data.numeric_labels import values_of, votes_of
 
     info = dataset.info
     if head.kind == "votes":
         return votes_of(info, head.names, head.total)
-    found = values_of(info, head.names)
-    # One label by another name, such as z for redshift, was named by the user.
-    if len(head.names) == 1 and np.ndim(info.labels) == 2 and info.labels.shape[1] == 1:
+    named = read.label_column or (read.labels if not Path(read.labels or ".").exists() else None)
+    if named and len(head.names) == 1 and np.shape(info.labels) == (info.n, 1):
         return np.asarray(info.labels, dtype=np.float64)
-    return found
+    return values_of(info, head.names)
 
 
 def _judged_labels(
-    dataset: Dataset, rows: np.ndarray, classes: Sequence[str], head: Head
+    dataset: Dataset, rows: np.ndarray, classes: Sequence[str], head: Head, read: ReadOptions
 ) -> tuple[np.ndarray, list[str], np.ndarray | None]:
     """Class labels, what was left out of them, and the numbers where the labels are numbers."""
     if head.kind == "class":
         return *matched_labels(dataset, rows, classes), None
-    truth = truth_of(dataset, head)[rows]
+    truth = truth_of(dataset, head, read)[rows]
     known = np.isfinite(truth).all(axis=1)
     first = np.nan_to_num(truth).argmax(axis=1) if head.kind == "votes" else np.zeros(len(rows), dtype=int)
     return np.where(known, first, -1), [], truth

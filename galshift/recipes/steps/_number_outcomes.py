@@ -13,7 +13,9 @@ from galshift.errors import DataError
 from galshift.evaluation.numbers import (
     VALUE_NAMES,
     VOTE_NAMES,
+    is_redshift,
     paired_changes,
+    photo_z_metrics,
     value_metrics,
     value_statistics,
     vote_metrics,
@@ -273,6 +275,8 @@ def judge(
         own = head.names.index(name)
         columns = (s.truth[good, k], said.centre[good, k], said.width[good, k])
         per_label[name] = value_metrics(*columns, mean=head.mean[own], sd=head.sd[own], **options)
+        if is_redshift(name):
+            per_label[name]["photo_z"] = photo_z_metrics(*columns[:2], **options)
     first = per_label[names[0]]
     return {**facts, "n": first["n"], "n_groups": first["n_groups"], "labels": per_label}
 

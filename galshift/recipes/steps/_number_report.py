@@ -118,6 +118,12 @@ def _sentence(
         f"{digits(numbers[key])} {measure}, 95% interval {digits(low)} to {digits(high)}; always saying the "
         f"training mean is off by {digits(numbers['training_mean'][key])}."
     )
+    if "photo_z" in numbers:
+        z = numbers["photo_z"]
+        text += (
+            f" Over 1 + z: bias {z['bias']:+.3g}, NMAD {digits(z['nmad'])}, {z['outlier_fraction']:.1%} "
+            f"outliers (off by more than {z['outlier_threshold']:g})."
+        )
     gain = found.differences.get(main.name, {}).get(s.name, {}).get(name)
     if not gain or not main.adapted:
         return text

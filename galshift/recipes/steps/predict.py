@@ -129,7 +129,7 @@ def _predict_numbers(
         head.kind,
         head.names,
         said,
-        truth_of(dataset, head),
+        truth_of(dataset, head, config.read),
         ids=info.ids,
         groups=info.groups,
         data_set=dataset.name,
