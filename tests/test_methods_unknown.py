@@ -106,7 +106,8 @@ def trained() -> tuple[nn.Module, Tensor, Tensor]:
     target_x = centres[target_y] + torch.randn(1500, 4, generator=g)
     source_x = centres[source_y] + torch.randn(1500, 4, generator=g)
     encoder, head = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 16)), nn.Linear(16, 2)
-    method = METHODS.get("pulse")()
+    kind = METHODS.get("pulse")
+    method = kind(kind.Config(reweight=True))
     nets = method.build(16, 2, 1500)
     optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters(), *nets.parameters()], lr=3e-3)
     for step in range(400):
@@ -142,13 +143,12 @@ def test_share_and_mix_of_the_known_classes_are_estimated(trained) -> None:
 
 
 def test_without_reweighting_the_mix_stays() -> None:
-    kind = METHODS.get("pulse")
-    method = kind(kind.Config(reweight=False))
-    method.build(3, 2, 8)
+    method = METHODS.get("pulse")()
+    method.build(3, 2, 40)
     g = torch.Generator().manual_seed(2)
     for _ in range(3):
-        outputs = [Output(torch.randn(8, 3, generator=g), torch.randn(8, 2, generator=g)) for _ in range(2)]
-        rows = torch.arange(8)
+        outputs = [Output(torch.randn(40, 3, generator=g), torch.randn(40, 2, generator=g)) for _ in range(2)]
+        rows = torch.arange(40)
         method.terms(Batch(rows, outputs[0], rows % 2, rows), Batch(rows, outputs[1], None, rows), 0.5)
     assert method.nets["discovery"].mix.tolist() == [1, 1]
     assert 0.01 <= float(method.observed["known_share"]) <= 1
