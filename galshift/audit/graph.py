@@ -9,8 +9,10 @@ architecture from another.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
+import torch
 from torch import fx, nn
 
 from galshift.audit.layers import PLAIN, Local, Pointwise, View, image_arguments, operation_of
@@ -155,5 +157,17 @@ def _head(traced: fx.GraphModule, trunk: dict, source: fx.Node, frontier: list[f
         copies[node] = graph.node_copy(node, lambda argument: copies[argument])
     head = fx.GraphModule(traced, graph)
     graph.eliminate_dead_code()
+    for node in graph.nodes:
+        if node.op == "call_module" and type(head.get_submodule(node.target)) is nn.Conv2d:
+            name = f"{node.name}_channels_last"
+            head.add_module(name, _channels_last(head.get_submodule(node.target)))
+            node.target = name
     head.recompile()
     return head
+
+
+def _channels_last(convolution: nn.Conv2d) -> nn.Conv2d:
+    """Return a copy whose weights lie as the trunk's maps do: on a CPU each call would reorder them."""
+    on_cpu = convolution.weight.device.type == "cpu"
+    found = copy.deepcopy(convolution)
+    return found.to(memory_format=torch.channels_last) if on_cpu else found
