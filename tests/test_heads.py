@@ -18,16 +18,18 @@ from galshift.methods.jmmd import jmmd
 from galshift.methods.mmd import mmd
 from galshift.training.config import TrainConfig
 from galshift.training.heads import (
-    LOG_VARIANCE,
     ClassHead,
     ValueHead,
     VotesHead,
     check_method,
+    head_of,
+    make_head,
+)
+from galshift.training.likelihoods import (
+    LOG_VARIANCE,
     concentrations,
     dirichlet_multinomial_nll,
     gaussian_nll,
-    head_of,
-    make_head,
 )
 from galshift.types import Output
 

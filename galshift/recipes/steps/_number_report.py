@@ -10,7 +10,8 @@ import numpy as np
 from galshift.evaluation.gap import gap_sentence
 from galshift.provenance import command_line, environment
 from galshift.recipes.steps._judging import Classifier, JudgedSet
-from galshift.recipes.steps._number_outcomes import NumberEvaluation, scored
+from galshift.recipes.steps._number_answers import scored
+from galshift.recipes.steps._number_outcomes import NumberEvaluation
 from galshift.report import Card, ReportData, Section
 from galshift.report import numbers as parts
 from galshift.report.numbers import digits

@@ -26,7 +26,8 @@ from galshift.recipes.steps._judging import (
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from galshift.recipes.steps._number_outcomes import Answers, NumberEvaluation
+    from galshift.recipes.steps._number_answers import Answers
+    from galshift.recipes.steps._number_outcomes import NumberEvaluation
     from galshift.recipes.steps.evaluate import EvaluateConfig
     from galshift.report import Section
     from galshift.selection.label_shift import MixEstimate

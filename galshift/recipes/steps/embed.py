@@ -156,8 +156,9 @@ def _read(text: str, trained: Trained, config: EmbedConfig, device: str) -> Part
     from galshift.embedding.anomaly import anomaly_scores
     from galshift.evaluation.predictions import predictions_table
     from galshift.recipes.inputs import split_name
-    from galshift.recipes.steps._judging import matched_labels, numbered_options, truth_of
-    from galshift.recipes.steps._number_outcomes import answers, prediction_table
+    from galshift.recipes.steps._judging import matched_labels
+    from galshift.recipes.steps._number_answers import answers, prediction_table
+    from galshift.recipes.steps._number_truth import numbered_options, truth_of
     from galshift.recipes.steps._splits import absolute, read_splits
     from galshift.recipes.steps.predict import split_column
     from galshift.streams import numpy_stream

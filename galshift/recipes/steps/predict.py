@@ -115,8 +115,8 @@ def _predict_numbers(
     from galshift.console import progress
     from galshift.data.open import open_dataset
     from galshift.evaluation.predictions import write_predictions
-    from galshift.recipes.steps._judging import numbered_options, truth_of
-    from galshift.recipes.steps._number_outcomes import answers, prediction_table
+    from galshift.recipes.steps._number_answers import answers, prediction_table
+    from galshift.recipes.steps._number_truth import numbered_options, truth_of
     from galshift.recipes.steps._splits import absolute, read_splits
     from galshift.training.predict import forward
 

@@ -1,0 +1,129 @@
+"""What a network for numbers says of images, as arrays, as a table and as scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from galshift.evaluation.numbers import is_redshift, photo_z_metrics, value_metrics, vote_metrics
+from galshift.evaluation.predictions import value_table, votes_table
+from galshift.recipes.steps._judging import JudgedSet
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from galshift.recipes.steps.evaluate import EvaluateConfig
+    from galshift.training.checkpoint import Trained
+    from galshift.training.heads import Head
+    from galshift.training.predict import Forward
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one network says of N images.
+
+    Attributes
+    ----------
+    centre : ndarray
+        (N, L) values, or (N, K) expected vote fractions; NaN where the image could not be used.
+    width : ndarray
+        (N, L) standard deviations, or (N, 1) concentrations.
+    features : ndarray
+        (N, D).
+    flags : ndarray
+        (N,).
+    """
+
+    centre: np.ndarray
+    width: np.ndarray
+    features: np.ndarray
+    flags: np.ndarray
+
+    @property
+    def usable(self) -> np.ndarray:
+        """(N,) bool: images with an answer."""
+        return np.isfinite(self.centre).all(axis=1)
+
+
+def answers(trained: Trained, out: Forward, names: Sequence[str]) -> Answers:
+    """Return what the outputs `out` of a network mean, with labels or classes in the order of `names`."""
+    head = trained.head
+    order = [head.names.index(name) for name in names]
+    if head.kind == "votes":
+        width = head.concentration_of(out.logits)[:, None]
+        return Answers(out.probabilities[:, order], width, out.features, out.flags)
+    values, sigmas = head.values(out.logits)
+    return Answers(values[:, order], sigmas[:, order], out.features, out.flags)
+
+
+def prediction_table(
+    kind: str, names: Sequence[str], said: Answers, truth: np.ndarray | None, **columns: Any
+) -> Table:
+    """Return the table of predictions of one data set.
+
+    Parameters
+    ----------
+    kind, names, said
+        As for `NumberEvaluation`.
+    truth : ndarray or None
+        (N, L) labels, or (N, K) votes.
+    columns
+        ``ids``, ``groups``, ``data_set``, ``split`` and ``catalogue`` of the table.
+    """
+    if kind == "votes":
+        return votes_table(
+            fractions=said.centre,
+            concentration=said.width[:, 0],
+            counts=truth,
+            classes=names,
+            flags=said.flags,
+            **columns,
+        )
+    return value_table(
+        names=names, values=said.centre, sigmas=said.width, labels=truth, flags=said.flags, **columns
+    )
+
+
+def judge(
+    head: Head, s: JudgedSet, said: Answers, names: Sequence[str], config: EvaluateConfig
+) -> dict[str, Any]:
+    """Return what ``metrics.json`` has of one network on one data set."""
+    good = said.usable
+    facts = {"role": s.role, "split": s.split, "path": str(s.dataset.path), "n_flagged": int((~good).sum())}
+    facts |= {"label_kind": head.kind, "labelled": bool(np.isfinite(s.truth[good]).all(axis=1).any())}
+    if not facts["labelled"]:
+        centre, groups = said.centre[good], s.groups[good]
+        summary = {"n": len(centre), "n_groups": len(np.unique(groups))}
+        means = dict(zip(names, centre.mean(axis=0).tolist()))
+        return {**facts, **summary, "mean_prediction": means}
+    options = {"groups": s.groups[good], "n_bootstrap": config.n_bootstrap, "seed": config.seed}
+    if head.kind == "votes":
+        order = [head.names.index(name) for name in names]
+        return facts | vote_metrics(
+            s.truth[good],
+            said.centre[good],
+            said.width[good, 0],
+            names,
+            mean=[head.mean[k] for k in order],
+            mean_concentration=head.concentration,
+            **options,
+        )
+    per_label = {}
+    for k, name in enumerate(names):
+        own = head.names.index(name)
+        columns = (s.truth[good, k], said.centre[good, k], said.width[good, k])
+        per_label[name] = value_metrics(*columns, mean=head.mean[own], sd=head.sd[own], **options)
+        if is_redshift(name):
+            per_label[name]["photo_z"] = photo_z_metrics(*columns[:2], **options)
+    first = per_label[names[0]]
+    return {**facts, "n": first["n"], "n_groups": first["n_groups"], "labels": per_label}
+
+
+def scored(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the numbers by label; those of votes are called ``votes``."""
+    if not metrics["labelled"]:
+        return {}
+    return {"votes": metrics} if metrics["label_kind"] == "votes" else metrics["labels"]
