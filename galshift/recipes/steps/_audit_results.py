@@ -35,7 +35,7 @@ def audit(
         One image (C, S, S), clean and under each corruption at severity 3.
     """
     from galshift.audit.corruptions._base import SEVERITIES
-    from galshift.audit.withstand import compare_damage, damaged, summarise_damage, withstand
+    from galshift.audit.withstand import compare_damage, damaged, summarise_damage
     from galshift.recipes.steps._attack_sides import labelled_images
     from galshift.recipes.steps._judging import open_classifiers
 
@@ -45,18 +45,7 @@ def audit(
     subjects, keep = _subjects(classifiers, judged, config, device)
     kinds = _corruptions(config, subjects[0].linear.shape[1])
     groups = np.asarray(judged.groups)[keep]
-    kept.say("cells of damage and severity")
-    outcomes = []
-    for subject in subjects:
-        with console.progress(f"audit {subject.name}", len(kinds) * len(SEVERITIES)) as bar:
-            done = withstand(
-                subject,
-                kinds,
-                config.seed,
-                once=_once(kept, len(outcomes)),
-                progress=lambda note, bar=bar: bar.advance(1, note),
-            )
-        outcomes.append(done)
+    outcomes = _outcomes(subjects, kinds, config.seed, kept)
     options = {"n_bootstrap": config.n_bootstrap, "seed": config.seed}
     pairs = [
         compare_damage([subjects[i].name, subjects[j].name], [outcomes[i], outcomes[j]], groups, **options)
@@ -88,6 +77,26 @@ def audit(
         "warnings": [*judged.notes, *_warnings(int(keep.sum()), left_out)],
     }
     return results, examples
+
+
+def _outcomes(
+    subjects: Sequence[Subject], kinds: Mapping[str, Corruption], seed: int, kept: Kept
+) -> list[dict[str, np.ndarray]]:
+    """Return what each model gets right under all damage."""
+    from galshift.audit.corruptions._base import SEVERITIES
+    from galshift.audit.withstand import withstand
+
+    kept.say("cells of damage and severity")
+    found = []
+    for number, subject in enumerate(subjects):
+        with console.progress(f"audit {subject.name}", len(kinds) * len(SEVERITIES)) as bar:
+            once = _once(kept, number)
+            found.append(
+                withstand(
+                    subject, kinds, seed, once=once, progress=lambda note, bar=bar: bar.advance(1, note)
+                )
+            )
+    return found
 
 
 def _once(kept: Kept, model: int) -> Callable[[str, int, Callable[[], np.ndarray]], np.ndarray]:
