@@ -127,6 +127,18 @@ def test_fractions_counts_and_totals_give_the_same_votes():
     np.testing.assert_allclose(votes.sum(axis=1), info.table["n_votes"])
 
 
+def test_votes_are_renamed_added_and_dropped():
+    options = ReadOptions(
+        label_kind="votes",
+        vote_columns=("wide", "thin", "n_votes"),
+        classes_map={"wide": "disc", "n_votes": ""},
+    )
+    found = with_numbers(InMemory(discs(1)), options).info
+    assert found.classes == ("disc", "thin")
+    with pytest.raises(DataError, match="two classes"):
+        with_numbers(InMemory(discs(1)), options.model_copy(update={"classes_map": {"*": "any"}}))
+
+
 # ---- continuous labels, end to end -----------------------------------------------------------------------
 
 

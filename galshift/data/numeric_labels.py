@@ -36,8 +36,11 @@ def with_numbers(dataset: Dataset, options: ReadOptions) -> Dataset:
         labels = _numbered(labels, options.vote_total, table, join, options.labels) if votes else labels
     else:
         labels = numbers(_required(table, dataset), named, options.labels or dataset.path, join)
-        labels = _numbered(labels, options.vote_total, table, join, options.labels) if votes else labels
-        names = tuple(mapped(name, options.classes_map) if votes else name for name in named)
+        if votes:
+            labels = _numbered(labels, options.vote_total, table, join, options.labels)
+            labels, names = _renamed(labels, named, options.classes_map)
+        else:
+            names = named
     everything = np.arange(len(dataset))
     rows = rows_of(table, join, source)
     return Relabelled(dataset, everything, labels.astype(np.float32), tuple(names), table=rows)
@@ -154,6 +157,18 @@ def _numbered(labels: np.ndarray, total: Any, table: Any, join: Any, where: obje
                 raise DataError("there is no table with the number of votes", where=total) from None
             total = numbers(table, [total], where, join)[:, 0]
     return vote_counts(labels, total)
+
+
+def _renamed(
+    counts: np.ndarray, names: Sequence[str], mapping: dict[str, str]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Votes under new names: those for one name are added, those for an empty one dropped."""
+    new = [mapped(name, mapping) for name in names]
+    kept = tuple(dict.fromkeys(name for name in new if name))
+    if len(kept) < 2:
+        raise DataError(f"votes need two classes, and these are {', '.join(kept) or 'none'}", where="--votes")
+    summed = np.stack([counts[:, [n == name for n in new]].sum(axis=1) for name in kept], axis=1)
+    return np.where(summed.sum(axis=1, keepdims=True) > 0, summed, np.nan), kept
 
 
 def _own_values(dataset: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 HEADLINES = {"value": ("rmse", "nmad", "bias"), "votes": ("nll", "mad", "rmse", "accuracy")}
 _FEW_GROUPS = 50
+_NARROW = 0.5  # of the spread of predictions without adaptation
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,10 @@ def evaluate_numbers(
         differences=_differences(classifiers, sets, said, head, reference, config),
         seeds=_over_seeds(classifiers, sets, head, device),
         reference=reference,
-        warnings=tuple(_warnings(classifiers[0].name, sets, said, metrics)),
+        warnings=(
+            *_warnings(classifiers[0].name, sets, said, metrics),
+            *_collapsed(classifiers[0].name, reference, sets, said, head),
+        ),
     )
 
 
@@ -259,3 +263,23 @@ def _warnings(
                     "true values lie within one sigma, not 68%."
                 )
     return list(dict.fromkeys(found))
+
+
+def _collapsed(
+    main: str,
+    reference: str | None,
+    sets: Sequence[JudgedSet],
+    said: Mapping[tuple[str, str], Answers],
+    head: Head,
+) -> list[str]:
+    """Return a sentence for each quantity whose predictions adaptation drew together; no label is needed."""
+    found = []
+    for s in sets if reference not in (None, main) else ():
+        spreads = [np.nanstd(said[name, s.name].centre, axis=0) for name in (main, reference)]
+        for name, after, before in zip(head.names, *spreads, strict=True):
+            if after < _NARROW * before:
+                found.append(
+                    f"On {s.name} what {main} predicts for {name} varies {after / before:.0%} as much as with "
+                    f"{reference}: adaptation may have made all images look alike."
+                )
+    return found
