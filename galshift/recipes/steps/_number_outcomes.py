@@ -279,7 +279,7 @@ def _collapsed(
         for name, after, before in zip(head.names, *spreads, strict=True):
             if after < _NARROW * before:
                 found.append(
-                    f"On {s.name} what {main} predicts for {name} varies {after / before:.0%} as much as with "
-                    f"{reference}: adaptation may have made all images look alike."
+                    f"On {s.name} what {main} predicts for {name} varies {after / before:.0%} as much as "
+                    f"with {reference}: adaptation may have made all images look alike."
                 )
     return found
