@@ -43,7 +43,7 @@ class Batch:
     output : Output
         Features and logits of `images`.
     labels : Tensor or None
-        (B,) int64 class indices; always None for the target domain.
+        (B,) int64 class indices, or (B, L) continuous labels; always None for the target domain.
     index : Tensor
         (B,) int64 position of each image in its domain's training set, for memory banks.
     views : tuple of Output

@@ -79,7 +79,8 @@ def command(
     """Train on the source and align to the target, whose labels are never used.
 
     A source-only network is trained beside it with the same augmentation, and both are judged on galaxies
-    that neither saw.  Labels and class names are the source's; units, scales, bands and HDU go for both
+    that neither saw.  Continuous labels (--label-kind value) need a method that does without classes, such as
+    coral, sinkhorn or deepjdot; votes (--votes) go with all.  Labels and class names are the source's; units, scales, bands and HDU go for both
     (for the target alone: --set read_target.unit=nJy).  On several GPUs: torchrun --nproc-per-node N -m
     galshift adapt ...
     """

@@ -45,7 +45,8 @@ def command(
     """Classify every image: one row each, with the catalogue's columns passed through.
 
     Columns: id, group, data_set, split (train, valid or test where the run used the image), label,
-    prediction, confidence, p_<class>, entropy [nat], flag (0 = good).
+    prediction, confidence, p_<class>, entropy [nat], flag (0 = good).  For a continuous label: label, value,
+    value_sigma; for votes also observed_<class>, votes, concentration.
     """
     read = reading(
         labels=labels,

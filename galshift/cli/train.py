@@ -56,6 +56,9 @@ def command(
 ) -> dict:
     """Train a classifier on labelled images and keep the epoch with the lowest validation loss.
 
+    Labels are classes, or numbers with an error bar each (--label-kind value --label-column redshift), or the
+    votes of people (--votes smooth,disk --vote-total n_votes).
+
     Galaxies are split into training, validation and test parts; images of one galaxy stay together.  On
     several GPUs: torchrun --nproc-per-node N -m galshift train ...
     """
