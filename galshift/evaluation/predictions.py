@@ -2,8 +2,9 @@
 
 Columns: ``id``, ``group``, ``data_set``, ``split``, ``label`` (class name, empty where unknown),
 ``prediction`` (class name), ``confidence`` (probability of the predicted class), ``p_<class>``, ``entropy``
-[nat], ``flag`` (0 where nothing is wrong, else the bits of the forward pass), then the catalogue's columns;
-a catalogue column whose name is taken becomes ``catalogue_<name>``.
+[nat], ``unknown_score`` (of universal methods alone: above 0.5 for a class that the source does not have),
+``flag`` (0 where nothing is wrong, else the bits of the forward pass), then the catalogue's columns; a
+catalogue column whose name is taken becomes ``catalogue_<name>``.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def predictions_table(
     split: str | np.ndarray = "",
     labels: np.ndarray | None = None,
     flags: np.ndarray | None = None,
+    unknown: np.ndarray | None = None,
     catalogue: Table | None = None,
 ) -> Table:
     """Return the table of predictions of one data set.
@@ -52,6 +54,8 @@ def predictions_table(
         As in ``Cutouts``.
     flags : ndarray, optional
         (N,) integers; default zero.
+    unknown : ndarray, optional
+        (N,) scores in [0, 1] of an unknown class.
     catalogue : Table, optional
         N rows.
     """
@@ -67,6 +71,8 @@ def predictions_table(
     for index, name in enumerate(classes):
         table[f"p_{name}"] = probabilities[:, index]
     table["entropy"] = np.where(usable, entropy(filled), np.nan)
+    if unknown is not None:
+        table["unknown_score"] = np.asarray(unknown, dtype=np.float64)
     table["flag"] = np.zeros(n, np.int32) if flags is None else np.asarray(flags, dtype=np.int32)
     return _with_catalogue(table, catalogue)
 

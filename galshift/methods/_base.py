@@ -78,6 +78,12 @@ class Method:
     needs_classes : bool
         True when the method reads the network's outputs as class scores; False when it works for continuous
         labels too.
+    scoring : tuple of str
+        Names in ``nets`` of what `unknown_score` needs, which is kept beside the checkpoint; the last epoch,
+        to which these networks belong, is then taken by default.  Empty for methods that are not universal.
+    matched : bool
+        True when the known classes must look alike in both domains, so that noise is matched first.
+
     lr_scale : float
         Factor on the learning rate; below 1 where a trained network is to be changed a little.
     aim : str
@@ -111,6 +117,8 @@ class Method:
     own_forward: bool = False
     aligns: ClassVar[bool] = False
     needs_classes: ClassVar[bool] = True
+    scoring: ClassVar[tuple[str, ...]] = ()
+    matched: ClassVar[bool] = False
     lr_scale: ClassVar[float] = 1.0
     aim: ClassVar[str] = "adapt"
 

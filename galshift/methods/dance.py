@@ -70,6 +70,7 @@ class DANCE(Method):
 
     Config = Config
     reference = "Saito et al. 2020, arXiv:2002.07953"
+    scoring = ("separation",)
 
     def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
         """Return cosine prototypes and the memories; arguments as for `Method.modules`."""

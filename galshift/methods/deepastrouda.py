@@ -96,6 +96,7 @@ class DeepAstroUDA(Method):
 
     Config = Config
     reference = "Ciprijanovic et al. 2023, arXiv:2302.02005"
+    scoring = ("separation",)
 
     def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
         """Return the memories of predictions and entropies; arguments as for `Method.modules`."""

@@ -58,6 +58,7 @@ class OVANet(Method):
 
     Config = Config
     reference = "Saito & Saenko 2021, arXiv:2104.03344"
+    scoring = ("open",)
 
     def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
         """Return the one-vs-all heads; arguments as for `Method.modules`."""

@@ -201,6 +201,8 @@ class Pulse(Method):
 
     Config = Config
     reference = "Garg, Balakrishnan & Lipton 2022, arXiv:2207.13048"
+    scoring = ("discovery",)
+    matched = True
 
     def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
         """Return the head with its memories; arguments as for `Method.modules`."""

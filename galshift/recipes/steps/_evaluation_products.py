@@ -12,6 +12,7 @@ from galshift.recipes.steps._evaluation_report import report_data
 from galshift.recipes.steps._number_outcomes import NumberEvaluation
 from galshift.recipes.steps._number_report import number_headline, number_report
 from galshift.recipes.steps._outcomes import Evaluation
+from galshift.recipes.steps._unknown import unknown_lines
 from galshift.report import build
 
 
@@ -47,6 +48,7 @@ def headlines(results: Sequence[Mapping[str, Any]], warnings: Sequence[str]) -> 
                 continue
             if not domain["labelled"]:
                 lines.append(f"{name}: {result['name']}: no labels, so no accuracy is claimed")
+                lines += unknown_lines(name, result["name"], domain)
                 continue
             low, high = domain["ci95"].get("accuracy") or (None, None)
             interval = f" ({low:.2f} to {high:.2f})" if low is not None else ""
@@ -54,4 +56,5 @@ def headlines(results: Sequence[Mapping[str, Any]], warnings: Sequence[str]) -> 
                 f"{name}: {result['name']}: accuracy {domain['accuracy']:.2f}{interval}, "
                 f"macro F1 {domain['macro_f1']:.2f}, majority class {domain['majority_class_accuracy']:.2f}"
             )
+            lines += unknown_lines(name, result["name"], domain)
     return [*lines, *(f"note: {line}" for line in warnings)]

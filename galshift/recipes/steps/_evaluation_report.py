@@ -14,6 +14,7 @@ from galshift.recipes.steps._class_mix import predicted_mix
 from galshift.recipes.steps._evaluation_words import answer, class_losses, unlabelled_words
 from galshift.recipes.steps._judging import Classifier, JudgedSet
 from galshift.recipes.steps._outcomes import Evaluation
+from galshift.recipes.steps._unknown import unknown_section
 from galshift.report import Card, ReportData, Section
 from galshift.report import scores as parts
 from galshift.report.pictures import gallery
@@ -27,7 +28,7 @@ def report_data(found: Evaluation, *, samples: int, seed: int) -> ReportData:
     sections: list[Section | None] = []
     if rows:
         sections.append(_how_well(found, rows))
-    sections += found.sections
+    sections += [unknown_section(found), *found.sections]
     sections += [_unlabelled_section(found, s) for s in found.sets if not s.labelled]
     sections += [_mix_section(found, s) for s in found.sets if s.labelled and s.name in found.estimates]
     sections += [_samples_section(found, s, samples, seed) for s in found.sets[::-1] if samples]

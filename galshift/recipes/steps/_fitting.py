@@ -33,6 +33,8 @@ from galshift.training.config import PLAIN_SELECTION, TrainConfig
 from galshift.training.heads import Head, check_method, make_head
 from galshift.training.loop import clear, fit
 from galshift.training.sets import TrainingSet
+from galshift.training.unknown import FILE as UNKNOWN
+from galshift.training.unknown import save_scorer
 
 if TYPE_CHECKING:
     from galshift.data.options import ReadOptions
@@ -135,6 +137,9 @@ def fit_one(
     directory.mkdir(parents=True, exist_ok=True)
     if material.target is not None and material.head.has_classes:
         keep_outputs(directory, result.model, result.valid, material)
+    if material.target is not None:
+        sizes = {"n_classes": material.head.n_outputs, "n_target": len(material.target)}
+        save_scorer(directory, label, method, {"feature_dim": result.model.feature_dim, **sizes})
     # Seconds differ from run to run and stay out of a checkpoint that repeats bit for bit.
     kept = {key: value for key, value in summary.items() if key != "seconds"}
     save_checkpoint(
@@ -198,7 +203,8 @@ def selection(training: TrainConfig, method: Method, head: Head) -> tuple[Select
     if (not method.uses_target or not head.has_classes) and select != "last":
         select = "source-loss"
     elif select == "auto":
-        select = DEFAULT_EPOCH
+        # The networks that tell an unknown class belong to the last epoch.
+        select = "last" if method.scoring else DEFAULT_EPOCH
     selector = None if select in PLAIN_SELECTION else SELECTORS.get(select)()
     return selector, training.model_copy(update={"select": select})
 
@@ -240,7 +246,7 @@ def share(directory: Path) -> None:
     first = Path(parallel.from_first(str(directory.absolute()), world))
     if world.rank > 0:
         directory.mkdir(parents=True, exist_ok=True)
-        for name in (FILE, OUTPUTS, "metrics.jsonl"):
+        for name in (UNKNOWN, FILE, OUTPUTS, "metrics.jsonl"):
             if (first / name).is_file():
                 shutil.copyfile(first / name, directory / name)
 

@@ -22,6 +22,7 @@ from galshift.recipes.steps._judging import (
     open_classifiers,
     open_judged,
 )
+from galshift.recipes.steps._unknown import judged_unknown
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -47,12 +48,15 @@ class Outcome:
         (N,).
     metrics : dict
         As in ``metrics.json``.
+    unknown : ndarray or None
+        (N,) scores of the method, above 0.5 for a class that the source does not have.
     """
 
     probabilities: np.ndarray
     features: np.ndarray
     flags: np.ndarray
     metrics: dict[str, Any]
+    unknown: np.ndarray | None = None
 
     @property
     def usable(self) -> np.ndarray:
@@ -152,6 +156,7 @@ class Evaluation:
                     split=s.split,
                     labels=s.labels,
                     flags=outcome.flags,
+                    unknown=outcome.unknown,
                     catalogue=None if catalogue is None else catalogue[s.rows],
                 )
             )
@@ -195,7 +200,9 @@ def _outcome(
     c: Classifier, s: JudgedSet, classes: Sequence[str], config: EvaluateConfig, device: str
 ) -> Outcome:
     from galshift.training.predict import forward
+    from galshift.training.unknown import load_scorer, unknown_scores
 
+    scorer = load_scorer(c.path)
     with progress(f"{c.name} on {s.name}", len(s.rows)) as bar:
         out = forward(c.trained, s.dataset, s.rows, device=device, progress=bar.advance)
     probabilities = aligned(out.probabilities, c.trained, classes)
@@ -218,8 +225,10 @@ def _outcome(
         metrics["labelled"] = True
     else:
         metrics = unlabelled_summary(probabilities[usable], classes, groups=s.groups[usable])
+    scores = None if scorer is None else unknown_scores(scorer, out)
+    metrics |= judged_unknown(scores, s, classes, probabilities)
     facts = {"role": s.role, "split": s.split, "path": str(s.dataset.path), "n_flagged": int((~usable).sum())}
-    return Outcome(probabilities, out.features, out.flags, {**facts, **metrics})
+    return Outcome(probabilities, out.features, out.flags, {**facts, **metrics}, scores)
 
 
 def gaps_between(

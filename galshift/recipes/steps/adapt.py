@@ -62,6 +62,11 @@ class AdaptStepConfig(Strict):
     split: SplitConfig = SplitConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
     augment: PairAugmentConfig = Field(PairAugmentConfig(), description="The same for both networks.")
+    match_noise: bool | None = Field(
+        None,
+        description="Bring one domain's noise up to the other's, as measured in the images of both; "
+        "default: where the method needs it.",
+    )
     training: TrainConfig = TrainConfig()
     seeds: int = Field(1, ge=1, le=20, description="Repeat with so many seeds, for a mean and an interval.")
     samples: int = Field(24, ge=0, le=500, description="Images shown in the report.")
@@ -219,6 +224,7 @@ def prepare(config: AdaptStepConfig, source: Domain, target: Domain, device: str
 
     from galshift.data.preprocess import fit_preprocessing
     from galshift.recipes.steps._fitting import Material, head_for, start_from
+    from galshift.recipes.steps._matching import matched, wants_matching
 
     names, bands = list(source.info.classes), config.preprocess.bands or list(source.info.bands)
     init = start_from(config.init, names, bands, config.read.label_kind)
@@ -230,13 +236,16 @@ def prepare(config: AdaptStepConfig, source: Domain, target: Domain, device: str
         preprocessing.check(source.info, config.source)
     preprocessing.check(target.info, config.target)
     unlabelled = training_set(target, "train", preprocessing)
-    noise = torch.tensor(preprocessing.sky_sigma)
+    noise = torch.maximum(torch.tensor(preprocessing.sky_sigma), _sky(unlabelled))
+    labelled, valid = (training_set(source, part, preprocessing) for part in ("train", "valid"))
+    if wants_matching(config):
+        labelled, valid, unlabelled = matched(labelled, valid, unlabelled, config.seed)
     return Material(
-        source=training_set(source, "train", preprocessing),
-        valid=training_set(source, "valid", preprocessing),
+        source=labelled,
+        valid=valid,
         target=unlabelled,
         preprocessing=preprocessing,
-        noise_scale=torch.maximum(noise, _sky(unlabelled)),
+        noise_scale=noise,
         augmentation=config.augment,
         model=config.model,
         init=init,
@@ -247,7 +256,7 @@ def prepare(config: AdaptStepConfig, source: Domain, target: Domain, device: str
 
 
 def _check_choice(config: AdaptStepConfig) -> None:
-    """Refuse, before anything is read, what does not go with continuous labels.
+    """Refuse, before anything is read, what does not go together.
 
     Raises
     ------
@@ -255,7 +264,9 @@ def _check_choice(config: AdaptStepConfig) -> None:
     """
     from galshift.methods import METHODS
     from galshift.recipes.steps._fitting import check_choice
+    from galshift.recipes.steps._matching import wants_matching
 
+    wants_matching(config)
     if config.read.label_kind != "value":
         return
     if config.method.kind == AUTO:

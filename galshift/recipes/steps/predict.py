@@ -53,8 +53,10 @@ class Predict(Step):
         from galshift.evaluation.predictions import predictions_table, write_predictions
         from galshift.recipes.steps._judging import matched_labels
         from galshift.recipes.steps._splits import absolute, read_splits
+        from galshift.recipes.steps._unknown import THRESHOLD
         from galshift.training.checkpoint import load_checkpoint
         from galshift.training.predict import forward
+        from galshift.training.unknown import load_scorer, unknown_scores
 
         trained = load_checkpoint(config.run, values=True)
         if trained.head.kind != "class":
@@ -62,7 +64,7 @@ class Predict(Step):
         dataset = open_dataset(config.data, config.read)
         with progress("predict", len(dataset)) as bar:
             out = forward(trained, dataset, device=context.device, progress=bar.advance)
-        info = dataset.info
+        info, scorer = dataset.info, load_scorer(trained.path.parent)
         labels, notes = matched_labels(dataset, np.arange(len(dataset)), trained.classes)
         table = predictions_table(
             ids=info.ids,
@@ -73,6 +75,7 @@ class Predict(Step):
             split=split_column(info.ids, read_splits(trained.path.parent), absolute(config.data)),
             labels=labels,
             flags=out.flags,
+            unknown=None if scorer is None else unknown_scores(scorer, out),
             catalogue=info.table,
         )
         path = context.out or run.path / self.product
@@ -81,6 +84,8 @@ class Predict(Step):
         usable = np.isfinite(out.probabilities).all(axis=1)
         summary = unlabelled_summary(out.probabilities[usable], trained.classes) if usable.any() else {}
         summary.pop("labelled", None)
+        if scorer is not None:
+            summary["share_unknown"] = float((table["unknown_score"][usable] > THRESHOLD).mean())
         return {
             **summary,
             "n": len(dataset),
@@ -103,6 +108,8 @@ class Predict(Step):
             lines.append(
                 f"predicted: {mix}; mean confidence {results['mean_confidence']:.0%} (not an accuracy)"
             )
+        if "share_unknown" in results:
+            lines.append(f"{results['share_unknown']:.0%} of the images look like no class of the source")
         return [*lines, *(f"note: {line}" for line in results["warnings"])]
 
 

@@ -1,0 +1,98 @@
+"""What tells an unknown class, kept beside a checkpoint: the method's own networks that its score needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+
+from galshift.errors import DataError, GalshiftError
+from galshift.methods import METHODS
+from galshift.methods._base import Method
+from galshift.training.predict import Forward
+from galshift.training.state import write_tensors
+from galshift.types import Output
+
+FILE = "unknown.safetensors"
+_FORMAT = 1
+
+
+def save_scorer(directory: Path, name: str, method: Method, sizes: Mapping[str, int]) -> Path | None:
+    """Write what ``unknown_score`` needs, atomically; nothing for a method without one.
+
+    Parameters
+    ----------
+    directory : Path
+        Of the checkpoint.
+    name : str
+        Of the method in ``METHODS``.
+    method : Method
+        After training.
+    sizes : mapping
+        What `Method.build` was given: ``feature_dim``, ``n_classes``, ``n_target``.
+    """
+    if not method.scoring:
+        return None
+    tensors = {
+        f"{net}.{key}": value.detach().cpu().clone()
+        for net in method.scoring
+        for key, value in method.nets[net].state_dict().items()
+    }
+    config = method.config.model_dump(mode="json")
+    header = {"format": _FORMAT, "method": name, "config": config, "sizes": dict(sizes)}
+    write_tensors(directory / FILE, tensors, {"galshift": json.dumps(header)})
+    return directory / FILE
+
+
+def load_scorer(directory: Path) -> Method | None:
+    """Return the method with the networks of its score, or None where the run has none.
+
+    Raises
+    ------
+    DataError
+        When the file is damaged or does not fit the method.
+    """
+    path = directory / FILE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as stored:
+            header = json.loads((stored.metadata() or {})["galshift"])
+            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+        kind = METHODS.get(header["method"])
+        method = kind(kind.Config.model_validate(header["config"]))
+        method.build(**header["sizes"])
+        for net in method.scoring:
+            own = {key.removeprefix(f"{net}."): v for key, v in tensors.items() if key.startswith(f"{net}.")}
+            method.nets[net].load_state_dict(own)
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError, GalshiftError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            "what tells unknown classes is damaged or of another version",
+            where=path,
+            hint=f"adapt again, or remove the file to do without ({first})",
+        ) from error
+    method.nets.eval().requires_grad_(False)
+    return method
+
+
+def unknown_scores(method: Method, out: Forward) -> np.ndarray:
+    """Return (N,) scores in [0, 1], above 0.5 for an unknown class; NaN where an image gave no answer.
+
+    Parameters
+    ----------
+    method : Method
+        From :func:`load_scorer`.
+    out : Forward
+        Of the checkpoint that it lay beside.
+    """
+    scores = np.full(len(out.logits), np.nan)
+    good = np.isfinite(out.probabilities).all(axis=1)
+    with torch.inference_mode():
+        said = Output(torch.from_numpy(out.features[good]), torch.from_numpy(out.logits[good]))
+        scores[good] = method.unknown_score(said).numpy()
+    return scores
