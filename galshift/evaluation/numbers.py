@@ -166,7 +166,8 @@ def photo_z_metrics(
     groups, n_bootstrap, seed
         As for :func:`value_metrics`.
     """
-    known, groups = _known(labels, groups)
+    labels = np.asarray(labels, dtype=np.float64)
+    known, groups = _known(np.where(labels > -1, labels, np.nan), groups)  # -1 and -99 stand for none
     true = np.asarray(labels, dtype=np.float64)[known]
     errors = (np.asarray(values, dtype=np.float64)[known] - true) / (1 + true)
     zero, one = np.zeros_like(errors), np.ones_like(errors)

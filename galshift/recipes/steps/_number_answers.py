@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from galshift.data.cutouts import Dataset
 from galshift.evaluation.numbers import is_redshift, photo_z_metrics, value_metrics, vote_metrics
 from galshift.evaluation.predictions import value_table, votes_table
 from galshift.recipes.steps._judging import JudgedSet
@@ -60,19 +61,41 @@ def answers(trained: Trained, out: Forward, names: Sequence[str]) -> Answers:
 
 
 def prediction_table(
-    kind: str, names: Sequence[str], said: Answers, truth: np.ndarray | None, **columns: Any
+    kind: str,
+    names: Sequence[str],
+    said: Answers,
+    truth: np.ndarray | None,
+    dataset: Dataset,
+    rows: np.ndarray,
+    *,
+    data_set: str,
+    split: str | np.ndarray,
 ) -> Table:
     """Return the table of predictions of one data set.
 
     Parameters
     ----------
-    kind, names, said
-        As for `NumberEvaluation`.
+    kind : {"value", "votes"}
+    names : sequence of str
+        Of the labels, or of the classes.
+    said : Answers
     truth : ndarray or None
         (N, L) labels, or (N, K) votes.
-    columns
-        ``ids``, ``groups``, ``data_set``, ``split`` and ``catalogue`` of the table.
+    dataset : Dataset
+    rows : ndarray
+        (N,) the images of `dataset` that `said` is about.
+    data_set : str
+        What it is called.
+    split : str or ndarray of str
     """
+    info = dataset.info
+    columns = {
+        "ids": info.ids[rows],
+        "groups": info.groups[rows],
+        "data_set": data_set,
+        "split": split,
+        "catalogue": None if info.table is None else info.table[rows],
+    }
     if kind == "votes":
         return votes_table(
             fractions=said.centre,

@@ -107,19 +107,9 @@ class NumberEvaluation:
 
         tables = []
         for s in self.sets:
-            said, info = self.answers[c.name, s.name], s.dataset.info
-            table = prediction_table(
-                self.kind,
-                self.classes,
-                said,
-                s.truth,
-                ids=s.ids,
-                groups=s.groups,
-                data_set=s.name,
-                split=s.split,
-                catalogue=None if info.table is None else info.table[s.rows],
-            )
-            tables.append(table)
+            said = self.answers[c.name, s.name]
+            about = (self.kind, self.classes, said, s.truth, s.dataset, s.rows)
+            tables.append(prediction_table(*about, data_set=s.name, split=s.split))
         return vstack(tables, metadata_conflicts="silent") if len(tables) > 1 else tables[0]
 
 

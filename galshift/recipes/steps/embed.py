@@ -194,9 +194,9 @@ def _read(text: str, trained: Trained, config: EmbedConfig, device: str) -> Part
         )
     else:
         said = answers(trained, out, head.names)
-        table = prediction_table(
-            head.kind, head.names, said, truth_of(dataset, head, config.read)[rows], **columns
-        )
+        truth = truth_of(dataset, head, config.read)[rows]
+        named = {name: columns[name] for name in ("data_set", "split")}
+        table = prediction_table(head.kind, head.names, said, truth, dataset, rows, **named)
     scores = anomaly_scores(out.features, groups=info.groups[rows], seed=config.seed)
     place = table.colnames.index("flag")
     for name in ("mahalanobis", "neighbors", "isolation", "anomaly"):

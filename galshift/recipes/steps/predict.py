@@ -131,17 +131,17 @@ def _predict_numbers(
     dataset = open_dataset(config.data, numbered_options(config.read, head))
     with progress("predict", len(dataset)) as bar:
         out = forward(trained, dataset, device=context.device, progress=bar.advance)
-    said, info = answers(trained, out, head.names), dataset.info
+    said = answers(trained, out, head.names)
+    parts = split_column(dataset.info.ids, read_splits(trained.path.parent), absolute(config.data))
     table = prediction_table(
         head.kind,
         head.names,
         said,
         truth_of(dataset, head, config.read),
-        ids=info.ids,
-        groups=info.groups,
+        dataset,
+        np.arange(len(dataset)),
         data_set=dataset.name,
-        split=split_column(info.ids, read_splits(trained.path.parent), absolute(config.data)),
-        catalogue=info.table,
+        split=parts,
     )
     path = context.out or run.path / Predict.product
     details = {"run": str(config.run), "data": str(config.data), "meta": trained.meta}
