@@ -81,8 +81,8 @@ def command(
     A source-only network is trained beside it with the same augmentation, and both are judged on galaxies
     that neither saw.  Continuous labels (--label-kind value) need a method that does without classes, such as
     coral, sinkhorn or deepjdot; votes (--votes) go with all.  Labels and class names are the source's; units,
-    scales, bands and HDU go for both (for the target alone: --set read_target.unit=nJy).  On several GPUs: torchrun --nproc-per-node N -m
-    galshift adapt ...
+    scales, bands and HDU go for both (for the target alone: --set read_target.unit=nJy).  On several GPUs:
+    torchrun --nproc-per-node N -m galshift adapt ...
     """
     shared = reading(unit=unit, pixel_scale=pixel_scale, bands=bands, hdu=hdu, on_error=on_error)
     own = reading(
