@@ -114,6 +114,14 @@ def test_a_catalogue_is_joined_by_name_and_gaps_stay_unknown(tmp_path):
         with_numbers(InMemory(cutouts), ReadOptions(label_kind="value"))
 
 
+def test_whole_numbers_without_names_may_be_values(tmp_path):
+    images = discs(1, n=4).images
+    np.savez(tmp_path / "stages.npz", images=images, labels=np.array([3, 0, -1, 7]))
+    found = open_dataset(tmp_path / "stages.npz", ReadOptions(label_kind="value")).info
+    np.testing.assert_array_equal(found.labels[:, 0], [3, 0, np.nan, 7])
+    assert found.classes == ("label",)
+
+
 def test_fractions_counts_and_totals_give_the_same_votes():
     counts = np.array([[3.0, 7.0], [20.0, 20.0], [0.0, 0.0]])
     total = counts.sum(axis=1)

@@ -176,7 +176,7 @@ def _own_values(dataset: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
     info = dataset.info
     own = _float_labels(info)
     if own is None and info.labels is not None and info.classes == _anonymous(len(info.classes)):
-        own = np.asarray(info.labels, dtype=np.float64).reshape(info.n, -1)
+        own = np.where(info.labels < 0, np.nan, info.labels).reshape(info.n, -1)  # -1: an image has none
         return own, _label_names(own.shape[1])
     if own is None:
         raise DataError(

@@ -249,7 +249,7 @@ class Method:
             return torch.stack([value.float() for value in terms.values()]).sum()
         weighting = self.nets["weighting"]
         if self.shared.weighting != "fixed":
-            names = ("weight_classification", "weight_adaptation")
+            names = (f"weight_{self.supervised}", "weight_adaptation")
             self.observed |= dict(zip(names, weighting.weights(progress).detach(), strict=True))
         total = torch.stack(adaptation).sum()
         return weighting.combine(supervised.float(), total, self._features, progress)
