@@ -100,6 +100,11 @@ def against_truth(
     return Figure(figures.svg(draw, (4.2, 4.0)))
 
 
+def distribution(series: Mapping[str, np.ndarray], label: str) -> Figure:
+    """Draw the distribution of each network's predictions."""
+    return Figure(figures.histogram(series, x_label=label, n_bins=24))
+
+
 def pulls_figure(pulls: Mapping[str, np.ndarray], title: str) -> Figure:
     """Draw the distributions of (predicted - true) / sigma beside the unit Gaussian's."""
     shown = {name: np.clip(values, -5, 5) for name, values in pulls.items()}

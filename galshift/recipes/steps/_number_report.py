@@ -215,14 +215,21 @@ def _error_bars(found: NumberEvaluation) -> Section | None:
 
 
 def _unlabelled(found: NumberEvaluation, s: JudgedSet) -> Section:
-    lines = []
-    for c in _ordered(found):
-        means = found.metrics[c.name, s.name]["mean_prediction"]
-        lines.append(f"Mean prediction of {c.name}: {', '.join(f'{n} {v:.3g}' for n, v in means.items())}.")
+    """What every network predicts where nothing is known, beside the source for comparison."""
+    shown, lines = [], []
+    for k, name in enumerate(found.classes):
+        series = {c.name: found.answers[c.name, s.name].centre[:, k] for c in _ordered(found)}
+        shown.append(parts.distribution(series, f"predicted {name}"))
+        for network, values in series.items():
+            text = f"{network} predicts {name} of {np.nanmean(values):.3g} on average"
+            if found.kind == "value":
+                sigma = np.nanmean(found.answers[network, s.name].width[:, k])
+                text += f", with a standard deviation of {sigma:.3g} for one image"
+            lines.append(f"{text}.")
     text = (
         f"No error is claimed for {s.name}, because it has no labels: what follows is of predictions alone."
     )
-    return Section(f"What is predicted for {s.name}", (text, *lines))
+    return Section(f"What is predicted for {s.name}", (text, *lines), tuple(shown))
 
 
 def _samples(found: NumberEvaluation, s: JudgedSet, samples: int, seed: int) -> Section:
