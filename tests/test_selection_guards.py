@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from galshift.selection._base import Candidate
-from galshift.selection.guards import adversary, collapse, negative_transfer, shifted_mix
+from galshift.selection.guards import adversary, collapse, little_known, negative_transfer, shifted_mix
 from galshift.selection.label_shift import MixEstimate
 
 CLASSES = ("merger", "spiral", "elliptical")
@@ -83,3 +83,11 @@ def test_a_shifted_mix_is_told_with_the_way_out_for_methods_that_align() -> None
     assert "forces" in shifted_mix(moved, CLASSES, aligns=True)[0]
     same = MixEstimate(EVEN, EVEN, EVEN - 0.1, EVEN + 0.1, "em")
     assert shifted_mix(same, CLASSES, aligns=True) == []
+
+
+def test_a_target_of_which_little_looks_known_is_warned_of() -> None:
+    rows = [{"phase": "warm-up"}, {"phase": "adapt", "known_share": 0.8}]
+    assert little_known(rows) == []
+    assert little_known([]) == []
+    (line,) = little_known([*rows, {"phase": "adapt", "known_share": 0.12}])
+    assert "Only 12%" in line

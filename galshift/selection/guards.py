@@ -16,6 +16,7 @@ VANISHED = 0.2  # of the expected share, below which a class counts as having di
 COLLAPSED = 0.5  # of the expected entropy of the class mix
 CERTAIN = 0.005  # mean entropy over ln K below which nothing is doubted any more
 CHANCE = 0.01  # how close to ln 2 a discriminator's loss must stay to have learned nothing
+LITTLE = 0.3  # of the target: fewer known images than that are more likely another look of the same classes
 SHORTFALL = 0.05  # of source balanced accuracy behind source-only
 
 
@@ -85,6 +86,24 @@ def adversary(history: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         "The domain discriminator never told source and target apart, so it gave the network no direction: "
         "the result is that of source-only training. Either the domains are alike, or it did not learn."
+    ]
+
+
+def little_known(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence when next to nothing of the target was taken for a class of the source.
+
+    Parameters
+    ----------
+    history : sequence of mapping
+        The run's rows; ``known_share`` is the share of the target that is like the source.
+    """
+    shares = [row["known_share"] for row in history if "known_share" in row]
+    if not shares or shares[-1] >= LITTLE:
+        return []
+    return [
+        f"Only {shares[-1]:.0%} of the target look like classes of the source: the surveys probably differ by "
+        "more than the noise that is matched, such as seeing or colours, and the unknown score then tells the "
+        "survey, not the class. Make the source look like the target first (galshift make-mocks, --observe)."
     ]
 
 

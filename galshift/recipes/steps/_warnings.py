@@ -12,7 +12,14 @@ import numpy as np
 from galshift.methods._base import Method
 from galshift.recipes.steps._candidates import OUTPUTS, read_candidate
 from galshift.selection._base import Candidate
-from galshift.selection.guards import VANISHED, adversary, collapse, negative_transfer, shifted_mix
+from galshift.selection.guards import (
+    VANISHED,
+    adversary,
+    collapse,
+    little_known,
+    negative_transfer,
+    shifted_mix,
+)
 from galshift.selection.label_shift import class_mix, estimate_mix
 from galshift.selection.mix_evidence import credible_shift
 
@@ -33,7 +40,8 @@ def adaptation_warnings(
     if not all((folder / OUTPUTS).is_file() for folder in (adapted, baseline)):
         return []
     after, before = read_candidate(adapted), read_candidate(baseline)
-    found = [*collapse(after, classes, expected_mix(before)), *adversary(_history(adapted))]
+    history = _history(adapted)
+    found = [*collapse(after, classes, expected_mix(before)), *adversary(history), *little_known(history)]
     found += negative_transfer(after, before)
     if credible_shift(before):
         estimate = estimate_mix(before.logits_source_val, before.labels_source_val, before.logits_target)
