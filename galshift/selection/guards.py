@@ -101,9 +101,10 @@ def little_known(history: Sequence[Mapping[str, Any]]) -> list[str]:
     if not shares or shares[-1] >= LITTLE:
         return []
     return [
-        f"Only {shares[-1]:.0%} of the target look like classes of the source: the surveys probably differ by "
-        "more than the noise that is matched, such as seeing or colours, and the unknown score then tells the "
-        "survey, not the class. Make the source look like the target first (galshift make-mocks, --observe)."
+        f"Only {shares[-1]:.0%} of the target look like classes of the source: the surveys probably differ "
+        "by more than the noise that is matched, such as seeing or colours, and the unknown score then tells "
+        "the survey, not the class. Make the source look like the target first (galshift make-mocks, "
+        "--observe)."
     ]
 
 
