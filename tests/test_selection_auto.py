@@ -14,6 +14,7 @@ from galshift.recipes.steps._candidates import Choice, choose, read_candidate
 from galshift.recipes.steps._warnings import adaptation_warnings, expected_mix
 from galshift.selection import DEFAULT
 from galshift.selection._base import Candidate
+from galshift.selection.information import has_failed, information_kept
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,45 @@ def test_choose_prefers_the_first_among_equals_and_reports_second_opinions() -> 
     assert choice.chosen == "source-only"
     assert choice.doubts == []
     assert choose({"bad": of(1, 5.0), "good": of(2)}).chosen == "good"
+
+
+def failing(share: float) -> Candidate:
+    """As `of`, but a share of the target is called class 0 with confidence, whatever it is."""
+    c = of(0)
+    logits = c.logits_target.copy()
+    logits[: int(share * len(logits))] = [3.0, 0.0, 0.0]
+    return Candidate(logits, logits, c.features_source_val, c.logits_source_val, c.labels_source_val, 3)
+
+
+def test_information_kept_is_a_ratio_of_mutual_informations() -> None:
+    """Against scikit-learn: near-certain answers carry the information of the answers' own shares."""
+    from sklearn.metrics import mutual_info_score
+
+    labels = np.arange(60) % 3
+    sure = 40 * np.eye(3)
+    blind = np.where(np.arange(60) < 45, 0, labels)
+    c = Candidate(sure[blind], sure[blind], sure[labels], sure[labels], labels, 3)
+    expected = mutual_info_score(blind, blind) / np.log(3)
+    assert information_kept(c) == pytest.approx(expected, rel=1e-6)
+    assert np.isnan(information_kept(Candidate(sure[blind], sure[blind], None, None, None, 3)))
+
+
+def test_where_source_only_has_failed_any_network_that_holds_up_is_taken() -> None:
+    failed = failing(1.0)
+    assert has_failed(failed)
+    choice = choose({"source-only": failed, "other": of(2)})
+    assert choice.failed
+    assert choice.chosen == "other"
+    # Half of the answers may be wrong without a class vanishing: then the usual rule holds.
+    assert not has_failed(failing(0.5))
+    assert not choose({"source-only": of(1), "other": of(2)}).failed
+    # A network that has forgotten the source is no way out.
+    lost = of(2)
+    swapped = np.roll(lost.logits_source_val, 1, axis=1)
+    lost = Candidate(
+        lost.features_target, lost.logits_target, swapped, swapped, lost.labels_source_val, lost.n_classes
+    )
+    assert choose({"source-only": failed, "other": lost}).chosen == "source-only"
 
 
 def test_a_second_opinion_that_differs_is_said() -> None:

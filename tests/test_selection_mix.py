@@ -21,6 +21,7 @@ from galshift.selection.mix_evidence import (
     credible_shift,
     estimated_mix,
     remaining_gap,
+    suspected_shift,
 )
 from galshift.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -55,7 +56,16 @@ def test_only_what_both_accounts_say_is_believed() -> None:
 
 @pytest.mark.parametrize(("share", "believed"), [(0.1, True), (0.9, True), (0.5, False), (0.45, False)])
 def test_a_large_shift_is_believed_and_a_small_one_not(share: float, believed: bool) -> None:
-    assert credible_shift(gaussians(share)[0]) is believed
+    assert credible_shift(gaussians(share, 2000)[0]) is believed
+    assert suspected_shift(gaussians(share)[0]) is believed
+
+
+def test_a_gap_between_surveys_is_suspected_of_another_mix_but_not_believed() -> None:
+    """Along the axis of the classes a shift of 0.6 makes Phi(1.6) and Phi(-0.4) of them class 1: 0.645."""
+    moved, _ = gaussians(0.5, 4000, offset=0.6)
+    assert class_mix(moved.predictions_target, 2)[1] == pytest.approx(0.645, abs=0.02)
+    assert suspected_shift(moved)
+    assert not credible_shift(moved)
 
 
 def test_a_network_that_never_answers_a_class_is_no_witness() -> None:
@@ -86,14 +96,19 @@ def test_the_mix_explains_a_gap_that_is_only_the_mix() -> None:
 
 
 def test_under_a_credible_shift_aligning_methods_are_out_and_the_gap_decides() -> None:
-    plain, _ = gaussians(0.1, noise_axis=2.0)
-    close, _ = gaussians(0.1, noise_axis=0.0)
+    plain, _ = gaussians(0.1, 2000, noise_axis=2.0)
+    close, _ = gaussians(0.1, 2000, noise_axis=0.0)
     choice = choose({"source-only": plain, "coral": close, "adabn": close}, aligning=["coral"])
     assert choice.chosen == "adabn"
     assert set(choice.gaps) == {"source-only", "adabn"}
     assert choice.shifted_mix == pytest.approx([0.1, 0.9], abs=0.05)
-    even = choose({"source-only": gaussians(0.5)[0], "adabn": close}, aligning=[])
+    even = choose({"source-only": gaussians(0.5, 2000)[0], "adabn": close}, aligning=[])
     assert even.shifted_mix is None
+    # A hint of another mix is enough to leave out what would force the source's.
+    hint, _ = gaussians(0.5, 4000, offset=0.6)
+    found = choose({"source-only": hint, "coral": hint}, aligning=["coral"])
+    assert found.scores["guarded"]["coral"] is None
+    assert not found.gaps
     # A selector that the user named decides alone.
     assert choose({"source-only": plain, "adabn": close}, "infomax").shifted_mix is None
 

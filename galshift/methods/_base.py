@@ -73,7 +73,8 @@ class Method:
         otherwise the loop may pass them as one batch.
     aligns : bool
         True when the method pulls the two marginal distributions of features or predictions together, which
-        forces the source's class mix on the target: the report then warns by the label-shift estimate.
+        forces the source's class mix on the target, or asks for an even one: the report then warns by the
+        label-shift estimate.
 
     needs_classes : bool
         True when the method reads the network's outputs as class scores; False when it works for continuous

@@ -41,6 +41,7 @@ class InfoMax(Method):
 
     Config = Config
     reference = "Liang et al. 2020, arXiv:2002.08546, eq. 3"
+    aligns = True  # diverse together means an even mix, whatever the target's is
 
     def losses(self, source: Batch, target: Batch, progress: float) -> dict[str, Tensor]:
         """Return ``infomax``; arguments as for `Method.losses`."""

@@ -1,11 +1,14 @@
 """Scores that choose an epoch, a weight or a method without target labels: one file each.
 
-``label_shift`` and ``mix_evidence`` (the target's class mix) and ``guards`` (what to warn of) are no scores.
+``label_shift`` and ``mix_evidence`` (the target's class mix), ``information`` (has source-only failed?) and
+``guards`` (what to warn of) are no scores.
 """
 
 from galshift.registry import Registry
 
-SELECTORS = Registry("selector", "galshift.selection", exclude=("label_shift", "guards", "mix_evidence"))
+SELECTORS = Registry(
+    "selector", "galshift.selection", exclude=("label_shift", "guards", "information", "mix_evidence")
+)
 #: What chooses between methods, and between the epochs of one run, unless the user says otherwise.
 DEFAULT = "guarded"
 DEFAULT_EPOCH = "infomax-source"

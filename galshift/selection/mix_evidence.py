@@ -19,7 +19,7 @@ from galshift.selection.label_shift import (
     total_variation,
 )
 
-#: Total variation from the source's mix above which a shift that both accounts agree on is acted upon.
+#: Total variation from the source's mix, less that between the accounts, above which a shift is acted upon.
 CREDIBLE = 0.12
 _VANISHED = 0.02  # a network that never answers a class knows nothing of its share
 _LEAST = 1e-3  # share of a class below which no estimate is believed
@@ -40,18 +40,38 @@ def conservative_mix(source: np.ndarray, predicted: np.ndarray, estimated: np.nd
     return mix / mix.sum()
 
 
-def credible_shift(plain: Candidate) -> bool:
-    """Return whether the source-only network shows another class mix in the target, by both accounts."""
+def shift_accounts(plain: Candidate) -> tuple[float, float]:
+    """Return how far both accounts of the target's mix agree to leave the source's, and how far they differ.
+
+    Both are total variations, in [0, 1]; zeros where the network is no witness: without the source's labels,
+    or where it misses a class on the source or on the target.
+    """
     if not (plain.has_source and plain.usable):
-        return False
+        return 0.0, 0.0
     if not recognises_all(plain.logits_source_val, plain.labels_source_val):
-        return False
+        return 0.0, 0.0
     source = class_mix(plain.labels_source_val, plain.n_classes)
     predicted = class_mix(plain.predictions_target, plain.n_classes)
     if (predicted < _VANISHED).any() or (source == 0).any():
-        return False
+        return 0.0, 0.0
     estimated = estimated_mix(plain)[0]
-    return total_variation(conservative_mix(source, predicted, estimated), source) > CREDIBLE
+    agreed = total_variation(conservative_mix(source, predicted, estimated), source)
+    return agreed, total_variation(predicted, estimated)
+
+
+def suspected_shift(plain: Candidate) -> bool:
+    """Return whether the source-only network hints at another class mix: no reason to force the source's."""
+    return shift_accounts(plain)[0] > CREDIBLE
+
+
+def credible_shift(plain: Candidate) -> bool:
+    """Return whether the source-only network shows another class mix in the target, by both accounts.
+
+    What they agree on must be larger than what they differ by: undoing a classifier's few errors changes its
+    answers little, and an estimate that departs far from them mostly undoes the gap between the surveys.
+    """
+    agreed, differ = shift_accounts(plain)
+    return agreed - differ > CREDIBLE
 
 
 def credible_mix(plain: Candidate) -> np.ndarray | None:

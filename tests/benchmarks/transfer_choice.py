@@ -83,7 +83,7 @@ def measurements(cell: Cell, path: Path, prior: np.ndarray | None) -> dict[str, 
 def chosen_epoch(cell: Cell, scores: Mapping[str, list[float]], method: str) -> int:
     """Return the epoch that adapt keeps by default: methods that never see the target go by the source."""
     rule = DEFAULT_EPOCH if METHODS.get(method).uses_target else "source-loss"
-    if not METHODS.get(method).needs_source:
+    if not METHODS.get(method).needs_source or METHODS.get(method).scoring:
         rule = "last"
     return epochs(cell)[int(np.argmax(scores[rule]))]
 

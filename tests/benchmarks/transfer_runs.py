@@ -21,6 +21,7 @@ from galshift.methods import METHODS
 from galshift.methods._base import Method
 from galshift.models.build import build_model
 from galshift.provenance import atomic_path
+from galshift.recipes.steps._matching import matched
 from galshift.training.config import TrainConfig
 from galshift.training.loop import fit
 from galshift.training.sets import TrainingSet
@@ -74,9 +75,7 @@ def run_cell(name: str, task: Task, seed: int, folder: Path) -> None:
         result = fit(
             model,
             method,
-            TrainingSet(*task.source) if method.needs_source else None,
-            TrainingSet(*task.valid),
-            TrainingSet(task.target[0]) if method.uses_target else None,
+            *_sets(task, method, seed),
             TrainConfig(epochs=EPOCHS, batch_size=BATCH, patience=None),
             directory=Path(directory),
             seed=seed,
@@ -98,6 +97,20 @@ def run_cell(name: str, task: Task, seed: int, folder: Path) -> None:
     }
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         np.savez(stream, facts=np.array(json.dumps(facts)), **watch.arrays())
+
+
+def _sets(
+    task: Task, method: Method, seed: int
+) -> tuple[TrainingSet | None, TrainingSet, TrainingSet | None]:
+    """The sets as adapt gives them: no target labels, and matched noise where the method needs that."""
+    parts = (task.source, task.valid, (task.target[0], None))
+    source, valid, target = (
+        TrainingSet(images, labels, tuple(f"{name}{k}" for k in range(len(images))))
+        for name, (images, labels) in zip("svt", parts, strict=True)
+    )
+    if method.matched:
+        source, valid, target = matched(source, valid, target, seed)
+    return source if method.needs_source else None, valid, target if method.uses_target else None
 
 
 def is_done(name: str, folder: Path) -> bool:

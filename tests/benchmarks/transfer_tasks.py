@@ -42,7 +42,7 @@ UNKNOWN = {"unknown-lens": "lens", "unknown-merger": "merger"}
 # Images of each class in the source's train, valid and test parts, and the target's train and test parts.
 SOURCE, TARGET = (100, 30, 50), (100, 100)
 # A hundred of a class do not teach a network the clean drawings: 0.79 on the source was all it reached.
-SHAPES_SOURCE, SHAPES_TARGET = (400, 50, 50), (200, 100)
+SHAPES_SOURCE, SHAPES_TARGET = (250, 50, 50), (150, 100)
 FEWER_UNKNOWN = (60, 100)
 MIX = {"merger": (20, 30), "spiral": (180, 270)}
 

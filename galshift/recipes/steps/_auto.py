@@ -32,7 +32,9 @@ RECORD = "selection.json"
 class AutoConfig(Strict):
     """Try several methods at their defaults and choose without target labels; source-only always competes."""
 
-    methods: tuple[str, ...] = Field(("adabn", "coral", "mcc"), min_length=1, description="What is tried.")
+    methods: tuple[str, ...] = Field(
+        ("adabn", "coral", "infomax"), min_length=1, description="What is tried."
+    )
 
     @field_validator("methods")
     @classmethod
@@ -76,7 +78,7 @@ def fit_auto(
         The summaries by method, and the choice, which ``selection.json`` also holds.
     """
     from galshift.recipes.steps._candidates import OUTPUTS, choose, read_candidate
-    from galshift.training import parallel
+    from galshift.training import parallel, unknown
     from galshift.training.checkpoint import FILE
 
     folders = {BASELINE: folder / BASELINE} | {name: folder / FOLDER / name for name in config.methods}
@@ -93,7 +95,7 @@ def fit_auto(
     pool = {name: read_candidate(path) for name, path in folders.items()}
     choice = choose(pool, chooser(select), aligning=aligning)
     chosen = parallel.from_first(choice.chosen, parallel.connect())
-    for name in (OUTPUTS, "metrics.jsonl", FILE):
+    for name in (OUTPUTS, "metrics.jsonl", FILE, unknown.FILE):
         if (folders[chosen] / name).is_file():
             with atomic_path(folder / name) as temporary:
                 shutil.copyfile(folders[chosen] / name, temporary)
@@ -165,6 +167,11 @@ def choice_section(choice: Choice, classes: Sequence[str]) -> Section:
             f"The target seems to hold another mix of classes ({shares}). Methods that force the source's "
             "mix on it were left out, the candidate was taken in whose features the mix explains most of the "
             "difference between the surveys, and its answers were corrected for the mix."
+        )
+    elif choice.failed:
+        text.append(
+            "The source-only network's answers tell little about the target's images, so not adapting was no "
+            "option: what tells most was taken, among what still recognises the source. Check it by eye."
         )
     elif choice.chosen == BASELINE:
         text.append(

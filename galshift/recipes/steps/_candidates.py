@@ -11,10 +11,16 @@ import numpy as np
 
 from galshift.errors import DataError
 from galshift.provenance import atomic_path
-from galshift.selection import DEFAULT, SELECTORS
+from galshift.selection import DEFAULT, DEFAULT_EPOCH, SELECTORS
 from galshift.selection._base import Candidate
+from galshift.selection.information import has_failed
 from galshift.selection.label_shift import class_mix
-from galshift.selection.mix_evidence import credible_shift, estimated_mix, remaining_gap
+from galshift.selection.mix_evidence import (
+    credible_shift,
+    estimated_mix,
+    remaining_gap,
+    suspected_shift,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
 
 OUTPUTS = "outputs.npz"
 OPINIONS = ("ensv", "infomax")
+_FORGOTTEN = 0.2  # of source balanced accuracy behind the best, which rules out even a last resort
 _GAP_MARGIN = 0.02  # of the area under a ROC curve, within which gaps count as equal
 _PARTS = {
     "features_target": "features of target training images",
@@ -99,6 +106,8 @@ class Choice:
         answers it is then applied.
     gaps : dict
         Candidate to what is left of the domain gap once the class mix is allowed for; empty without a shift.
+    failed : bool
+        Whether the first candidate's answers tell too little on the target for it to be an option.
     """
 
     selector: str
@@ -108,6 +117,7 @@ class Choice:
     mixes: dict[str, list[float]]
     shifted_mix: list[float] | None = None
     gaps: dict[str, float] = field(default_factory=dict)
+    failed: bool = False
 
     @property
     def doubts(self) -> list[str]:
@@ -140,6 +150,7 @@ class Choice:
             "predicted_mix": self.mixes,
             "shifted_mix": self.shifted_mix,
             "remaining_gap": self.gaps,
+            "source_only_failed": self.failed,
             "doubts": self.doubts,
         }
 
@@ -149,6 +160,10 @@ def choose(
 ) -> Choice:
     """Return the candidate that `selector` ranks highest, if it beats the first one by the selector's margin.
 
+    Where the default selector chooses and the first candidate has failed on the target
+    (:mod:`galshift.selection.information`), information decides instead, among those that have not forgotten
+    the source, and the first has no advantage.
+
     Parameters
     ----------
     candidates : mapping
@@ -156,32 +171,42 @@ def choose(
     selector : str
         One of ``galshift list selectors``.
     aligning : collection of str
-        Candidates whose method forces the source's class mix on the target.  Where the first candidate makes
-        another mix credible and the default selector chooses, they are out, and the domain gap that the mix
-        does not explain decides; among equals the first.
+        Candidates whose method forces the source's class mix on the target.  Where the default selector
+        chooses and the first candidate hints at another mix, they are out; where it makes the mix credible,
+        the domain gap that the mix does not explain decides, among equals the first.
     """
     names, pool = list(candidates), list(candidates.values())
+    shifted = selector == DEFAULT and credible_shift(pool[0])
+    failed = selector == DEFAULT and not shifted and has_failed(pool[0])
+    if failed:
+        selector = DEFAULT_EPOCH
     scores = {}
     for name in dict.fromkeys((selector, *OPINIONS)):
         found = SELECTORS.get(name)()(pool)
         scores[name] = {n: float(s) if np.isfinite(s) else None for n, s in zip(names, found, strict=True)}
-    deciding = scores[selector]
-    ranked = {name: -np.inf if score is None else score for name, score in deciding.items()}
+    validation = SELECTORS.get("source-validation")()
+    source = {n: validation.score(c) for n, c in candidates.items() if c.has_source}
+    out = set(aligning) if selector == DEFAULT and suspected_shift(pool[0]) else set()
+    if failed:
+        least = max(source.values()) - _FORGOTTEN
+        out = {name for name, recall in source.items() if recall < least}
+    scores[selector] = {name: None if name in out else score for name, score in scores[selector].items()}
+    ranked = {name: -np.inf if score is None else score for name, score in scores[selector].items()}
     chosen = max(names, key=ranked.get)
-    if not ranked[chosen] > ranked[names[0]] + SELECTORS.get(selector).margin:
+    if not ranked[chosen] > ranked[names[0]] + (0 if failed else SELECTORS.get(selector).margin):
         chosen = names[0]
     gaps, mix = {}, None
-    if selector == DEFAULT and credible_shift(pool[0]):
+    if shifted:
         fit = [n for n, c in candidates.items() if n not in aligning and c.has_source and c.usable]
         gaps = {name: remaining_gap(candidates[name]) for name in fit}
         chosen = next(name for name in fit if gaps[name] <= min(gaps.values()) + _GAP_MARGIN)
         mix = estimated_mix(candidates[chosen])[0].tolist()
-    validation = SELECTORS.get("source-validation")()
     return Choice(
         selector=selector,
         chosen=chosen,
         scores=scores,
-        source={n: validation.score(c) for n, c in candidates.items() if c.has_source},
+        source=source,
+        failed=failed,
         mixes={n: class_mix(c.predictions_target, c.n_classes).tolist() for n, c in candidates.items()},
         shifted_mix=mix,
         gaps=gaps,

@@ -21,7 +21,7 @@ from galshift.selection.guards import (
     shifted_mix,
 )
 from galshift.selection.label_shift import class_mix, estimate_mix
-from galshift.selection.mix_evidence import credible_shift
+from galshift.selection.mix_evidence import suspected_shift
 
 
 def adaptation_warnings(
@@ -43,7 +43,7 @@ def adaptation_warnings(
     history = _history(adapted)
     found = [*collapse(after, classes, expected_mix(before)), *adversary(history), *little_known(history)]
     found += negative_transfer(after, before)
-    if credible_shift(before):
+    if suspected_shift(before):
         estimate = estimate_mix(before.logits_source_val, before.labels_source_val, before.logits_target)
         found += shifted_mix(estimate, classes, aligns=method.aligns)
     return found
