@@ -152,6 +152,16 @@ def test_where_source_only_has_failed_any_network_that_holds_up_is_taken() -> No
     assert choose({"source-only": failed, "other": lost}).chosen == "source-only"
 
 
+def test_a_trusted_candidate_takes_the_place_of_source_only_while_it_knows_the_source() -> None:
+    same = of(0)
+    assert choose({"source-only": same, "other": same}, trusted="other").chosen == "other"
+    assert choose({"source-only": same, "other": same}, "infomax", trusted="other").chosen == "source-only"
+    logits = same.logits_source_val.copy()
+    logits[:6] = np.roll(logits[:6], 1, axis=1)  # a tenth of the source is now answered wrongly
+    worse = Candidate(same.features_target, same.logits_target, logits, logits, same.labels_source_val, 3)
+    assert choose({"source-only": same, "other": worse}, trusted="other").chosen == "source-only"
+
+
 def test_a_second_opinion_that_differs_is_said() -> None:
     scores = {"guarded": {"a": 0.5, "b": 0.4}, "ensv": {"a": 0.80, "b": 0.95}}
     choice = Choice("guarded", "a", scores, {}, {"a": [1.0], "b": [1.0]})

@@ -30,6 +30,8 @@ _SOURCE_ROWS = 2048  # the latest source images that the share is estimated from
 _FOLD = 4  # one image in so many is kept from the head: of images that it learned by heart none looks known
 _CONFIDENCE, _SLACK = 0.1, 0.01  # delta and gamma of the estimate
 _LEAST_SHARE = 0.01
+#: Share of known images in the target below which the domains differ in more than a class.
+LITTLE_KNOWN = 0.5
 
 
 def known_share(source: Tensor, target: Tensor) -> float:
@@ -141,6 +143,13 @@ class Discovery(nn.Module):
         """Return (B,) logits of "from the target"."""
         return self.head(features).squeeze(1)
 
+    def heeded(self, features: Tensor) -> Tensor:
+        """Return the features, cut off from the encoder where hardly any of the target looks known.
+
+        The head then tells the surveys apart, and an encoder that helped it would tear known classes apart.
+        """
+        return torch.where(self.share >= LITTLE_KNOWN, features, features.detach())
+
     @torch.no_grad()
     def remember(self, source: Batch, target: Batch, said: tuple[Tensor, Tensor]) -> None:
         """Keep what was said of images held back; once per pass over the target, estimate anew."""
@@ -212,7 +221,7 @@ class Pulse(Method):
     def losses(self, source: Batch, target: Batch, progress: float) -> dict[str, Tensor]:
         """Return ``discovery``; arguments as for `Method.losses`."""
         nets = self.nets["discovery"]
-        said = nets(source.features), nets(target.features)
+        said = nets(nets.heeded(source.features)), nets(nets.heeded(target.features))
         learned = ~held_back(source.index), ~held_back(target.index)
         weights = nets.mix.to(said[0])[source.labels]
         loss = domain_loss(said[0][learned[0]], said[1][learned[1]], weights[learned[0]])

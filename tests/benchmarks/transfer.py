@@ -6,9 +6,9 @@
 
 Every run is a file in FOLDER, so that the benchmark can be stopped and goes on where it was; ``--report``
 prints the tables of what is there.  Networks and sets are small (300 + 300 images of 48 pixels, 12 epochs of
-10 steps), so that the whole takes a laptop some two hours; numbers compare methods with each other, not with
-published ones.  Each row is judged at the epoch that ``adapt`` keeps by default, on target images that
-adaptation never saw.  +- is half a 95 % interval of the mean over seeds (Student's t).
+10 steps; 750 + 450 drawings), so that the whole takes a laptop some two hours; numbers compare methods with
+each other, not with published ones.  Each row is judged at the epoch that ``adapt`` keeps by default, on
+target images that adaptation never saw.  +- is half a 95 % interval of the mean over seeds (Student's t).
 """
 
 from __future__ import annotations

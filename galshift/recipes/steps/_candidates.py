@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,13 @@ from galshift.errors import DataError
 from galshift.provenance import atomic_path
 from galshift.selection import DEFAULT, DEFAULT_EPOCH, SELECTORS
 from galshift.selection._base import Candidate
+from galshift.selection.guards import SHORTFALL
 from galshift.selection.information import has_failed
 from galshift.selection.label_shift import class_mix
 from galshift.selection.mix_evidence import (
     credible_shift,
     estimated_mix,
     remaining_gap,
-    suspected_shift,
 )
 
 if TYPE_CHECKING:
@@ -156,7 +156,11 @@ class Choice:
 
 
 def choose(
-    candidates: Mapping[str, Candidate], selector: str = DEFAULT, *, aligning: Collection[str] = ()
+    candidates: Mapping[str, Candidate],
+    selector: str = DEFAULT,
+    *,
+    aligning: Collection[str] = (),
+    trusted: str | None = None,
 ) -> Choice:
     """Return the candidate that `selector` ranks highest, if it beats the first one by the selector's margin.
 
@@ -171,30 +175,33 @@ def choose(
     selector : str
         One of ``galshift list selectors``.
     aligning : collection of str
-        Candidates whose method forces the source's class mix on the target.  Where the default selector
-        chooses and the first candidate hints at another mix, they are out; where it makes the mix credible,
-        the domain gap that the mix does not explain decides, among equals the first.
+        Candidates whose method forces the source's class mix on the target.  Where the first candidate makes
+        another mix credible and the default selector chooses, they are out, and the domain gap that the mix
+        does not explain decides; among equals the first.
+    trusted : str, optional
+        Candidate that takes the first one's place where the default selector chooses, no other mix is
+        credible, and it knows the source as well as the first: it may gain and has little to lose.
     """
     names, pool = list(candidates), list(candidates.values())
     shifted = selector == DEFAULT and credible_shift(pool[0])
     failed = selector == DEFAULT and not shifted and has_failed(pool[0])
     if failed:
         selector = DEFAULT_EPOCH
-    scores = {}
-    for name in dict.fromkeys((selector, *OPINIONS)):
-        found = SELECTORS.get(name)()(pool)
-        scores[name] = {n: float(s) if np.isfinite(s) else None for n, s in zip(names, found, strict=True)}
+    scores = _scores(dict.fromkeys((selector, *OPINIONS)), candidates)
     validation = SELECTORS.get("source-validation")()
     source = {n: validation.score(c) for n, c in candidates.items() if c.has_source}
-    out = set(aligning) if selector == DEFAULT and suspected_shift(pool[0]) else set()
+    out = set(aligning) if shifted else set()
     if failed:
         least = max(source.values()) - _FORGOTTEN
         out = {name for name, recall in source.items() if recall < least}
     scores[selector] = {name: None if name in out else score for name, score in scores[selector].items()}
     ranked = {name: -np.inf if score is None else score for name, score in scores[selector].items()}
-    chosen = max(names, key=ranked.get)
-    if not ranked[chosen] > ranked[names[0]] + (0 if failed else SELECTORS.get(selector).margin):
-        chosen = names[0]
+    chosen, kept = max(names, key=ranked.get), names[0]
+    if selector == DEFAULT and source.get(trusted, -np.inf) >= source.get(kept, np.inf) - SHORTFALL:
+        kept = trusted
+    bar = max(ranked[names[0]], ranked[kept]) + (0 if failed else SELECTORS.get(selector).margin)
+    if not ranked[chosen] > bar:
+        chosen = kept
     gaps, mix = {}, None
     if shifted:
         fit = [n for n, c in candidates.items() if n not in aligning and c.has_source and c.usable]
@@ -211,3 +218,16 @@ def choose(
         shifted_mix=mix,
         gaps=gaps,
     )
+
+
+def _scores(
+    selectors: Iterable[str], candidates: Mapping[str, Candidate]
+) -> dict[str, dict[str, float | None]]:
+    """Every selector's score of every candidate, None for what it drops."""
+    scores = {}
+    for name in selectors:
+        found = SELECTORS.get(name)()(list(candidates.values()))
+        scores[name] = {
+            n: float(s) if np.isfinite(s) else None for n, s in zip(candidates, found, strict=True)
+        }
+    return scores
