@@ -299,3 +299,25 @@ def test_continuous_labels_without_their_kind_get_the_hint(tmp_path):
         write_hdf5(tmp_path / "few.h5", cutouts.with_(table=table))
         config = {"data": str(tmp_path / "few.h5"), "read": value_config(tmp_path)["read"]}
         execute("train", config, out=tmp_path / "few")
+
+
+def test_what_suggest_prints_next_holds_for_votes(folder):
+    words = "train source.h5 --votes wide,thin --vote-total n_votes --epochs 1 --out voted"
+    assert galshift(folder, *words.split()).returncode == 0
+    write_hdf5(folder / "blind.h5", discs(7).with_(table=None))
+    truth = {f"s7-{i}": row for i, row in enumerate(discs(7).table)}
+    for aim in ("measure", "improve"):
+        ask = f"suggest voted blind.h5 --budget 20 --aim {aim} --out ask-{aim}"
+        told = galshift(folder, *ask.split())
+        assert told.returncode == 0, told.stderr
+        lines = [line.strip() for line in (told.stdout + told.stderr).splitlines()]
+        assert any("numbers of votes" in line and "(wide, thin, n_votes)" in line for line in lines)
+        step = next(line[line.index("galshift ") :] for line in lines if "--labels" in line)
+        table = Table.read(folder / f"ask-{aim}" / "suggest.csv")
+        for name in ("wide", "thin", "n_votes"):
+            assert table[name].mask.all()
+            table[name] = [truth[i][name] for i in table["id"]]
+        table.write(folder / f"ask-{aim}" / "suggest.csv", overwrite=True)
+        step = step.replace("RUN", "voted").replace("DATA", "blind.h5")
+        done = galshift(folder, *step.split()[1:], "--out", f"then-{aim}")
+        assert done.returncode == 0, done.stderr

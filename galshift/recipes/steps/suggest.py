@@ -40,7 +40,7 @@ class SuggestConfig(Strict):
 
 @STEPS.register("suggest")
 class Suggest(Step):
-    """Write ``suggest.csv``, with a label column to fill in, and ``report.html``."""
+    """Write ``suggest.csv``, with a label column or columns of votes to fill in, and ``report.html``."""
 
     kind = "suggest"
     version = 1
@@ -71,6 +71,7 @@ class Suggest(Step):
             "n_candidates": n_galaxies,
             "data": looked.name,
             "classes": list(trained.classes),
+            "to_fill_in": blanks(trained),
             "mean_entropy": float(table["entropy"].mean()),
             "half_width": 1.96 * 0.5 / len(chosen) ** 0.5,
             "warnings": notes,
@@ -87,10 +88,28 @@ class Suggest(Step):
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Fill in the labels; then measure, or train."""
         table = f"{results['run']}/suggest.csv"
-        lines = [f"fill in the column 'label' of {table} ({', '.join(results['classes'])})"]
+        columns, classes = results["to_fill_in"], results["classes"]
+        if columns == [LABEL]:
+            first, judge = f"the column 'label' of {table} ({', '.join(classes)})", " --label-column label"
+            teach = judge
+        else:
+            first, judge = f"the numbers of votes in {table} ({', '.join(columns)})", ""
+            total = "".join(f" --vote-total {name}" for name in columns[len(classes) :])
+            teach = f" --votes {','.join(classes)}{total}"
         if results["aim"] == "measure":
-            return [*lines, f"galshift evaluate RUN --on DATA --labels {table} --label-column label"]
-        return [*lines, f"galshift train DATA --labels {table} --label-column label --init RUN"]
+            return [f"fill in {first}", f"galshift evaluate RUN --on DATA --labels {table}{judge}"]
+        return [f"fill in {first}", f"galshift train DATA --labels {table}{teach} --init RUN"]
+
+
+LABEL = "label"
+
+
+def blanks(trained: Trained) -> list[str]:
+    """Return the empty columns of the table: one for the class, or the votes for each and their total."""
+    head = trained.head
+    if head.kind != "votes":
+        return [LABEL]
+    return [*head.names, *([head.total] if isinstance(head.total, str) else [])]
 
 
 def unlabelled(looked: Looked) -> tuple[np.ndarray, list[str]]:
@@ -162,7 +181,7 @@ def choose(looked: Looked, candidates: np.ndarray, config: SuggestConfig) -> np.
 
 
 def suggestion_table(trained: Trained, looked: Looked, chosen: np.ndarray) -> Table:
-    """Return one row for each galaxy to label, with an empty ``label``."""
+    """Return one row for each galaxy to label, with empty columns to fill in."""
     import numpy as np
     from astropy.table import Table
 
@@ -172,7 +191,8 @@ def suggestion_table(trained: Trained, looked: Looked, chosen: np.ndarray) -> Ta
     table = Table()
     table["order"] = np.arange(1, len(chosen) + 1)
     table["id"], table["group"] = looked.ids[chosen].astype(str), looked.groups[chosen].astype(str)
-    table["label"] = np.full(len(chosen), "", dtype="U32")
+    for name in blanks(trained):
+        table[name] = np.full(len(chosen), "", dtype="U32")
     table["prediction"] = np.array(trained.classes)[p.argmax(axis=1)]
     table["confidence"] = p.max(axis=1)
     table["entropy"] = entropy(p)
