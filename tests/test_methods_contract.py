@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from galshift.methods import METHODS
 from galshift.methods._base import Method
+from galshift.methods.pulse import TAUGHT
 from galshift.types import Batch, Output
 
 NAMES = [name for name in METHODS.names() if name != "auto"]
@@ -91,7 +92,9 @@ def gradients(value: Tensor, tensors: list[Tensor]) -> list[Tensor]:
 
 
 def memory_filled(method: Method, seed: int = 9) -> Method:
-    """Let a method with a memory see every target image once."""
+    """Let a method with a memory see every target image once, and one that first only listens be past that."""
+    if "discovery" in method.nets:
+        method.nets["discovery"].taught.fill_(TAUGHT)
     source, target = batches(method, N_TARGET, N_TARGET)
     method.terms(source, target, 0.5)
     return method

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from galshift.methods import METHODS
-from galshift.methods.pulse import class_shares, domain_loss, known_share
+from galshift.methods.pulse import TAUGHT, Discovery, class_shares, domain_loss, known_share
 from galshift.types import Batch, Output
 
 
@@ -140,6 +140,21 @@ def test_share_and_mix_of_the_known_classes_are_estimated(trained) -> None:
     nets, _, _ = trained
     assert float(nets.share) == pytest.approx(0.7, abs=0.06)
     assert nets.mix.tolist() == pytest.approx([1.5, 0.5], abs=0.12)
+
+
+@pytest.mark.parametrize(
+    ("taught", "share", "reaches"),
+    [(TAUGHT - 1, 1.0, False), (TAUGHT, 0.7, True), (TAUGHT, 0.4, False)],
+    ids=["just begun", "most look known", "few look known"],
+)
+def test_the_encoder_follows_the_head_only_where_it_can_be_believed(taught, share, reaches) -> None:
+    nets = Discovery(3, 2, 40, hidden=8, reweight=False)
+    nets.taught.fill_(taught)
+    nets.share.fill_(share)
+    features = torch.randn(10, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    nets(nets.heeded(features)).sum().backward()
+    assert (features.grad is not None and bool((features.grad != 0).any())) == reaches
+    assert all(bool((p.grad != 0).any()) for p in nets.head.parameters())
 
 
 def test_without_reweighting_the_mix_stays() -> None:

@@ -32,6 +32,8 @@ _CONFIDENCE, _SLACK = 0.1, 0.01  # delta and gamma of the estimate
 _LEAST_SHARE = 0.01
 #: Share of known images in the target below which the domains differ in more than a class.
 LITTLE_KNOWN = 0.5
+#: Target images from which a head has learned enough for its share of known ones to be believed.
+TAUGHT = 6400
 
 
 def known_share(source: Tensor, target: Tensor) -> float:
@@ -136,6 +138,7 @@ class Discovery(nn.Module):
         self.source = Memory(_SOURCE_ROWS, 3)
         self.register_buffer("next", torch.zeros((), dtype=torch.int64))
         self.register_buffer("since", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("taught", torch.zeros((), dtype=torch.int64))
         self.register_buffer("share", torch.ones(()))
         self.register_buffer("mix", torch.ones(n_classes))
 
@@ -147,8 +150,10 @@ class Discovery(nn.Module):
         """Return the features, cut off from the encoder where hardly any of the target looks known.
 
         The head then tells the surveys apart, and an encoder that helped it would tear known classes apart.
+        To a head that has just begun everything looks known, so that it is not believed before `TAUGHT`.
         """
-        return torch.where(self.share >= LITTLE_KNOWN, features, features.detach())
+        believed = (self.taught >= TAUGHT) & (self.share >= LITTLE_KNOWN)
+        return torch.where(believed, features, features.detach())
 
     @torch.no_grad()
     def remember(self, source: Batch, target: Batch, said: tuple[Tensor, Tensor]) -> None:
@@ -162,6 +167,7 @@ class Discovery(nn.Module):
         values = torch.cat([said[1][:, None], classes.to(said[1])], dim=1)
         self.target.remember(target.index[theirs], values[theirs])
         self.since += len(target.index)
+        self.taught += len(target.index)
         if int(self.since) >= len(self.target.rows):
             self.since.zero_()
             self.estimate()
@@ -212,6 +218,7 @@ class Pulse(Method):
     reference = "Garg, Balakrishnan & Lipton 2022, arXiv:2207.13048"
     scoring = ("discovery",)
     matched = True
+    version = 2
 
     def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
         """Return the head with its memories; arguments as for `Method.modules`."""
