@@ -92,7 +92,7 @@ def gradients(value: Tensor, tensors: list[Tensor]) -> list[Tensor]:
 
 
 def memory_filled(method: Method, seed: int = 9) -> Method:
-    """Let a method with a memory see every target image once, and one that first only listens be past that."""
+    """Let a method see every target image once, and be past the time in which it only listens."""
     if "discovery" in method.nets:
         method.nets["discovery"].taught.fill_(TAUGHT)
     source, target = batches(method, N_TARGET, N_TARGET)

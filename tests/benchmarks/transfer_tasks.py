@@ -154,7 +154,7 @@ def load_task(name: str, seed: int, work: Path) -> Task:
 
 def _galaxies(pair: Pair, seed: int, work: Path) -> dict[str, np.ndarray]:
     """Observe two sets of galaxies, each as one survey sees them."""
-    counts = {kind: TARGET for kind in pair.kinds} | pair.target_counts
+    counts = dict.fromkeys(pair.kinds, TARGET) | pair.target_counts
     sizes = ([SOURCE] * len(pair.kinds), list(counts.values()))
     kinds = (pair.kinds, tuple(counts))
     looks = []
