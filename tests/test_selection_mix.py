@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.special import softmax
+from scipy.integrate import quad
+from scipy.special import expit, softmax
+from scipy.stats import norm
 
 from galshift.data.preprocess import Preprocessing
 from galshift.data.stretch import Stretch
@@ -15,12 +17,16 @@ from galshift.models.build import build_model
 from galshift.recipes.steps._auto import correct_mix
 from galshift.recipes.steps._candidates import choose
 from galshift.selection._base import Candidate
-from galshift.selection.label_shift import class_mix, corrected
+from galshift.selection.label_shift import class_mix
 from galshift.selection.mix_evidence import (
+    STRENGTH,
+    accounts,
+    believed_mix,
     conservative_mix,
+    correction,
     credible_shift,
     estimated_mix,
-    remaining_gap,
+    evidence,
     suspected_shift,
 )
 from galshift.training.checkpoint import load_checkpoint, save_checkpoint
@@ -29,29 +35,45 @@ EVEN = np.array([0.5, 0.5])
 
 
 def gaussians(
-    share: float, n: int = 400, *, offset: float = 0.0, noise_axis: float = 0.0, seed: int = 0
+    share: float, n: int = 400, *, apart: float = 3.0, offset: float = 0.0, seed: int = 0
 ) -> tuple[Candidate, np.ndarray]:
-    """Two Gaussians 2 apart with exact posteriors; class 0 has `share` of the target; and the truth.
+    """Two Gaussians with exact posteriors; class 0 has `share` of the target; and the truth.
 
-    `offset` moves the target along the axis that tells the classes apart, `noise_axis` along another.
+    `offset` moves the target along the axis that tells the classes apart.
     """
     rng = np.random.default_rng(seed)
     parts = []
-    for fraction, shift, aside in ((0.5, 0.0, 0.0), (share, offset, noise_axis)):
+    for fraction, shift in ((0.5, 0.0), (share, offset)):
         labels = (rng.random(n) >= fraction).astype(int)
-        x = 2 * labels - 1 + shift + rng.normal(size=n)
-        parts.append((np.stack([x, aside + rng.normal(size=n)], axis=1), labels))
+        x = apart * (labels - 0.5) + shift + rng.normal(size=n)
+        parts.append((np.stack([x, rng.normal(size=n)], axis=1), labels))
     (source, labels), (target, truth) = parts
-    logits = [np.stack([-x[:, 0], x[:, 0]], axis=1) for x in (source, target)]  # log odds of N(1,1) : N(-1,1)
+    # Log odds of N(a/2, 1) : N(-a/2, 1) are a x.
+    logits = [np.stack([-apart * x[:, 0], apart * x[:, 0]], axis=1) / 2 for x in (source, target)]
     return Candidate(target, logits[1], source, logits[0], labels, 2), truth
 
 
-def test_only_what_both_accounts_say_is_believed() -> None:
+def test_only_what_all_accounts_say_is_believed() -> None:
     source = np.full(3, 1 / 3)
-    agreed = conservative_mix(source, np.array([0.2, 0.5, 0.3]), np.array([0.1, 0.4, 0.5]))
-    # Class 0: both lower, the smaller step; class 1: both higher; class 2: they disagree, so it stays.
-    np.testing.assert_allclose(agreed, np.array([0.2, 0.4, 1 / 3]) / (0.2 + 0.4 + 1 / 3))
-    np.testing.assert_allclose(conservative_mix(source, source, np.array([0.8, 0.1, 0.1])), source)
+    told = np.array([[0.2, 0.5, 0.3], [0.1, 0.4, 0.5], [0.15, 0.45, 0.4]])
+    # Class 0: all lower, the smallest step; class 1: all higher; class 2: they disagree, so it stays.
+    expected = np.array([0.2, 0.4, 1 / 3]) / (0.2 + 0.4 + 1 / 3)
+    np.testing.assert_allclose(conservative_mix(source, told), expected)
+    np.testing.assert_allclose(conservative_mix(source, np.array([source, [0.8, 0.1, 0.1]])), source)
+
+
+def test_the_accounts_are_what_theory_says_of_two_gaussians() -> None:
+    """Of N(-1, 1) and N(1, 1) the border errs for Phi(-1) of each, the mean posterior for more."""
+    error = norm.cdf(-1)
+    half = quad(lambda x: norm.pdf(x, -1) * expit(2 * x), -12, 12)[0]
+    candidate, _ = gaussians(0.2, 20000, apart=2.0)
+    answered, soft, estimated = accounts(candidate)[:, 0]
+    assert answered == pytest.approx(0.2 * (1 - error) + 0.8 * error, abs=0.01)
+    assert soft == pytest.approx(0.2 * (1 - half) + 0.8 * half, abs=0.01)
+    assert estimated == pytest.approx(0.2, abs=0.01)
+    # All leave 0.5 downwards: the mean posterior least, the estimate most.
+    agreed, differ = 0.5 - soft, soft - estimated
+    assert evidence(candidate) == pytest.approx(agreed - differ, abs=0.01)
 
 
 @pytest.mark.parametrize(("share", "believed"), [(0.1, True), (0.9, True), (0.5, False), (0.45, False)])
@@ -60,9 +82,9 @@ def test_a_large_shift_is_believed_and_a_small_one_not(share: float, believed: b
     assert suspected_shift(gaussians(share)[0]) is believed
 
 
-def test_a_gap_between_surveys_is_suspected_of_another_mix_but_not_believed() -> None:
-    """Along the axis of the classes a shift of 0.6 makes Phi(1.6) and Phi(-0.4) of them class 1: 0.645."""
-    moved, _ = gaussians(0.5, 4000, offset=0.6)
+def test_a_gap_between_surveys_is_not_believed_to_be_another_mix() -> None:
+    """Of classes 2 apart a shift of 0.6 makes Phi(1.6) and Phi(-0.4) class 1: 0.645."""
+    moved, _ = gaussians(0.5, 4000, apart=2.0, offset=0.6)
     assert class_mix(moved.predictions_target, 2)[1] == pytest.approx(0.645, abs=0.02)
     assert suspected_shift(moved)
     assert not credible_shift(moved)
@@ -72,7 +94,7 @@ def test_a_network_that_never_answers_a_class_is_no_witness() -> None:
     c, _ = gaussians(0.5)
     blind = Candidate(
         c.features_target,
-        c.logits_target + np.array([9, 0]),
+        c.logits_target + np.array([18, 0]),
         c.features_source_val,
         c.logits_source_val,
         c.labels_source_val,
@@ -88,24 +110,33 @@ def test_the_estimated_mix_is_the_true_one() -> None:
     np.testing.assert_allclose(mix, class_mix(truth, 2), atol=0.02)
 
 
-def test_the_mix_explains_a_gap_that_is_only_the_mix() -> None:
-    assert remaining_gap(gaussians(0.15, 800)[0]) < 0.56
-    # A step of 2 between unit Gaussians along another axis: AUC = Phi(2 / sqrt 2) = 0.921.
-    assert remaining_gap(gaussians(0.15, 800, noise_axis=2.0)[0]) == pytest.approx(0.921, abs=0.02)
-    assert remaining_gap(gaussians(0.5, 2)[0]) == 1.0
+def test_witnesses_are_asked_together() -> None:
+    sure, unsure = gaussians(0.2, 2000)[0], gaussians(0.5, 2000)[0]
+    assert credible_shift(sure)
+    assert credible_shift(sure, sure)
+    assert not credible_shift(sure, unsure)
 
 
-def test_under_a_credible_shift_aligning_methods_are_out_and_the_gap_decides() -> None:
-    plain, _ = gaussians(0.1, 2000, noise_axis=2.0)
-    close, _ = gaussians(0.1, 2000, noise_axis=0.0)
-    choice = choose({"source-only": plain, "coral": close, "adabn": close}, aligning=["coral"])
+def test_under_a_credible_shift_aligning_methods_are_out_and_the_evidence_decides() -> None:
+    weak, _ = gaussians(0.12, 2000)
+    strong, _ = gaussians(0.02, 2000)
+    choice = choose({"source-only": weak, "coral": strong, "adabn": strong}, aligning=["coral"])
     assert choice.chosen == "adabn"
-    assert set(choice.gaps) == {"source-only", "adabn"}
-    assert choice.shifted_mix == pytest.approx([0.1, 0.9], abs=0.05)
-    even = choose({"source-only": gaussians(0.5, 2000)[0], "adabn": close}, aligning=[])
+    assert choice.evidence == {"source-only": evidence(weak), "adabn": evidence(strong)}
+    assert choice.shifted_mix == pytest.approx(believed_mix(strong).tolist())
+    assert choose({"source-only": strong, "adabn": strong}).chosen == "source-only"
+    even = choose({"source-only": gaussians(0.5, 2000)[0], "adabn": gaussians(0.45, 2000)[0]})
     assert even.shifted_mix is None
     # A selector that the user named decides alone.
-    assert choose({"source-only": plain, "adabn": close}, "infomax").shifted_mix is None
+    assert choose({"source-only": strong, "adabn": strong}, "infomax").shifted_mix is None
+
+
+def test_the_correction_goes_half_way() -> None:
+    candidate, _ = gaussians(0.1, 2000)
+    _, ratio = correction(candidate)
+    expected = 0.5 * np.log(believed_mix(candidate) / class_mix(candidate.labels_source_val, 2))
+    assert STRENGTH == 0.5
+    np.testing.assert_allclose(ratio, expected, rtol=1e-12)
 
 
 def test_the_correction_lives_in_the_networks_last_layer(tmp_path: Path) -> None:
@@ -126,12 +157,12 @@ def test_the_correction_lives_in_the_networks_last_layer(tmp_path: Path) -> None
     with torch.no_grad():
         before = model(images).logits.double().numpy()
     candidate, _ = gaussians(0.2)
-    mix, calibration = estimated_mix(candidate)
+    mix, (calibration, ratio) = believed_mix(candidate), correction(candidate)
     correct_mix(tmp_path, candidate)
     trained = load_checkpoint(tmp_path)
     with torch.no_grad():
         after = softmax(trained.model(images).logits.double().numpy(), axis=1)
-    expected = corrected(calibration(before), class_mix(candidate.labels_source_val, 2), mix)
+    expected = softmax(np.log(calibration(before)) + ratio, axis=1)
     np.testing.assert_allclose(after, expected, atol=1e-5)
     assert trained.meta["class_mix"] == pytest.approx(mix.tolist())
     assert trained.meta["method"] == "adabn"

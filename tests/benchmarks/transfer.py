@@ -100,10 +100,10 @@ def collect(work: Path, tasks: list[str]) -> dict[str, Any]:
     by_task: dict[str, dict[str, list]] = {task: {rule: [] for rule in RULES} for task in tasks}
     for task in tasks:
         for folder in sorted((work / task).glob("*")):
+            if not (folder / "source-only.npz").is_file():
+                continue
             labels = _labels(work, task, int(folder.name))
             cells = {path.stem: read_cell(path, labels) for path in sorted(folder.glob("*.npz"))}
-            if "source-only" not in cells:
-                continue
             plain = cells["source-only"]
             prior = credible_mix(candidate(plain, source_loss_epoch(plain)))
             epochs = {}

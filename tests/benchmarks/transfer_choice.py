@@ -16,8 +16,7 @@ from galshift.recipes.steps._auto import TRUSTED, AutoConfig
 from galshift.recipes.steps._candidates import choose
 from galshift.selection import DEFAULT_EPOCH, SELECTORS
 from galshift.selection._base import Candidate
-from galshift.selection.label_shift import class_mix, corrected
-from galshift.selection.mix_evidence import estimated_mix
+from galshift.selection.mix_evidence import correction
 from tests.benchmarks.transfer_runs import Cell
 
 PLAIN_RULES = ("source-loss", "last")
@@ -113,7 +112,6 @@ def auto(cells: Mapping[str, Cell], chosen: Mapping[str, int]) -> tuple[str, np.
     choice = choose(pool, aligning=aligning, trusted=TRUSTED)
     logits = cells[choice.chosen].logits["target_test"][chosen[choice.chosen]]
     if choice.shifted_mix is not None:
-        mix, calibration = estimated_mix(pool[choice.chosen])
-        source = class_mix(pool[choice.chosen].labels_source_val, pool[choice.chosen].n_classes)
-        logits = np.log(corrected(calibration(logits), source, mix).clip(1e-12))
+        calibration, ratio = correction(pool[choice.chosen])
+        logits = np.log(calibration(logits).clip(1e-12)) + ratio
     return choice.chosen, logits, choice.document()

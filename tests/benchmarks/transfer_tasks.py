@@ -16,6 +16,7 @@ hsc-des               spirals, ellipticals, edge-on discs at z = 0.4; source HSC
 clean-kids            mergers, ellipticals, edge-on discs at z = 0.2; source noise-free, target KiDS
 mix-panstarrs         three kinds at z = 0.3; even in HSC, 70/20/10 of 100 spirals, ellipticals, mergers
                       in Pan-STARRS
+mix-kids              spirals and mergers at z = 0.35; even in HSC, 15/85 in KiDS
 same                  the kinds of sdss at z = 0.3, HSC twice: there is nothing to adapt to
 digits                hand-written digits; target blurred, dimmed and noisy on a bright background
 dark-digits           the same; target in photons, 4 of the brightest pixel and 2 of the background
@@ -44,7 +45,7 @@ from galshift.simulate.generate import simulate_all
 from galshift.simulate.shapes import poisson_snr, shapes
 
 TASKS = ("depth", "sdss", "shapes", "unknown-lens", "unknown-merger", "mix")
-ELSEWHERE = ("hsc-des", "clean-kids", "mix-panstarrs", "same", "digits", "dark-digits")
+ELSEWHERE = ("hsc-des", "clean-kids", "mix-panstarrs", "mix-kids", "same", "digits", "dark-digits")
 UNKNOWN = {"unknown-lens": "lens", "unknown-merger": "merger"}
 # Images of each class in the source's train, valid and test parts, and the target's train and test parts.
 SOURCE, TARGET = (100, 30, 50), (100, 100)
@@ -96,6 +97,10 @@ PAIRS = {
     "mix-panstarrs": Pair(
         *(_USUAL, "hsc-wide", "panstarrs", 0.3, 0.3, 0.15),
         target_counts={"merger": (30, 30), "spiral": (210, 210), "elliptical": (60, 60)},
+    ),
+    "mix-kids": Pair(
+        *(("spiral", "merger"), "hsc-wide", "kids", 0.35, 0.25, 0.125),
+        target_counts={"spiral": (30, 40), "merger": (170, 230)},
     ),
     "same": Pair(_USUAL, "hsc-wide", "hsc-wide", 0.3, 0.25, 0.125),
 }

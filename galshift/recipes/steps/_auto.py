@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import Field, field_validator
 
 from galshift.console import say
@@ -110,25 +109,23 @@ def fit_auto(
 
 
 def correct_mix(folder: Path, candidate: Candidate) -> None:
-    """Make the network in `folder` answer for the target's class mix instead of the source's.
+    """Make the network in `folder` answer for the target's class mix, half-way from the source's.
 
-    Calibration and the ratio of the mixes go into the last layer, ``logits / T + b + ln(p_target/p_source)``,
+    Calibration and the ratio of the mixes go into the last layer, ``logits / T + b + ln(p_t / p_s) / 2``,
     so that every later verb has them.  A network that does not end in a linear layer stays as it is.
     """
     import torch
     from torch import nn
 
-    from galshift.selection.label_shift import class_mix
-    from galshift.selection.mix_evidence import estimated_mix
+    from galshift.selection.mix_evidence import believed_mix, correction
     from galshift.training.checkpoint import load_checkpoint, save_checkpoint
 
     trained = load_checkpoint(folder)
     linear = [layer for layer in trained.model.head.modules() if isinstance(layer, nn.Linear)]
     if not linear or linear[-1].bias is None:
         return
-    mix, calibration = estimated_mix(candidate)
-    source = class_mix(candidate.labels_source_val, candidate.n_classes)
-    shift = torch.from_numpy(calibration.bias + np.log(mix / source)).float()
+    calibration, ratio = correction(candidate)
+    shift = torch.from_numpy(calibration.bias + ratio).float()
     with torch.no_grad():
         linear[-1].weight.div_(calibration.temperature)
         linear[-1].bias.div_(calibration.temperature).add_(shift)
@@ -138,7 +135,7 @@ def correct_mix(folder: Path, candidate: Candidate) -> None:
         preprocessing=trained.preprocessing.model_dump(mode="json"),
         classes=trained.classes,
         bands=trained.bands,
-        meta={**trained.meta, "class_mix": mix.tolist()},
+        meta={**trained.meta, "class_mix": believed_mix(candidate).tolist()},
     )
 
 
@@ -146,14 +143,14 @@ def choice_section(choice: Choice, classes: Sequence[str]) -> Section:
     """Return the part of the report that says what was chosen, and what each score says of each candidate."""
     from galshift.report import Section, Table
 
-    gap = ("remaining gap",) if choice.gaps else ()
-    columns = ("candidate", "source validation", *choice.scores, *gap)
+    told = ("evidence of another mix",) if choice.evidence else ()
+    columns = ("candidate", "source validation", *choice.scores, *told)
     rows = tuple(
         (
             f"{name} (chosen)" if name == choice.chosen else name,
             f"{choice.source[name]:.3f}" if name in choice.source else "",
             *("dropped" if found[name] is None else f"{found[name]:.3f}" for found in choice.scores.values()),
-            *((f"{choice.gaps[name]:.3f}" if name in choice.gaps else "left out",) if gap else ()),
+            *((f"{choice.evidence[name]:.3f}" if name in choice.evidence else "left out",) if told else ()),
         )
         for name in choice.mixes
     )
@@ -167,8 +164,8 @@ def choice_section(choice: Choice, classes: Sequence[str]) -> Section:
         )
         text.append(
             f"The target seems to hold another mix of classes ({shares}). Methods that force the source's "
-            "mix on it were left out, the candidate was taken in whose features the mix explains most of the "
-            "difference between the surveys, and its answers were corrected for the mix."
+            "mix on it were left out, source-only was kept unless the accounts of another agree better, and "
+            "the answers were corrected for the mix, half-way."
         )
     elif choice.failed:
         text.append(

@@ -16,11 +16,7 @@ from galshift.selection._base import Candidate
 from galshift.selection.guards import SHORTFALL
 from galshift.selection.information import has_failed
 from galshift.selection.label_shift import class_mix
-from galshift.selection.mix_evidence import (
-    credible_shift,
-    estimated_mix,
-    remaining_gap,
-)
+from galshift.selection.mix_evidence import believed_mix, credible_shift, evidence
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,7 +27,7 @@ if TYPE_CHECKING:
 OUTPUTS = "outputs.npz"
 OPINIONS = ("ensv", "infomax")
 _FORGOTTEN = 0.2  # of source balanced accuracy behind the best, which rules out even a last resort
-_GAP_MARGIN = 0.02  # of the area under a ROC curve, within which gaps count as equal
+_CLEARLY = 0.05  # of evidence of another mix, by which a network must be ahead of source-only to replace it
 _PARTS = {
     "features_target": "features of target training images",
     "logits_target": "logits of the same",
@@ -102,10 +98,10 @@ class Choice:
     mixes : dict
         Candidate to the share of each class in its target predictions.
     shifted_mix : list of float or None
-        Where another class mix of the target is credible: its estimate by the chosen network, to whose
-        answers it is then applied.
-    gaps : dict
-        Candidate to what is left of the domain gap once the class mix is allowed for; empty without a shift.
+        Where another class mix of the target is credible: what the chosen network says of it, whose answers
+        are then corrected for it.
+    evidence : dict
+        Candidate to its evidence of the shift; empty without one.
     failed : bool
         Whether the first candidate's answers tell too little on the target for it to be an option.
     """
@@ -116,7 +112,7 @@ class Choice:
     source: dict[str, float]
     mixes: dict[str, list[float]]
     shifted_mix: list[float] | None = None
-    gaps: dict[str, float] = field(default_factory=dict)
+    evidence: dict[str, float] = field(default_factory=dict)
     failed: bool = False
 
     @property
@@ -128,7 +124,7 @@ class Choice:
         best = max(ranked, key=ranked.get, default=None)
         if (
             self.selector != "ensv"
-            and not self.gaps
+            and not self.evidence
             and best is not None
             and ranked.get(self.chosen) is not None
         ):
@@ -149,7 +145,7 @@ class Choice:
             "source_balanced_accuracy": self.source,
             "predicted_mix": self.mixes,
             "shifted_mix": self.shifted_mix,
-            "remaining_gap": self.gaps,
+            "mix_evidence": self.evidence,
             "source_only_failed": self.failed,
             "doubts": self.doubts,
         }
@@ -175,15 +171,16 @@ def choose(
     selector : str
         One of ``galshift list selectors``.
     aligning : collection of str
-        Candidates whose method forces the source's class mix on the target.  Where the first candidate makes
-        another mix credible and the default selector chooses, they are out, and the domain gap that the mix
-        does not explain decides; among equals the first.
+        Candidates whose method forces the source's class mix on the target.  Where the others make another
+        mix credible and the default selector chooses, these are out, and the one whose accounts of the mix
+        clearly agree best is taken, or else the first.
     trusted : str, optional
         Candidate that takes the first one's place where the default selector chooses, no other mix is
         credible, and it knows the source as well as the first: it may gain and has little to lose.
     """
     names, pool = list(candidates), list(candidates.values())
-    shifted = selector == DEFAULT and credible_shift(pool[0])
+    fit = [n for n, c in candidates.items() if n not in aligning and c.has_source and c.usable]
+    shifted = selector == DEFAULT and bool(fit) and credible_shift(*(candidates[name] for name in fit))
     failed = selector == DEFAULT and not shifted and has_failed(pool[0])
     if failed:
         selector = DEFAULT_EPOCH
@@ -202,12 +199,12 @@ def choose(
     bar = max(ranked[names[0]], ranked[kept]) + (0 if failed else SELECTORS.get(selector).margin)
     if not ranked[chosen] > bar:
         chosen = kept
-    gaps, mix = {}, None
+    told, mix = {}, None
     if shifted:
-        fit = [n for n, c in candidates.items() if n not in aligning and c.has_source and c.usable]
-        gaps = {name: remaining_gap(candidates[name]) for name in fit}
-        chosen = next(name for name in fit if gaps[name] <= min(gaps.values()) + _GAP_MARGIN)
-        mix = estimated_mix(candidates[chosen])[0].tolist()
+        told = {name: evidence(candidates[name]) for name in fit}
+        best = max(fit, key=told.get)
+        chosen = best if told[best] > told[fit[0]] + _CLEARLY else fit[0]
+        mix = believed_mix(candidates[chosen]).tolist()
     return Choice(
         selector=selector,
         chosen=chosen,
@@ -216,7 +213,7 @@ def choose(
         failed=failed,
         mixes={n: class_mix(c.predictions_target, c.n_classes).tolist() for n, c in candidates.items()},
         shifted_mix=mix,
-        gaps=gaps,
+        evidence=told,
     )
 
 
