@@ -5,13 +5,14 @@
     python -m tests.benchmarks.transfer --work FOLDER [--seeds 10] [--tasks depth,mix] [--methods mmd,dann]
     python -m tests.benchmarks.transfer --work FOLDER --tasks elsewhere --first 0 --seeds 5
 
-Seeds 0 to 14 and 100 to 102 of the tasks were in sight when the rules of ``auto`` were set, so that it counts
-from 20; of the tasks elsewhere no seed was.  Every run is a file in FOLDER, so that the benchmark can be
-stopped and goes on where it was; ``--report`` prints the tables of what is there.  Networks, sets are small
-(300 + 300 images of 48 pixels, 12 epochs of 10 steps; 750 + 450 drawings), so that the whole takes a laptop
-some four hours; numbers compare methods with each other, not with published ones.  Each row is judged at the
-epoch that ``adapt`` keeps by default, on target images that adaptation never saw.  +- is half a 95 % interval
-of the mean over seeds (Student's t).
+The rules of ``auto`` were set on the tasks elsewhere.  Before that seeds 0 to 14 and 100 to 102 of the first
+six tasks had been in sight; from 20 on, where it counts from, none was looked at until the rules stood.
+
+Every run is a file in FOLDER, so that the benchmark can be stopped and goes on where it was; ``--report``
+prints the tables of what is there.  Networks and sets are small (300 + 300 images of 48 pixels, 12 epochs of
+10 steps; 750 + 450 drawings), so that the whole takes a laptop some four hours; numbers compare methods with
+each other, not with published ones.  Each row is judged at the epoch that ``adapt`` keeps by default, on
+target images that adaptation never saw.  +- is half a 95 % interval of the mean over seeds (Student's t).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ unknown-merger        spirals, ellipticals and edge-on discs; mergers in the tar
 mix                   mergers and spirals as depth; 50/50 in the source, 10/90 in the target
 ====================  ==================================================================================
 
-And elsewhere, tasks on which nothing of ``--method auto`` was decided:
+And elsewhere, tasks on which the rules of ``--method auto`` were set, so that the six above only compare:
 
 ====================  ==================================================================================
 hsc-des               spirals, ellipticals, edge-on discs at z = 0.4; source HSC's wide layer, target DES
