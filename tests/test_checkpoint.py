@@ -105,6 +105,22 @@ def test_pickled_is_not_opened(saved: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("start", [b"\x80", b"PK"])
+def test_a_header_as_long_as_a_pickles_first_bytes_say_is_read(saved: Path, start: bytes) -> None:
+    """The length of the header, which is what a safetensors file begins with, is a multiple of 8."""
+    length = int.from_bytes(saved.read_bytes()[:8], "little")
+    wanted = next(n for n in range(length + 64, length + 200_000) if n % 8 == 0 and _begins(n, start))
+    change(saved, meta={"method": "mmd", "pad": ""})
+    spare = wanted - int.from_bytes(saved.read_bytes()[:8], "little")
+    change(saved, meta={"method": "mmd", "pad": "x" * spare})
+    assert saved.read_bytes()[: len(start)] == start
+    assert load_checkpoint(saved).classes == CLASSES
+
+
+def _begins(length: int, start: bytes) -> bool:
+    return length.to_bytes(8, "little").startswith(start)
+
+
 def test_newer_format(saved: Path) -> None:
     change(saved, format=FORMAT + 1, galshift="9.1.0")
     assert refused(saved, f"format {FORMAT + 1}, from galshift 9.1.0").hint == "update galshift"
