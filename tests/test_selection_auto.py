@@ -10,6 +10,7 @@ import pytest
 
 from galshift.errors import ConfigError, DataError
 from galshift.recipes.execute import execute
+from galshift.recipes.steps import STEPS
 from galshift.recipes.steps._candidates import Choice, choose, read_candidate
 from galshift.recipes.steps._warnings import adaptation_warnings, expected_mix
 from galshift.selection import DEFAULT
@@ -57,6 +58,9 @@ def test_auto_tries_chooses_and_keeps_the_chosen_network(surveys: tuple[str, str
     assert (run / "model.safetensors").read_bytes() == (chosen / "model.safetensors").read_bytes()
     assert "How the method was chosen" in (run / "report.html").read_text()
     assert "class_mix" in json.loads((run / "metrics.json").read_text())
+    shares = [0.25, *[0.75 / (len(results["classes"]) - 1)] * (len(results["classes"]) - 1)]
+    told = STEPS.get("adapt")().describe(results | {"selection": choice | {"shifted_mix": shares}})[0]
+    assert f"answers corrected towards 25% {results['classes'][0]}" in told
 
 
 def test_the_choice_does_not_depend_on_the_targets_labels(surveys: tuple[str, str], tmp_path: Path) -> None:

@@ -200,8 +200,11 @@ class Adapt(Step):
         choice = results.get("selection")
         if choice is None:
             return lines
-        tried = ", ".join(choice["predicted_mix"])
-        return [f"chosen without target labels: {choice['chosen']}, of {tried}", *lines]
+        line = f"chosen without target labels: {choice['chosen']}, of {', '.join(choice['predicted_mix'])}"
+        if choice["shifted_mix"] is not None:
+            mix = zip(results["classes"], choice["shifted_mix"], strict=True)
+            line += f"; answers corrected towards {', '.join(f'{share:.0%} {name}' for name, share in mix)}"
+        return [line, *lines]
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Look at the report; use it; attack it."""
