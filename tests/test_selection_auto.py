@@ -11,7 +11,7 @@ import pytest
 from galshift.errors import ConfigError, DataError
 from galshift.recipes.execute import execute
 from galshift.recipes.steps import STEPS
-from galshift.recipes.steps._candidates import Choice, choose, read_candidate
+from galshift.recipes.steps._candidates import AGREEMENT, Choice, choose, read_candidate
 from galshift.recipes.steps._warnings import adaptation_warnings, expected_mix
 from galshift.selection import DEFAULT
 from galshift.selection._base import Candidate
@@ -49,10 +49,10 @@ def test_auto_tries_chooses_and_keeps_the_chosen_network(surveys: tuple[str, str
     assert results["selection"] == choice
     assert results["method"] == choice["chosen"]
     assert set(choice["predicted_mix"]) == {"source-only", "adabn", "mcc"}
-    assert choice["selector"] == DEFAULT
+    assert choice["selector"] == AGREEMENT
     names = [result["name"] for result in results["results"]]
     assert names == [f"auto ({choice['chosen']})", "source-only"]
-    assert set(choice["scores"]) == {DEFAULT, "ensv", "infomax"}
+    assert set(choice["scores"]) == {AGREEMENT, DEFAULT, "infomax"}
     folders = {"source-only": run / "source-only", **{n: run / "candidates" / n for n in ("adabn", "mcc")}}
     chosen = folders[choice["chosen"]]
     assert (run / "model.safetensors").read_bytes() == (chosen / "model.safetensors").read_bytes()
@@ -164,6 +164,25 @@ def test_a_trusted_candidate_takes_the_place_of_source_only_while_it_knows_the_s
     logits[:6] = np.roll(logits[:6], 1, axis=1)  # a tenth of the source is now answered wrongly
     worse = Candidate(same.features_target, same.logits_target, logits, logits, same.labels_source_val, 3)
     assert choose({"source-only": same, "other": worse}, trusted="other").chosen == "source-only"
+
+
+def test_a_trusted_candidate_goes_where_another_agrees_clearly_better_with_all() -> None:
+    same = of(0)
+
+    def wrong(n: int) -> Candidate:
+        logits = same.logits_target.copy()
+        logits[:n] = np.roll(logits[:n], 1, axis=1)
+        return Candidate(
+            logits, logits, same.features_source_val, same.logits_source_val, same.labels_source_val, 3
+        )
+
+    # Of 60 images one is 0.017 of agreement, and two are 0.033: the mean of all is right.
+    for n, expected in ((1, "trusted"), (2, "source-only")):
+        pool = {"source-only": same, "trusted": wrong(n), "third": same, "fourth": same}
+        choice = choose(pool, trusted="trusted")
+        assert choice.selector == AGREEMENT
+        assert choice.scores[AGREEMENT]["trusted"] == pytest.approx(1 - n / 60)
+        assert choice.chosen == expected
 
 
 def test_a_second_opinion_that_differs_is_said() -> None:

@@ -110,6 +110,12 @@ def test_the_estimated_mix_is_the_true_one() -> None:
     np.testing.assert_allclose(mix, class_mix(truth, 2), atol=0.02)
 
 
+def test_an_estimate_at_its_bound_is_no_witness() -> None:
+    """Of one class in a hundred nothing is left once errors are undone, as where a gap does it."""
+    assert evidence(gaussians(0.01, 2000)[0]) == 0.0
+    assert evidence(gaussians(0.05, 2000)[0]) > 0.2
+
+
 def test_witnesses_are_asked_together() -> None:
     sure, unsure = gaussians(0.2, 2000)[0], gaussians(0.5, 2000)[0]
     assert credible_shift(sure)
@@ -118,8 +124,8 @@ def test_witnesses_are_asked_together() -> None:
 
 
 def test_under_a_credible_shift_aligning_methods_are_out_and_the_evidence_decides() -> None:
-    weak, _ = gaussians(0.12, 2000)
-    strong, _ = gaussians(0.02, 2000)
+    weak, _ = gaussians(0.2, 2000)
+    strong, _ = gaussians(0.05, 2000)
     choice = choose({"source-only": weak, "coral": strong, "adabn": strong}, aligning=["coral"])
     assert choice.chosen == "adabn"
     assert choice.evidence == {"source-only": evidence(weak), "adabn": evidence(strong)}

@@ -29,7 +29,7 @@ SUSPECTED = 0.12
 #: Exponent of the ratio of the mixes in a correction.  1 is best for accuracy and 0 for the mean recall of
 #: classes; F1 lies between, and a mix that is wrongly believed does half the harm.
 STRENGTH = 0.5
-_VANISHED = 0.02  # a network that never answers a class knows nothing of its share
+_VANISHED = 0.02  # share of a class below which an account knows nothing of it
 _LEAST = 1e-3  # share of a class below which no estimate is believed
 
 
@@ -67,7 +67,8 @@ def shift_accounts(witness: Candidate) -> tuple[float, float]:
     """Return how far all accounts of the target's mix agree to leave the source's, and how far they differ.
 
     Both are total variations, in [0, 1]; zeros where the network is no witness: without the source's labels,
-    or where it misses a class on the source or on the target.
+    or where it misses a class on the source, or an account one on the target, as an estimate does that was
+    driven to its bound by a gap.
     """
     if not (witness.has_source and witness.usable):
         return 0.0, 0.0
@@ -75,7 +76,7 @@ def shift_accounts(witness: Candidate) -> tuple[float, float]:
         return 0.0, 0.0
     source = class_mix(witness.labels_source_val, witness.n_classes)
     told = accounts(witness)
-    if (told[0] < _VANISHED).any() or (source == 0).any():
+    if (told < _VANISHED).any() or (source == 0).any():
         return 0.0, 0.0
     differ = max(total_variation(one, other) for one, other in combinations(told, 2))
     return total_variation(conservative_mix(source, told), source), differ

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from galshift.types import Output
 
 OUTPUTS = "outputs.npz"
-OPINIONS = ("ensv", "infomax")
+AGREEMENT = "ensv"
+OPINIONS = (AGREEMENT, DEFAULT, "infomax")
 _FORGOTTEN = 0.2  # of source balanced accuracy behind the best, which rules out even a last resort
+_CLOSER = 0.02  # of agreement with all candidates, by which one must be ahead of the one that is kept
 _CLEARLY = 0.05  # of evidence of another mix, by which a network must be ahead of source-only to replace it
 _PARTS = {
     "features_target": "features of target training images",
@@ -118,18 +120,18 @@ class Choice:
     @property
     def doubts(self) -> list[str]:
         """Sentences on second opinions that differ by more than two hundredths of agreement."""
-        agreement = self.scores.get("ensv", {})
+        agreement = self.scores.get(AGREEMENT, {})
         found = []
         ranked = {name: score for name, score in agreement.items() if score is not None}
         best = max(ranked, key=ranked.get, default=None)
         if (
-            self.selector != "ensv"
+            self.selector != AGREEMENT
             and not self.evidence
             and best is not None
             and ranked.get(self.chosen) is not None
         ):
             gap = ranked[best] - ranked[self.chosen]
-            if gap > 0.02:
+            if gap > _CLOSER:
                 found.append(
                     f"The second opinion differs: by agreement with all candidates (EnsV) {best} is best, "
                     f"{100 * gap:.0f} points before {self.chosen}, which was chosen."
@@ -160,9 +162,10 @@ def choose(
 ) -> Choice:
     """Return the candidate that `selector` ranks highest, if it beats the first one by the selector's margin.
 
-    Where the default selector chooses and the first candidate has failed on the target
-    (:mod:`galshift.selection.information`), information decides instead, among those that have not forgotten
-    the source, and the first has no advantage.
+    The default asks for agreement with all candidates (EnsV) among those that have not forgotten the source;
+    ``tests/benchmarks/transfer.py`` compares it with others.  Where the first candidate has failed on the
+    target (:mod:`galshift.selection.information`), information decides instead, and the first has no
+    advantage.
 
     Parameters
     ----------
@@ -176,28 +179,28 @@ def choose(
         clearly agree best is taken, or else the first.
     trusted : str, optional
         Candidate that takes the first one's place where the default selector chooses, no other mix is
-        credible, and it knows the source as well as the first: it may gain and has little to lose.
+        credible, and it knows the source as well as the first: it may gain and has little to lose.  Another
+        is taken where it agrees clearly better with all.
     """
-    names, pool = list(candidates), list(candidates.values())
+    names, default = list(candidates), selector == DEFAULT
     fit = [n for n, c in candidates.items() if n not in aligning and c.has_source and c.usable]
-    shifted = selector == DEFAULT and bool(fit) and credible_shift(*(candidates[name] for name in fit))
-    failed = selector == DEFAULT and not shifted and has_failed(pool[0])
-    if failed:
-        selector = DEFAULT_EPOCH
+    shifted = default and bool(fit) and credible_shift(*(candidates[name] for name in fit))
+    failed = default and not shifted and has_failed(candidates[names[0]])
+    margin = SELECTORS.get(selector).margin
+    if default and not shifted:
+        selector, margin = (DEFAULT_EPOCH, 0.0) if failed else (AGREEMENT, _CLOSER)
     scores = _scores(dict.fromkeys((selector, *OPINIONS)), candidates)
     validation = SELECTORS.get("source-validation")()
     source = {n: validation.score(c) for n, c in candidates.items() if c.has_source}
     out = set(aligning) if shifted else set()
-    if failed:
-        least = max(source.values()) - _FORGOTTEN
-        out = {name for name, recall in source.items() if recall < least}
+    if default and not shifted and source:
+        out = {name for name, recall in source.items() if recall < max(source.values()) - _FORGOTTEN}
     scores[selector] = {name: None if name in out else score for name, score in scores[selector].items()}
     ranked = {name: -np.inf if score is None else score for name, score in scores[selector].items()}
     chosen, kept = max(names, key=ranked.get), names[0]
-    if selector == DEFAULT and source.get(trusted, -np.inf) >= source.get(kept, np.inf) - SHORTFALL:
+    if default and not failed and source.get(trusted, -np.inf) >= source.get(kept, np.inf) - SHORTFALL:
         kept = trusted
-    bar = max(ranked[names[0]], ranked[kept]) + (0 if failed else SELECTORS.get(selector).margin)
-    if not ranked[chosen] > bar:
+    if not ranked[chosen] > ranked[kept] + margin:
         chosen = kept
     told, mix = {}, None
     if shifted:
