@@ -45,7 +45,7 @@ def candidate(
 def test_the_names_are_those_of_the_files() -> None:
     assert set(NAMES) >= {
         *("source-validation", "infomax", "snd", "dev", "devn", "bnm"),
-        *("class-ami", "mixval", "transfer-score", "ensv", DEFAULT),
+        *("class-ami", "mixval", "transfer-score", "guarded", DEFAULT),
     }
     assert "label-shift" not in NAMES
 

@@ -11,7 +11,7 @@ import pytest
 from galshift.errors import ConfigError, DataError
 from galshift.recipes.execute import execute
 from galshift.recipes.steps import STEPS
-from galshift.recipes.steps._candidates import AGREEMENT, Choice, choose, read_candidate
+from galshift.recipes.steps._candidates import Choice, choose, read_candidate
 from galshift.recipes.steps._warnings import adaptation_warnings, expected_mix
 from galshift.selection import DEFAULT
 from galshift.selection._base import Candidate
@@ -49,10 +49,10 @@ def test_auto_tries_chooses_and_keeps_the_chosen_network(surveys: tuple[str, str
     assert results["selection"] == choice
     assert results["method"] == choice["chosen"]
     assert set(choice["predicted_mix"]) == {"source-only", "adabn", "mcc"}
-    assert choice["selector"] == AGREEMENT
+    assert choice["selector"] == DEFAULT
     names = [result["name"] for result in results["results"]]
     assert names == [f"auto ({choice['chosen']})", "source-only"]
-    assert set(choice["scores"]) == {AGREEMENT, DEFAULT, "infomax"}
+    assert set(choice["scores"]) == {DEFAULT, "guarded", "infomax"}
     folders = {"source-only": run / "source-only", **{n: run / "candidates" / n for n in ("adabn", "mcc")}}
     chosen = folders[choice["chosen"]]
     assert (run / "model.safetensors").read_bytes() == (chosen / "model.safetensors").read_bytes()
@@ -180,8 +180,8 @@ def test_a_trusted_candidate_goes_where_another_agrees_clearly_better_with_all()
     for n, expected in ((1, "trusted"), (2, "source-only")):
         pool = {"source-only": same, "trusted": wrong(n), "third": same, "fourth": same}
         choice = choose(pool, trusted="trusted")
-        assert choice.selector == AGREEMENT
-        assert choice.scores[AGREEMENT]["trusted"] == pytest.approx(1 - n / 60)
+        assert choice.selector == DEFAULT
+        assert choice.scores[DEFAULT]["trusted"] == pytest.approx(1 - n / 60)
         assert choice.chosen == expected
 
 

@@ -10,5 +10,5 @@ SELECTORS = Registry(
     "selector", "galshift.selection", exclude=("label_shift", "guards", "information", "mix_evidence")
 )
 #: What chooses between methods, and between the epochs of one run, unless the user says otherwise.
-DEFAULT = "guarded"
+DEFAULT = "ensv"
 DEFAULT_EPOCH = "infomax-source"

@@ -1,4 +1,4 @@
-"""Default among methods: what holds up on the source, by how well predictions match clusters of features.
+"""What holds up on the source, by how well predictions match clusters of features, classes counting alike.
 
 ClassAMI (Musgrave et al. 2022, arXiv:2208.07360) assumes classes of like size, and a common class then
 drowns the others.  Here every predicted class counts the same, however rare it is in the target: each image

@@ -141,7 +141,6 @@ def correct_mix(folder: Path, candidate: Candidate) -> None:
 
 def choice_section(choice: Choice, classes: Sequence[str]) -> Section:
     """Return the part of the report that says what was chosen, and what each score says of each candidate."""
-    from galshift.recipes.steps._candidates import AGREEMENT
     from galshift.report import Section, Table
 
     told = ("evidence of another mix",) if choice.evidence else ()
@@ -173,12 +172,12 @@ def choice_section(choice: Choice, classes: Sequence[str]) -> Section:
             "The source-only network's answers tell little about the target's images, so not adapting was no "
             "option: what tells most was taken, among what still recognises the source. Check it by eye."
         )
-    elif choice.chosen == TRUSTED and choice.selector == AGREEMENT:
+    elif choice.chosen == TRUSTED and choice.selector == DEFAULT:
         text.append(
             f"{TRUSTED} is kept unless another candidate agrees clearly better with all: it knows the source "
             "as well as source-only does, and in benchmarks lost nothing where nothing was to be gained."
         )
-    elif choice.chosen != BASELINE and choice.selector == AGREEMENT:
+    elif choice.chosen != BASELINE and choice.selector == DEFAULT:
         text.append(f"{choice.chosen} agrees clearly better with the mean of all candidates than {TRUSTED}.")
     elif choice.chosen == BASELINE:
         text.append(

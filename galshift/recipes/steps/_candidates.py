@@ -25,10 +25,8 @@ if TYPE_CHECKING:
     from galshift.types import Output
 
 OUTPUTS = "outputs.npz"
-AGREEMENT = "ensv"
-OPINIONS = (AGREEMENT, DEFAULT, "infomax")
+OPINIONS = (DEFAULT, "guarded", "infomax")
 _FORGOTTEN = 0.2  # of source balanced accuracy behind the best, which rules out even a last resort
-_CLOSER = 0.02  # of agreement with all candidates, by which one must be ahead of the one that is kept
 _CLEARLY = 0.05  # of evidence of another mix, by which a network must be ahead of source-only to replace it
 _PARTS = {
     "features_target": "features of target training images",
@@ -120,18 +118,18 @@ class Choice:
     @property
     def doubts(self) -> list[str]:
         """Sentences on second opinions that differ by more than two hundredths of agreement."""
-        agreement = self.scores.get(AGREEMENT, {})
+        agreement = self.scores.get(DEFAULT, {})
         found = []
         ranked = {name: score for name, score in agreement.items() if score is not None}
         best = max(ranked, key=ranked.get, default=None)
         if (
-            self.selector != AGREEMENT
+            self.selector != DEFAULT
             and not self.evidence
             and best is not None
             and ranked.get(self.chosen) is not None
         ):
             gap = ranked[best] - ranked[self.chosen]
-            if gap > _CLOSER:
+            if gap > SELECTORS.get(DEFAULT).margin:
                 found.append(
                     f"The second opinion differs: by agreement with all candidates (EnsV) {best} is best, "
                     f"{100 * gap:.0f} points before {self.chosen}, which was chosen."
@@ -186,9 +184,8 @@ def choose(
     fit = [n for n, c in candidates.items() if n not in aligning and c.has_source and c.usable]
     shifted = default and bool(fit) and credible_shift(*(candidates[name] for name in fit))
     failed = default and not shifted and has_failed(candidates[names[0]])
-    margin = SELECTORS.get(selector).margin
-    if default and not shifted:
-        selector, margin = (DEFAULT_EPOCH, 0.0) if failed else (AGREEMENT, _CLOSER)
+    if failed:
+        selector = DEFAULT_EPOCH
     scores = _scores(dict.fromkeys((selector, *OPINIONS)), candidates)
     validation = SELECTORS.get("source-validation")()
     source = {n: validation.score(c) for n, c in candidates.items() if c.has_source}
@@ -200,7 +197,7 @@ def choose(
     chosen, kept = max(names, key=ranked.get), names[0]
     if default and not failed and source.get(trusted, -np.inf) >= source.get(kept, np.inf) - SHORTFALL:
         kept = trusted
-    if not ranked[chosen] > ranked[kept] + margin:
+    if not ranked[chosen] > ranked[kept] + (0 if failed else SELECTORS.get(selector).margin):
         chosen = kept
     told, mix = {}, None
     if shifted:
