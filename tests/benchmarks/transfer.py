@@ -5,8 +5,8 @@
     python -m tests.benchmarks.transfer --work FOLDER [--seeds 10] [--tasks depth,mix] [--methods mmd,dann]
     python -m tests.benchmarks.transfer --work FOLDER --tasks elsewhere --first 0 --seeds 5
 
-The rules of ``auto`` were set on the tasks elsewhere.  Before that seeds 0 to 14 and 100 to 102 of the first
-six tasks had been in sight; from 20 on, where it counts from, none was looked at until the rules stood.
+The rules of ``auto`` were set on the tasks elsewhere.  Of the first six, seeds 0 to 14 and 100 to 102 were
+in sight before, and 20 to 29 were looked at once, and what they showed mended; 30 to 34 only compare.
 
 Every run is a file in FOLDER, so that the benchmark can be stopped and goes on where it was; ``--report``
 prints the tables of what is there.  Networks and sets are small (300 + 300 images of 48 pixels, 12 epochs of
