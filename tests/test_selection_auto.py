@@ -13,7 +13,7 @@ from galshift.recipes.execute import execute
 from galshift.recipes.steps import STEPS
 from galshift.recipes.steps._candidates import Choice, choose, read_candidate
 from galshift.recipes.steps._warnings import adaptation_warnings, expected_mix
-from galshift.selection import DEFAULT
+from galshift.selection import DEFAULT, mix_evidence
 from galshift.selection._base import Candidate
 from galshift.selection.information import has_failed, information_kept
 
@@ -61,6 +61,24 @@ def test_auto_tries_chooses_and_keeps_the_chosen_network(surveys: tuple[str, str
     shares = [0.25, *[0.75 / (len(results["classes"]) - 1)] * (len(results["classes"]) - 1)]
     told = STEPS.get("adapt")().describe(results | {"selection": choice | {"shifted_mix": shares}})[0]
     assert f"answers corrected towards 25% {results['classes'][0]}" in told
+
+
+def test_the_mix_is_asked_of_source_only_and_of_the_same_with_the_targets_batch_norm(
+    surveys: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Candidate] = []
+    monkeypatch.setattr(mix_evidence, "credible_mix", lambda *witnesses: asked.extend(witnesses))
+    once = {"epochs": 1, "batch_size": 16, "precision": "float32"}
+    run = execute("adapt", values(surveys, method="coral", training=once), out=tmp_path / "run").run.path
+    plain, moved = asked
+    kept = read_candidate(run / "source-only")
+    np.testing.assert_array_equal(plain.logits_target, kept.logits_target)
+    np.testing.assert_array_equal(moved.logits_source_val, plain.logits_source_val)
+    assert moved.logits_target.shape == plain.logits_target.shape
+    assert not np.array_equal(moved.logits_target, plain.logits_target)
+    # As AdaBN leaves it, which trains alike with the same seed and exchanges no more than the statistics.
+    again = execute("adapt", values(surveys, method="adabn", training=once), out=tmp_path / "adabn").run.path
+    np.testing.assert_allclose(moved.logits_target, read_candidate(again).logits_target, rtol=1e-4, atol=1e-4)
 
 
 def test_the_choice_does_not_depend_on_the_targets_labels(surveys: tuple[str, str], tmp_path: Path) -> None:

@@ -22,8 +22,10 @@ from galshift.selection.mix_evidence import (
     STRENGTH,
     accounts,
     believed_mix,
+    clearest,
     conservative_mix,
     correction,
+    credible_mix,
     credible_shift,
     estimated_mix,
     evidence,
@@ -121,6 +123,16 @@ def test_witnesses_are_asked_together() -> None:
     assert credible_shift(sure)
     assert credible_shift(sure, sure)
     assert not credible_shift(sure, unsure)
+
+
+def test_the_clearest_witness_tells_the_mix() -> None:
+    weak, strong, even = gaussians(0.25, 2000)[0], gaussians(0.05, 2000)[0], gaussians(0.5, 2000)[0]
+    assert clearest([weak, strong]) == 1
+    assert clearest([strong, weak]) == 0
+    np.testing.assert_array_equal(credible_mix(weak, strong), estimated_mix(strong)[0])
+    np.testing.assert_array_equal(credible_mix(strong, even), estimated_mix(strong)[0])  # alone is enough
+    assert credible_mix(even, strong) is not None
+    assert credible_mix(even, weak) is None
 
 
 def test_under_a_credible_shift_aligning_methods_are_out_and_the_evidence_decides() -> None:

@@ -9,6 +9,7 @@ takes them at their word exaggerates.  ``tests/benchmarks/transfer.py`` measures
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -26,6 +27,8 @@ from galshift.selection.label_shift import (
 CREDIBLE = 0.1
 #: The same without what the accounts differ by, above which it is suspected.
 SUSPECTED = 0.12
+#: Evidence by which another network must be ahead of source-only to be asked instead.
+CLEARLY = 0.05
 #: Exponent of the ratio of the mixes in a correction.  1 is best for accuracy and 0 for the mean recall of
 #: classes; F1 lies between, and a mix that is wrongly believed does half the harm.
 STRENGTH = 0.5
@@ -101,9 +104,22 @@ def credible_shift(*witnesses: Candidate) -> bool:
     return float(np.mean([evidence(one) for one in witnesses])) > CREDIBLE
 
 
-def credible_mix(plain: Candidate) -> np.ndarray | None:
-    """Return the estimated class mix (K,) of the target where a shift is credible, else None."""
-    return estimated_mix(plain)[0] if credible_shift(plain) else None
+def clearest(witnesses: Sequence[Candidate]) -> int:
+    """Return which network's accounts agree best on another mix: the first, unless another's clearly do."""
+    told = [evidence(one) for one in witnesses]
+    best = int(np.argmax(told))
+    return best if told[best] > told[0] + CLEARLY else 0
+
+
+def credible_mix(plain: Candidate, *others: Candidate) -> np.ndarray | None:
+    """Return the estimated class mix (K,) of the target where a shift is credible, else None.
+
+    The source-only network makes it credible alone, or all on the mean; the clearest of them tells the mix.
+    """
+    witnesses = (plain, *others)
+    if not (credible_shift(plain) or credible_shift(*witnesses)):
+        return None
+    return estimated_mix(witnesses[clearest(witnesses)])[0]
 
 
 def estimated_mix(candidate: Candidate) -> tuple[np.ndarray, Calibration]:

@@ -106,7 +106,9 @@ def collect(work: Path, tasks: list[str]) -> dict[str, Any]:
             labels = _labels(work, task, int(folder.name))
             cells = {path.stem: read_cell(path, labels) for path in sorted(folder.glob("*.npz"))}
             plain = cells["source-only"]
-            prior = credible_mix(candidate(plain, source_loss_epoch(plain)))
+            # As adapt asks: the source-only network, and the same with the target's batch norm.
+            witnesses = [plain, *([cells["adabn"]] if "adabn" in cells else [])]
+            prior = credible_mix(*(candidate(one, source_loss_epoch(one)) for one in witnesses))
             epochs = {}
             for name, cell in cells.items():
                 method = "source-only" if name == PLAIN else name

@@ -16,7 +16,7 @@ from galshift.selection._base import Candidate
 from galshift.selection.guards import SHORTFALL
 from galshift.selection.information import has_failed
 from galshift.selection.label_shift import class_mix
-from galshift.selection.mix_evidence import believed_mix, credible_shift, evidence
+from galshift.selection.mix_evidence import believed_mix, clearest, credible_shift, evidence
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 OUTPUTS = "outputs.npz"
 OPINIONS = (DEFAULT, "guarded", "infomax")
 _FORGOTTEN = 0.2  # of source balanced accuracy behind the best, which rules out even a last resort
-_CLEARLY = 0.05  # of evidence of another mix, by which a network must be ahead of source-only to replace it
 _PARTS = {
     "features_target": "features of target training images",
     "logits_target": "logits of the same",
@@ -202,8 +201,7 @@ def choose(
     told, mix = {}, None
     if shifted:
         told = {name: evidence(candidates[name]) for name in fit}
-        best = max(fit, key=told.get)
-        chosen = best if told[best] > told[fit[0]] + _CLEARLY else fit[0]
+        chosen = fit[clearest([candidates[name] for name in fit])]
         mix = believed_mix(candidates[chosen]).tolist()
     return Choice(
         selector=selector,

@@ -139,9 +139,8 @@ class Adapt(Step):
         """Train the source-only network and the adapted one, or several to choose from, with one seed."""
         from galshift.methods import METHODS
         from galshift.recipes.steps._auto import fit_auto
-        from galshift.recipes.steps._candidates import read_candidate
         from galshift.recipes.steps._fitting import fit_one, source_free
-        from galshift.selection.mix_evidence import credible_mix
+        from galshift.recipes.steps._mix_prior import target_mix
 
         def fit(name: str, where: Path, options: Strict | None = None) -> dict[str, Any]:
             method = METHODS.get(name)(options)
@@ -150,7 +149,7 @@ class Adapt(Step):
 
         pair = {BASELINE: fit(BASELINE, folder / BASELINE)}
         if material.head.kind == "class":
-            material = replace(material, prior_target=credible_mix(read_candidate(folder / BASELINE)))
+            material = replace(material, prior_target=target_mix(folder / BASELINE, material))
         if config.method.kind != AUTO:
             return pair | {"adapted": fit(config.method.kind, folder, config.method.config)}
         correct = material.head.kind == "class"
