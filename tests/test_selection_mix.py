@@ -19,16 +19,15 @@ from galshift.recipes.steps._candidates import choose
 from galshift.selection._base import Candidate
 from galshift.selection.label_shift import class_mix
 from galshift.selection.mix_evidence import (
-    STRENGTH,
     accounts,
     believed_mix,
     clearest,
     conservative_mix,
     correction,
     credible_mix,
-    credible_shift,
     estimated_mix,
     evidence,
+    is_credible,
     suspected_shift,
 )
 from galshift.training.checkpoint import load_checkpoint, save_checkpoint
@@ -53,6 +52,11 @@ def gaussians(
     # Log odds of N(a/2, 1) : N(-a/2, 1) are a x.
     logits = [np.stack([-apart * x[:, 0], apart * x[:, 0]], axis=1) / 2 for x in (source, target)]
     return Candidate(target, logits[1], source, logits[0], labels, 2), truth
+
+
+def credible_shift(*witnesses: Candidate) -> bool:
+    """Whether networks together show another mix."""
+    return is_credible([evidence(one) for one in witnesses])
 
 
 def test_only_what_all_accounts_say_is_believed() -> None:
@@ -127,8 +131,9 @@ def test_witnesses_are_asked_together() -> None:
 
 def test_the_clearest_witness_tells_the_mix() -> None:
     weak, strong, even = gaussians(0.25, 2000)[0], gaussians(0.05, 2000)[0], gaussians(0.5, 2000)[0]
-    assert clearest([weak, strong]) == 1
-    assert clearest([strong, weak]) == 0
+    assert clearest([0.1, 0.2]) == 1
+    assert clearest([0.1, 0.14]) == 0  # not clearly more
+    assert clearest([0.2, 0.1]) == 0
     np.testing.assert_array_equal(credible_mix(weak, strong), estimated_mix(strong)[0])
     np.testing.assert_array_equal(credible_mix(strong, even), estimated_mix(strong)[0])  # alone is enough
     assert credible_mix(even, strong) is not None
@@ -150,11 +155,11 @@ def test_under_a_credible_shift_aligning_methods_are_out_and_the_evidence_decide
 
 
 def test_the_correction_goes_half_way() -> None:
-    candidate, _ = gaussians(0.1, 2000)
-    _, ratio = correction(candidate)
-    expected = 0.5 * np.log(believed_mix(candidate) / class_mix(candidate.labels_source_val, 2))
-    assert STRENGTH == 0.5
-    np.testing.assert_allclose(ratio, expected, rtol=1e-12)
+    """Of the accounts the mean posterior leaves the source's mix least, so that it is what is believed."""
+    half = quad(lambda x: norm.pdf(x, -1.5) * expit(3 * x), -12, 12)[0]
+    mix = np.array([0.1 * (1 - half) + 0.9 * half, 0.1 * half + 0.9 * (1 - half)])
+    _, ratio = correction(gaussians(0.1, 20000)[0])
+    np.testing.assert_allclose(ratio, 0.5 * np.log(mix / 0.5), atol=0.02)
 
 
 def test_the_correction_lives_in_the_networks_last_layer(tmp_path: Path) -> None:

@@ -96,17 +96,13 @@ def suspected_shift(plain: Candidate) -> bool:
     return shift_accounts(plain)[0] > SUSPECTED
 
 
-def credible_shift(*witnesses: Candidate) -> bool:
-    """Return whether networks that do not force a mix on the target show another than the source's.
-
-    What the accounts of one agree on must be larger than what they differ by, on the mean over the networks.
-    """
-    return float(np.mean([evidence(one) for one in witnesses])) > CREDIBLE
+def is_credible(told: Sequence[float]) -> bool:
+    """Return whether the mean evidence of networks that force no mix on the target is enough to act upon."""
+    return float(np.mean(told)) > CREDIBLE
 
 
-def clearest(witnesses: Sequence[Candidate]) -> int:
-    """Return which network's accounts agree best on another mix: the first, unless another's clearly do."""
-    told = [evidence(one) for one in witnesses]
+def clearest(told: Sequence[float]) -> int:
+    """Return which network's evidence counts: the first one's, unless another's is clearly more."""
     best = int(np.argmax(told))
     return best if told[best] > told[0] + CLEARLY else 0
 
@@ -117,9 +113,10 @@ def credible_mix(plain: Candidate, *others: Candidate) -> np.ndarray | None:
     The source-only network makes it credible alone, or all on the mean; the clearest of them tells the mix.
     """
     witnesses = (plain, *others)
-    if not (credible_shift(plain) or credible_shift(*witnesses)):
+    told = [evidence(one) for one in witnesses]
+    if not (is_credible(told[:1]) or is_credible(told)):
         return None
-    return estimated_mix(witnesses[clearest(witnesses)])[0]
+    return estimated_mix(witnesses[clearest(told)])[0]
 
 
 def estimated_mix(candidate: Candidate) -> tuple[np.ndarray, Calibration]:

@@ -219,7 +219,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--first", type=int, default=20, help="first seed")
     parser.add_argument("--seeds", type=int, default=10, help="how many")
-    parser.add_argument("--tasks", default=",".join(TASKS), help="names, or 'elsewhere' for the other six")
+    parser.add_argument("--tasks", default=",".join(TASKS), help="names, or 'elsewhere' for the other seven")
     parser.add_argument("--methods", default="")
     parser.add_argument("--report", action="store_true", help="train nothing")
     given = parser.parse_args()

@@ -178,7 +178,10 @@ def choice_section(choice: Choice, classes: Sequence[str]) -> Section:
             "as well as source-only does, and in benchmarks lost nothing where nothing was to be gained."
         )
     elif choice.chosen != BASELINE and choice.selector == DEFAULT:
-        text.append(f"{choice.chosen} agrees clearly better with the mean of all candidates than {TRUSTED}.")
+        text.append(
+            f"{choice.chosen} agrees clearly better with the mean of all candidates than what is kept "
+            f"in doubt ({TRUSTED} where it knows the source as well as source-only does)."
+        )
     elif choice.chosen == BASELINE:
         text.append(
             "No method was better than not adapting at all by this evidence, so the network that was kept is "

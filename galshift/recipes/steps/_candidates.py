@@ -16,7 +16,7 @@ from galshift.selection._base import Candidate
 from galshift.selection.guards import SHORTFALL
 from galshift.selection.information import has_failed
 from galshift.selection.label_shift import class_mix
-from galshift.selection.mix_evidence import believed_mix, clearest, credible_shift, evidence
+from galshift.selection.mix_evidence import believed_mix, clearest, evidence, is_credible
 
 if TYPE_CHECKING:
     from torch import nn
@@ -181,7 +181,8 @@ def choose(
     """
     names, default = list(candidates), selector == DEFAULT
     fit = [n for n, c in candidates.items() if n not in aligning and c.has_source and c.usable]
-    shifted = default and bool(fit) and credible_shift(*(candidates[name] for name in fit))
+    told = {name: evidence(candidates[name]) for name in fit} if default else {}
+    shifted = bool(told) and is_credible(list(told.values()))
     failed = default and not shifted and has_failed(candidates[names[0]])
     if failed:
         selector = DEFAULT_EPOCH
@@ -198,10 +199,9 @@ def choose(
         kept = trusted
     if not ranked[chosen] > ranked[kept] + (0 if failed else SELECTORS.get(selector).margin):
         chosen = kept
-    told, mix = {}, None
+    mix = None
     if shifted:
-        told = {name: evidence(candidates[name]) for name in fit}
-        chosen = fit[clearest([candidates[name] for name in fit])]
+        chosen = fit[clearest(list(told.values()))]
         mix = believed_mix(candidates[chosen]).tolist()
     return Choice(
         selector=selector,
@@ -211,7 +211,7 @@ def choose(
         failed=failed,
         mixes={n: class_mix(c.predictions_target, c.n_classes).tolist() for n, c in candidates.items()},
         shifted_mix=mix,
-        evidence=told,
+        evidence=told if shifted else {},
     )
 
 
