@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,33 +175,43 @@ def test_where_source_only_has_failed_any_network_that_holds_up_is_taken() -> No
     assert choose({"source-only": failed, "other": lost}).chosen == "source-only"
 
 
-def test_a_trusted_candidate_takes_the_place_of_source_only_while_it_knows_the_source() -> None:
-    same = of(0)
-    assert choose({"source-only": same, "other": same}, trusted="other").chosen == "other"
-    assert choose({"source-only": same, "other": same}, "infomax", trusted="other").chosen == "source-only"
-    logits = same.logits_source_val.copy()
-    logits[:6] = np.roll(logits[:6], 1, axis=1)  # a tenth of the source is now answered wrongly
-    worse = Candidate(same.features_target, same.logits_target, logits, logits, same.labels_source_val, 3)
-    assert choose({"source-only": same, "other": worse}, trusted="other").chosen == "source-only"
+def wrong(*where: int) -> Candidate:
+    """As `of`, but the images of the target at `where` are answered with the next class."""
+    c = of(0)
+    logits = c.logits_target.copy()
+    logits[list(where)] = np.roll(logits[list(where)], 1, axis=1)
+    return Candidate(logits, logits, c.features_source_val, c.logits_source_val, c.labels_source_val, 3)
 
 
-def test_a_trusted_candidate_goes_where_another_agrees_clearly_better_with_all() -> None:
-    same = of(0)
+def test_the_networks_that_adapted_say_what_is_agreed_with_and_source_only_does_not() -> None:
+    """Of the four that adapted two are wrong on image 0; source-only's voice would make them the majority."""
+    pool = {"source-only": wrong(0), "a": wrong(0, 2), "b": wrong(0), "c": of(0), "d": wrong(3)}
+    # c is a little surer than the rest, so that the mean of the four is right.
+    sure = pool["c"]
+    pool["c"] = replace(sure, logits_target=1.1 * sure.logits_target)
+    choice = choose(pool)
+    assert choice.selector == DEFAULT
+    assert choice.chosen == "c"
+    expected = {"source-only": 59, "a": 58, "b": 59, "c": 60, "d": 59}
+    assert choice.scores[DEFAULT] == pytest.approx({name: n / 60 for name, n in expected.items()})
 
-    def wrong(n: int) -> Candidate:
-        logits = same.logits_target.copy()
-        logits[:n] = np.roll(logits[:n], 1, axis=1)
-        return Candidate(
-            logits, logits, same.features_source_val, same.logits_source_val, same.labels_source_val, 3
-        )
 
-    # Of 60 images one is 0.017 of agreement, and two are 0.033: the mean of all is right.
-    for n, expected in ((1, "trusted"), (2, "source-only")):
-        pool = {"source-only": same, "trusted": wrong(n), "third": same, "fourth": same}
-        choice = choose(pool, trusted="trusted")
-        assert choice.selector == DEFAULT
-        assert choice.scores[DEFAULT]["trusted"] == pytest.approx(1 - n / 60)
-        assert choice.chosen == expected
+def test_source_only_is_kept_where_nothing_agrees_better_and_goes_where_something_does() -> None:
+    assert choose({"source-only": of(0), "a": wrong(0), "b": of(0), "c": of(0)}).chosen == "source-only"
+    assert choose({"source-only": wrong(0), "a": wrong(1), "b": of(0), "c": of(0)}).chosen == "b"
+
+
+def test_what_has_forgotten_the_source_has_no_voice() -> None:
+    """Two that forgot it, and are surer, would outvote the two that did not."""
+    lost = wrong(0, 1, 2)
+    swapped = np.roll(lost.logits_source_val, 1, axis=1)
+    lost = Candidate(
+        lost.features_target, 2 * lost.logits_target, swapped, swapped, lost.labels_source_val, 3
+    )
+    choice = choose({"source-only": wrong(5), "a": lost, "b": lost, "c": of(0), "d": of(0)})
+    assert choice.chosen == "c"
+    assert choice.scores[DEFAULT]["a"] is None
+    assert choice.scores[DEFAULT]["c"] == 1.0
 
 
 def test_a_second_opinion_that_differs_is_said() -> None:

@@ -122,11 +122,13 @@ def test_an_estimate_at_its_bound_is_no_witness() -> None:
     assert evidence(gaussians(0.05, 2000)[0]) > 0.2
 
 
-def test_witnesses_are_asked_together() -> None:
+def test_one_witness_is_enough() -> None:
     sure, unsure = gaussians(0.2, 2000)[0], gaussians(0.5, 2000)[0]
     assert credible_shift(sure)
     assert credible_shift(sure, sure)
-    assert not credible_shift(sure, unsure)
+    assert credible_shift(sure, unsure)  # one is enough
+    assert credible_shift(unsure, sure)
+    assert not credible_shift(unsure, unsure)
 
 
 def test_the_clearest_witness_tells_the_mix() -> None:
@@ -136,8 +138,8 @@ def test_the_clearest_witness_tells_the_mix() -> None:
     assert clearest([0.2, 0.1]) == 0
     np.testing.assert_array_equal(credible_mix(weak, strong), estimated_mix(strong)[0])
     np.testing.assert_array_equal(credible_mix(strong, even), estimated_mix(strong)[0])  # alone is enough
-    assert credible_mix(even, strong) is not None
-    assert credible_mix(even, weak) is None
+    np.testing.assert_array_equal(credible_mix(even, strong), estimated_mix(strong)[0])
+    assert credible_mix(even, even) is None
 
 
 def test_under_a_credible_shift_aligning_methods_are_out_and_the_evidence_decides() -> None:

@@ -40,6 +40,8 @@ class Candidate:
         K.
     prior_target : ndarray or None
         (K,) class mix of the target where it is known from elsewhere; None: selectors estimate it.
+    votes : bool
+        Whether it counts in what a pool says of the target; not so source-only beside networks that adapted.
     mixed : callable or None
         (first, second, share) to the logits of ``share * image[first] + (1 - share) * image[second]``, for
         index arrays (P,) into the target images.  None: logits are mixed instead, which is the same as mixing
@@ -58,6 +60,7 @@ class Candidate:
     labels_source_val: np.ndarray | None
     n_classes: int
     prior_target: np.ndarray | None = None
+    votes: bool = True
     mixed: Callable[[np.ndarray, np.ndarray, float], np.ndarray] | None = None
 
     def __post_init__(self) -> None:

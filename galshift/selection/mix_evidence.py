@@ -23,7 +23,8 @@ from galshift.selection.label_shift import (
     total_variation,
 )
 
-#: Total variation from the source's mix, less that between the accounts, above which a shift is acted upon.
+#: Total variation from the source's mix, less that between the accounts, above which a network makes a shift
+#: credible.
 CREDIBLE = 0.1
 #: The same without what the accounts differ by, above which it is suspected.
 SUSPECTED = 0.12
@@ -97,8 +98,8 @@ def suspected_shift(plain: Candidate) -> bool:
 
 
 def is_credible(told: Sequence[float]) -> bool:
-    """Return whether the mean evidence of networks that force no mix on the target is enough to act upon."""
-    return float(np.mean(told)) > CREDIBLE
+    """Return whether the evidence of any network that forces no mix on the target is enough to act upon."""
+    return max(told) > CREDIBLE
 
 
 def clearest(told: Sequence[float]) -> int:
@@ -110,11 +111,11 @@ def clearest(told: Sequence[float]) -> int:
 def credible_mix(plain: Candidate, *others: Candidate) -> np.ndarray | None:
     """Return the estimated class mix (K,) of the target where a shift is credible, else None.
 
-    The source-only network makes it credible alone, or all on the mean; the clearest of them tells the mix.
+    One network is enough to make it credible, and the clearest of them tells the mix.
     """
     witnesses = (plain, *others)
     told = [evidence(one) for one in witnesses]
-    if not (is_credible(told[:1]) or is_credible(told)):
+    if not is_credible(told):
         return None
     return estimated_mix(witnesses[clearest(told)])[0]
 

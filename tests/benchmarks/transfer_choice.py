@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 
 from galshift.methods import METHODS
 from galshift.provenance import write_json
-from galshift.recipes.steps._auto import TRUSTED, AutoConfig
+from galshift.recipes.steps._auto import AutoConfig
 from galshift.recipes.steps._candidates import choose
 from galshift.selection import DEFAULT_EPOCH, SELECTORS
 from galshift.selection._base import Candidate
@@ -109,7 +109,7 @@ def auto(cells: Mapping[str, Cell], chosen: Mapping[str, int]) -> tuple[str, np.
     names = ["source-only", *AutoConfig().methods]
     pool = {name: candidate(cells[name], chosen[name]) for name in names}
     aligning = [name for name in names if METHODS.get(name).aligns]
-    choice = choose(pool, aligning=aligning, trusted=TRUSTED)
+    choice = choose(pool, aligning=aligning)
     logits = cells[choice.chosen].logits["target_test"][chosen[choice.chosen]]
     if choice.shifted_mix is not None:
         calibration, ratio = correction(pool[choice.chosen])

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 BASELINE = "source-only"
-# Of what is tried the one that lost nothing to source-only on any task, by tests/benchmarks/transfer.py.
-TRUSTED = "cdan-e"
 FOLDER = "candidates"
 RECORD = "selection.json"
 
@@ -94,7 +92,7 @@ def fit_auto(
             del folders[name]
     aligning = [name for name in fits if METHODS.get(name).aligns]
     pool = {name: read_candidate(path) for name, path in folders.items()}
-    choice = choose(pool, chooser(select), aligning=aligning, trusted=TRUSTED)
+    choice = choose(pool, chooser(select), aligning=aligning)
     chosen = parallel.from_first(choice.chosen, parallel.connect())
     for name in (OUTPUTS, "metrics.jsonl", FILE, unknown.FILE):
         if (folders[chosen] / name).is_file():
@@ -172,15 +170,10 @@ def choice_section(choice: Choice, classes: Sequence[str]) -> Section:
             "The source-only network's answers tell little about the target's images, so not adapting was no "
             "option: what tells most was taken, among what still recognises the source. Check it by eye."
         )
-    elif choice.chosen == TRUSTED and choice.selector == DEFAULT:
-        text.append(
-            f"{TRUSTED} is kept unless another candidate agrees clearly better with all: it knows the source "
-            "as well as source-only does, and in benchmarks lost nothing where nothing was to be gained."
-        )
     elif choice.chosen != BASELINE and choice.selector == DEFAULT:
         text.append(
-            f"{choice.chosen} agrees clearly better with the mean of all candidates than what is kept "
-            f"in doubt ({TRUSTED} where it knows the source as well as source-only does)."
+            f"On the target's images {choice.chosen} says most often what the networks that adapted say on "
+            "the mean: where one of them goes astray, the others seldom go with it."
         )
     elif choice.chosen == BASELINE:
         text.append(

@@ -78,7 +78,7 @@ class Adapt(Step):
     """Train source-only and adapted networks on the same images, and judge both on galaxies neither saw."""
 
     kind = "adapt"
-    version = 2
+    version = 3
     Config = AdaptStepConfig
     inputs = ("source", "target", "read.labels?", "observe.survey?", "read_target.labels?", "init")
     display = ("samples", *NO_NUMBERS)
