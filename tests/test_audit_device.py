@@ -28,9 +28,9 @@ from galshift.audit.gradient import GradientConfig
 from galshift.audit.graph import trace
 from galshift.audit.incremental import IncrementalForward
 from galshift.audit.injector import Injector
-from galshift.audit.precision import exact_float32
 from galshift.audit.prober import Prober
 from galshift.models.build import build_model
+from galshift.models.precision import exact_float32
 from galshift.types import Output
 from tests.audit_helpers import BANDS, Toy, asinh, by_peak, images_of, linear_images, predicted, setting_of
 

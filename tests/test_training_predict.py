@@ -71,6 +71,24 @@ def test_outputs_that_are_not_finite_are_flagged(trained: Trained, cutouts: Cuto
     assert np.isnan(result.features).all()
 
 
+def test_answers_are_in_full_float32_whatever_is_set(trained: Trained, cutouts: Cutouts) -> None:
+    if not hasattr(torch.backends.cudnn, "conv"):
+        pytest.skip("this PyTorch has one switch for all of cuDNN")
+    whole = forward(trained, InMemory(cutouts), device="cpu").logits
+    convolutions, seen = torch.backends.cudnn.conv, []
+    trained.model.register_forward_hook(lambda *_: seen.append(convolutions.fp32_precision))
+    own = convolutions.fp32_precision
+    try:
+        convolutions.fp32_precision = "tf32"
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            again = forward(trained, InMemory(cutouts), device="cpu").logits
+        assert convolutions.fp32_precision == "tf32"
+    finally:
+        convolutions.fp32_precision = own
+    assert seen == ["ieee"]
+    np.testing.assert_array_equal(again, whole)
+
+
 def test_other_bands_are_refused(trained: Trained, cutouts: Cutouts) -> None:
     with pytest.raises(DataError):
         forward(trained, InMemory(replace(cutouts, bands=("i", "z"))), device="cpu")

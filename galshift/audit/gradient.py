@@ -12,7 +12,7 @@ from torch import Tensor
 
 from galshift.audit._problem import Found, Hit, Problem
 from galshift.audit.injector import cut
-from galshift.audit.precision import exact_float32
+from galshift.models.precision import exact_float32
 from galshift.types import Strict
 
 

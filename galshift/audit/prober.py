@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from galshift.audit.batches import CPU_PATCHES, suited_batch
 from galshift.audit.graph import trace
 from galshift.audit.incremental import IncrementalForward, Plan
-from galshift.audit.precision import exact_float32
+from galshift.models.precision import exact_float32
 from galshift.types import Output
 
 _HEAD_FLOATS = (

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from galshift.audit.batches import CPU_IMAGES
 from galshift.audit.corruptions._base import SEVERITIES, Corruption, Frame
-from galshift.audit.precision import exact_float32
 from galshift.audit.statistics import wilson_interval
+from galshift.models.precision import exact_float32
 from galshift.streams import numpy_stream
 
 _GPU_IMAGES = 512  # the damage is drawn on the CPU, so more would gain nothing

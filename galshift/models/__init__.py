@@ -2,4 +2,4 @@
 
 from galshift.registry import Registry
 
-MODELS = Registry("model", "galshift.models", exclude=("build",))
+MODELS = Registry("model", "galshift.models", exclude=("build", "precision"))

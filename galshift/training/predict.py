@@ -10,6 +10,7 @@ import torch
 
 from galshift.data.cutouts import Cutouts, Dataset
 from galshift.errors import DataError
+from galshift.models.precision import exact_float32
 from galshift.training.checkpoint import Trained
 from galshift.training.device import DeviceChoice, choose_device
 from galshift.training.threads import cpu_threads, suited_threads
@@ -49,7 +50,7 @@ def forward(
     batch_size: int = 64,
     progress: Callable[[int], None] | None = None,
 ) -> Forward:
-    """Run a trained model over a data set, in chunks.
+    """Run a trained model over a data set, in chunks and in full float32.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def forward(
         raise DataError("there are no images to classify", where=getattr(dataset, "path", None))
     model = trained.model.to(choice.device).eval()
     features, logits, flags = [], [], []
-    with cpu_threads(suited_threads(model)):
+    with cpu_threads(suited_threads(model)), exact_float32(choice.device):
         for start in range(0, len(indices), batch_size):
             chunk = indices[start : start + batch_size]
             cutouts = dataset.read(chunk)

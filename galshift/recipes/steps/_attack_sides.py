@@ -165,8 +165,8 @@ def _look(
     import torch
 
     from galshift.audit.attack import value_range
-    from galshift.audit.precision import exact_float32
     from galshift.audit.summary import within_class_spread
+    from galshift.models.precision import exact_float32
 
     device = next(model.parameters()).device
     ranges, finite, features = [], [], []

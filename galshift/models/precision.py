@@ -1,7 +1,8 @@
-"""Full float32 on every device, so that a certificate does not depend on a rounding the user did not choose.
+"""Full float32 on every device, so that answers do not depend on a rounding the user did not choose.
 
 A GPU computes convolutions of float32 tensors with TF32 by default: 10 bits of mantissa instead of 23, logits
-that differ by 1e-3.  A pixel that just fails to fool the model in one would fool it in the other.
+that differ by 1e-3.  A galaxy near a border is then of another class than on a CPU, and a pixel that just
+fails to fool the model in one would fool it in the other.
 """
 
 from __future__ import annotations
