@@ -8,14 +8,12 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from galshift.errors import DataError
+from galshift.evaluation.number_statistics import dirichlet_multinomial_log_p, nmad, value_statistics
 from galshift.evaluation.numbers import (
-    dirichlet_multinomial_log_p,
     is_redshift,
-    nmad,
     paired_changes,
     photo_z_metrics,
     value_metrics,
-    value_statistics,
     vote_metrics,
 )
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from galshift.data.options import ReadOptions
-    from galshift.recipes.steps._judging import Classifier, JudgedSet
+    from galshift.recipes.steps._classifiers import Classifier
+    from galshift.recipes.steps._judging import JudgedSet
     from galshift.recipes.steps.one_pixel_attack import OnePixelAttackConfig
 
 
@@ -77,7 +78,7 @@ class LinearImages:
 
 def open_attacked(config: OnePixelAttackConfig, device: str) -> tuple[JudgedSet, list[Attacked]]:
     """Open models and images; the same rows for every model, drawn before any is looked at."""
-    from galshift.recipes.steps._judging import open_classifiers
+    from galshift.recipes.steps._classifiers import open_classifiers
     from galshift.training.device import choose_device
 
     classifiers = open_classifiers([config.run, *config.compare], with_baseline=False)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from galshift.audit.corruptions._base import Corruption
     from galshift.audit.withstand import Subject
-    from galshift.recipes.steps._judging import Classifier, JudgedSet
+    from galshift.recipes.steps._classifiers import Classifier
+    from galshift.recipes.steps._judging import JudgedSet
     from galshift.recipes.steps.audit import AuditConfig
 
 SHOWN_SEVERITY = 3
@@ -37,7 +38,7 @@ def audit(
     from galshift.audit.corruptions._base import SEVERITIES
     from galshift.audit.withstand import compare_damage, damaged, summarise_damage
     from galshift.recipes.steps._attack_sides import labelled_images
-    from galshift.recipes.steps._judging import open_classifiers
+    from galshift.recipes.steps._classifiers import open_classifiers
 
     classifiers = open_classifiers([config.run, *config.compare], with_baseline=config.baseline)
     why = "without them no accuracy can be counted"

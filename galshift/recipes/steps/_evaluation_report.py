@@ -11,8 +11,9 @@ from galshift.evaluation.calibration import reliability
 from galshift.evaluation.gap import gap_sentence
 from galshift.provenance import command_line, environment
 from galshift.recipes.steps._class_mix import predicted_mix
+from galshift.recipes.steps._classifiers import Classifier
 from galshift.recipes.steps._evaluation_words import answer, class_losses, unlabelled_words
-from galshift.recipes.steps._judging import Classifier, JudgedSet
+from galshift.recipes.steps._judging import JudgedSet
 from galshift.recipes.steps._outcomes import Evaluation
 from galshift.recipes.steps._unknown import unknown_section
 from galshift.report import Card, ReportData, Section

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from galshift.evaluation.honesty import labels_needed
-from galshift.recipes.steps._judging import Classifier, JudgedSet, augmentation_of
+from galshift.recipes.steps._classifiers import Classifier, augmentation_of
+from galshift.recipes.steps._judging import JudgedSet
 from galshift.recipes.steps._outcomes import Evaluation
 
 

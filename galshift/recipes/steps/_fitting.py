@@ -14,12 +14,10 @@ from torch import Tensor
 
 from galshift.data.augment import AugmentConfig, augment
 from galshift.data.preprocess import Preprocessing
-from galshift.errors import ConfigError, DataError
 from galshift.methods._base import Method
-from galshift.models.build import build_model
 from galshift.recipes.steps._candidates import OUTPUTS, keep_outputs
-from galshift.selection import DEFAULT_EPOCH, SELECTORS
-from galshift.selection._base import Candidate, Measured, Selector
+from galshift.recipes.steps._epoch_choice import informed, selection
+from galshift.recipes.steps._starting import starting_network
 from galshift.training import parallel
 from galshift.training.checkpoint import (
     ENCODER,
@@ -29,8 +27,8 @@ from galshift.training.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from galshift.training.config import PLAIN_SELECTION, TrainConfig
-from galshift.training.heads import Head, check_method, make_head
+from galshift.training.config import TrainConfig
+from galshift.training.heads import Head, make_head
 from galshift.training.loop import clear, fit
 from galshift.training.sets import TrainingSet
 from galshift.training.unknown import FILE as UNKNOWN
@@ -108,7 +106,7 @@ def fit_one(
     kept = trained_before(directory)
     if kept is not None:
         return {**kept, "seconds": None}
-    network = _network(material, seed)
+    network = starting_network(material, seed)
     selector, training = selection(material.training, method, material.head)
     result = fit(
         network,
@@ -124,7 +122,7 @@ def fit_one(
         augment=augmenter(material.augmentation, material.noise_scale),
         strong_augment=augmenter(STRONG, material.noise_scale),
         stretch=material.preprocessing.stretch,
-        selector=_informed(selector, material.prior_target),
+        selector=informed(selector, material.prior_target),
         progress=label,
     )
     summary = {
@@ -178,58 +176,6 @@ def head_for(read: ReadOptions, source: Domain, classes: Sequence[str], init: Tr
     return make_head(read.label_kind, classes, labels, total=read.vote_total)
 
 
-def check_choice(training: TrainConfig, name: str, method: Method, kind: str) -> None:
-    """Refuse, before anything is trained, a method or selector that cannot do with this kind of label.
-
-    Raises
-    ------
-    ConfigError
-    """
-    if kind == "value":
-        head = make_head(kind, ["label"], np.array([[0.0], [1.0]]))
-        check_method(method, head, name)
-        selection(training, method, head)
-
-
-def selection(training: TrainConfig, method: Method, head: Head) -> tuple[Selector | None, TrainConfig]:
-    """What chooses the epoch; a method that never sees the target leaves that to the source."""
-    select = training.select
-    if not head.has_classes and select not in PLAIN_SELECTION:
-        raise ConfigError(
-            f"'{select}' ranks class predictions, and the labels are continuous",
-            where="training.select",
-            hint="source-loss or last",
-        )
-    if (not method.uses_target or not head.has_classes) and select != "last":
-        select = "source-loss"
-    elif select == "auto":
-        # The networks that tell an unknown class belong to the last epoch.
-        select = "last" if method.scoring else DEFAULT_EPOCH
-    selector = None if select in PLAIN_SELECTION else SELECTORS.get(select)()
-    return selector, training.model_copy(update={"select": select})
-
-
-def _informed(selector: Selector | None, prior: np.ndarray | None) -> Selector | InformedSelector | None:
-    """A selector that also sees the class mix of the target, where it is known."""
-    return selector if selector is None or prior is None else InformedSelector(selector, prior)
-
-
-@dataclass(frozen=True)
-class InformedSelector:
-    """Hands the class mix of the target to a selector."""
-
-    selector: Selector
-    prior: np.ndarray
-
-    def measure(self, candidate: Candidate) -> Measured:
-        """Return what is kept of `candidate`."""
-        return self.selector.measure(replace(candidate, prior_target=self.prior))
-
-    def compare(self, measured: Sequence[Measured]) -> np.ndarray:
-        """Return the scores (n,) of a pool."""
-        return self.selector.compare(measured)
-
-
 def trained_before(directory: Path) -> dict[str, Any] | None:
     """Return the summary of the training whose model is in `directory` already, or None."""
     here = read_checkpoint(directory)[0]["meta"]["fit"] if (directory / FILE).is_file() else None
@@ -263,62 +209,6 @@ def source_free(material: Material, baseline: Path) -> Material:
     return replace(
         material, source=None, init=material.init or load_checkpoint(baseline, values=True), training=training
     )
-
-
-def start_from(init: str | None, classes: list[str], bands: list[str], kind: str = "class") -> Trained | None:
-    """Return the run to start from, checked against the classes and bands of the new data.
-
-    Raises
-    ------
-    DataError
-        When its bands or kind of label are others, or it does not know all classes; their order may differ.
-    """
-    if init is None:
-        return None
-    trained = load_checkpoint(init, encoder=True, values=True)
-    if trained.head.kind != kind and not trained.meta.get(ENCODER):
-        raise DataError(
-            f"the run to start from has labels of the kind '{trained.head.kind}', not '{kind}'", where=init
-        )
-    if trained.meta.get(ENCODER):
-        constants = trained.preprocessing.model_copy(update={"classes": classes})
-        trained = replace(trained, classes=tuple(classes), preprocessing=constants)
-    for name, mine, theirs, fits in (
-        ("classes", classes, list(trained.classes), _known_names(classes, trained.classes, kind)),
-        ("bands", bands, list(trained.bands), bands == list(trained.bands)),
-    ):
-        if not fits:
-            raise DataError(
-                f"the run to start from has the {name} {', '.join(theirs)}; the data have {', '.join(mine)}",
-                where=init,
-                hint="choose the same with --classes-map or --bands, or leave --init out",
-            )
-    return trained
-
-
-def _known_names(mine: Sequence[str], theirs: Sequence[str], kind: str) -> bool:
-    """A class may be missing from new data; a number that every image needs may not."""
-    return set(mine) <= set(theirs) if kind == "class" else set(mine) == set(theirs)
-
-
-def _network(material: Material, seed: int) -> torch.nn.Module:
-    """A fresh network, a copy of the one to start from, or a pre-trained encoder with a fresh head."""
-    p, init = material.preprocessing, material.init
-    if init is not None and not init.meta.get(ENCODER):
-        return load_checkpoint(init.path, values=True).model.requires_grad_(True).train()
-    network = build_model(
-        material.network,
-        in_channels=len(p.bands),
-        size=p.size,
-        n_classes=material.head.n_outputs,
-        options=material.model.config.model_dump(mode="json") if init is None else init.model.spec["options"],
-        seed=seed,
-    )
-    if init is not None:
-        head = {f"head.{name}" for name in network.head.state_dict()}
-        learnt = {name: value for name, value in init.model.state_dict().items() if name not in head}
-        network.load_state_dict(network.state_dict() | learnt)
-    return network
 
 
 def augmenter(config: AugmentConfig, noise_scale: Tensor) -> Callable[[Tensor, torch.Generator], Tensor]:

@@ -10,14 +10,10 @@ import numpy as np
 
 from galshift.console import progress
 from galshift.errors import DataError
-from galshift.evaluation.numbers import (
-    VALUE_NAMES,
-    VOTE_NAMES,
-    paired_changes,
-    value_statistics,
-    vote_statistics,
-)
-from galshift.recipes.steps._judging import Classifier, JudgedSet
+from galshift.evaluation.number_statistics import VALUE_NAMES, VOTE_NAMES, value_statistics, vote_statistics
+from galshift.evaluation.numbers import paired_changes
+from galshift.recipes.steps._classifiers import Classifier
+from galshift.recipes.steps._judging import JudgedSet
 from galshift.recipes.steps._number_answers import Answers, answers, judge, prediction_table, scored
 
 if TYPE_CHECKING:

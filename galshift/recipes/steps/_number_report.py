@@ -9,7 +9,8 @@ import numpy as np
 
 from galshift.evaluation.gap import gap_sentence
 from galshift.provenance import command_line, environment
-from galshift.recipes.steps._judging import Classifier, JudgedSet
+from galshift.recipes.steps._classifiers import Classifier
+from galshift.recipes.steps._judging import JudgedSet
 from galshift.recipes.steps._number_answers import scored
 from galshift.recipes.steps._number_outcomes import NumberEvaluation
 from galshift.report import Card, ReportData, Section

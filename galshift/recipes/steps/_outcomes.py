@@ -15,13 +15,8 @@ from galshift.evaluation.honesty import plain_warnings, unlabelled_summary
 from galshift.evaluation.metrics import classification_metrics, paired_differences
 from galshift.evaluation.predictions import predictions_table
 from galshift.recipes.steps._class_mix import described, estimates
-from galshift.recipes.steps._judging import (
-    Classifier,
-    JudgedSet,
-    aligned,
-    open_classifiers,
-    open_judged,
-)
+from galshift.recipes.steps._classifiers import Classifier, open_classifiers
+from galshift.recipes.steps._judging import JudgedSet, aligned, open_judged
 from galshift.recipes.steps._unknown import judged_unknown
 
 if TYPE_CHECKING:

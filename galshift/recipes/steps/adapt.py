@@ -225,8 +225,9 @@ def prepare(config: AdaptStepConfig, source: Domain, target: Domain, device: str
     import torch
 
     from galshift.data.preprocess import fit_preprocessing
-    from galshift.recipes.steps._fitting import Material, head_for, start_from
+    from galshift.recipes.steps._fitting import Material, head_for
     from galshift.recipes.steps._matching import matched, wants_matching
+    from galshift.recipes.steps._starting import start_from
 
     names, bands = list(source.info.classes), config.preprocess.bands or list(source.info.bands)
     init = start_from(config.init, names, bands, config.read.label_kind)
@@ -265,7 +266,7 @@ def _check_choice(config: AdaptStepConfig) -> None:
     ConfigError
     """
     from galshift.methods import METHODS
-    from galshift.recipes.steps._fitting import check_choice
+    from galshift.recipes.steps._epoch_choice import check_choice
     from galshift.recipes.steps._matching import wants_matching
 
     wants_matching(config)

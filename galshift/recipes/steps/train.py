@@ -55,8 +55,9 @@ class Train(Step):
 
         from galshift.data.preprocess import fit_preprocessing
         from galshift.methods import METHODS
-        from galshift.recipes.steps._fitting import Material, fit_one, head_for, start_from
+        from galshift.recipes.steps._fitting import Material, fit_one, head_for
         from galshift.recipes.steps._splits import write_splits
+        from galshift.recipes.steps._starting import start_from
         from galshift.training.checkpoint import FILE
 
         source = open_source(config.data, config.read, config.split, config.seed, config.observe)
