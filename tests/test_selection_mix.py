@@ -138,8 +138,8 @@ def test_the_clearest_witness_tells_the_mix() -> None:
     assert clearest([0.2, 0.1]) == 0
     np.testing.assert_array_equal(credible_mix(weak, strong), estimated_mix(strong)[0])
     np.testing.assert_array_equal(credible_mix(strong, even), estimated_mix(strong)[0])  # alone is enough
-    np.testing.assert_array_equal(credible_mix(even, strong), estimated_mix(strong)[0])
-    assert credible_mix(even, even) is None
+    np.testing.assert_array_equal(credible_mix(even, strong), estimated_mix(strong)[0])  # on the mean
+    assert credible_mix(even, weak) is None
 
 
 def test_under_a_credible_shift_aligning_methods_are_out_and_the_evidence_decides() -> None:
