@@ -49,3 +49,10 @@ def test_nothing_is_said_of_runs_that_adapt_nothing() -> None:
         augmentation_sentence(evaluation((classifier("source-only", adapted=False, noise=[0, 1]), 0.6)))
         is None
     )
+
+
+def test_repeated_names_are_told_apart() -> None:
+    from galshift.recipes.steps._classifiers import distinct
+
+    assert distinct(["mmd", "dann", "mmd"], ["a", "b", "c"]) == ["mmd (a)", "dann", "mmd (c)"]
+    assert distinct(["x", "x", "x"], ["s", "s", "t"]) == ["x (s)", "x #2", "x (t)"]

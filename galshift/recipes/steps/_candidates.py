@@ -20,7 +20,7 @@ from galshift.selection.mix_evidence import believed_mix, clearest, evidence, is
 if TYPE_CHECKING:
     from torch import nn
 
-    from galshift.recipes.steps._fitting import Material
+    from galshift.recipes.steps._material import Material
     from galshift.types import Output
 
 OUTPUTS = "outputs.npz"

@@ -162,17 +162,16 @@ def _require_same_classes(classifiers: Sequence[Classifier]) -> None:
 def _named(classifiers: Sequence[Classifier]) -> list[Classifier]:
     """Make names unique: a repeated method gets its run's folder, then a number."""
     names = [c.name for c in classifiers]
-    taken: set[str] = set()
-    out = []
-    for c in classifiers:
-        name = c.name
-        if names.count(name) > 1:
-            folder = c.path.parent.name if c.path.name == BASELINE else c.path.name
-            name = f"{name} ({folder})"
-        number = 2
-        while name in taken:
-            name = f"{c.name} #{number}"
-            number += 1
-        taken.add(name)
-        out.append(replace(c, name=name))
-    return out
+    folders = [c.path.parent.name if c.path.name == BASELINE else c.path.name for c in classifiers]
+    return [replace(c, name=name) for c, name in zip(classifiers, distinct(names, folders), strict=True)]
+
+
+def distinct(names: Sequence[str], details: Sequence[str]) -> list[str]:
+    """Return names made unique: a repeated one gets its detail in brackets, or else a number."""
+    found: list[str] = []
+    for name, detail in zip(names, details, strict=True):
+        one, number = name if names.count(name) == 1 else f"{name} ({detail})", 2
+        while one in found:
+            one, number = f"{name} #{number}", number + 1
+        found.append(one)
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from galshift.data.augment import AugmentConfig, augment
-from galshift.data.preprocess import Preprocessing
 from galshift.methods._base import Method
 from galshift.recipes.steps._candidates import OUTPUTS, keep_outputs
 from galshift.recipes.steps._epoch_choice import informed, selection
@@ -27,63 +26,20 @@ from galshift.training.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from galshift.training.config import TrainConfig
 from galshift.training.heads import Head, make_head
 from galshift.training.loop import clear, fit
-from galshift.training.sets import TrainingSet
 from galshift.training.unknown import FILE as UNKNOWN
 from galshift.training.unknown import save_scorer
 
 if TYPE_CHECKING:
     from galshift.data.options import ReadOptions
-    from galshift.recipes.choice import Chosen
     from galshift.recipes.steps._domains import Domain
+    from galshift.recipes.steps._material import Material
 
 # A strong view for self-training: what a worse night or another pointing could have done to the galaxy.
 STRONG = AugmentConfig(
     shift_px=2.0, zoom=0.1, flux_jitter=0.2, color_jitter=0.05, noise=(0.5, 3.0), blur_px=1.0
 )
-
-
-@dataclass(frozen=True)
-class Material:
-    """What every candidate of one run is trained on.
-
-    Attributes
-    ----------
-    source, valid, target : TrainingSet or None
-    preprocessing : Preprocessing
-    noise_scale : Tensor
-        (C,) noise level that augmentation is measured in, in the linear unit.
-    augmentation : AugmentConfig
-    model : Chosen
-    init : Trained or None
-        Weights to start from.
-    training : TrainConfig
-    device : str
-    head : Head
-        What the labels are.
-    prior_target : ndarray or None
-        (K,) class mix of the target, where another than the source's is credible.
-    """
-
-    source: TrainingSet | None
-    valid: TrainingSet
-    target: TrainingSet | None
-    preprocessing: Preprocessing
-    noise_scale: Tensor
-    augmentation: AugmentConfig
-    model: Chosen
-    init: Trained | None
-    training: TrainConfig
-    device: str
-    head: Head
-    prior_target: np.ndarray | None = None
-
-    @property
-    def network(self) -> str:
-        """Name of the network that is trained: the one to start from, where there is one."""
-        return self.model.kind if self.init is None else str(self.init.model.spec["name"])
 
 
 def fit_one(

@@ -12,7 +12,7 @@ from galshift.data.cutouts import Dataset
 from galshift.data.open import ReadOptions, open_dataset
 from galshift.errors import DataError, did_you_mean
 from galshift.recipes.inputs import split_name
-from galshift.recipes.steps._classifiers import Classifier
+from galshift.recipes.steps._classifiers import Classifier, distinct
 from galshift.recipes.steps._number_truth import numbered_options, truth_of
 from galshift.recipes.steps._splits import absolute
 from galshift.training.checkpoint import Trained
@@ -203,14 +203,5 @@ def _unseen(
 
 def _unique(judged: Sequence[JudgedSet]) -> list[JudgedSet]:
     """Make names unique: by role where that is enough, then by number."""
-    names = [j.name for j in judged]
-    out, taken = [], set()
-    for j in judged:
-        name = j.name if names.count(j.name) == 1 else f"{j.name} ({j.role})"
-        number = 2
-        while name in taken:
-            name = f"{j.name} #{number}"
-            number += 1
-        taken.add(name)
-        out.append(replace(j, name=name))
-    return out
+    names = distinct([j.name for j in judged], [j.role for j in judged])
+    return [replace(j, name=name) for j, name in zip(judged, names, strict=True)]

@@ -11,7 +11,7 @@ from galshift.recipes.steps._candidates import read_candidate
 if TYPE_CHECKING:
     import numpy as np
 
-    from galshift.recipes.steps._fitting import Material
+    from galshift.recipes.steps._material import Material
 
 
 def target_mix(directory: Path, material: Material) -> np.ndarray | None:

@@ -13,7 +13,7 @@ from galshift.models.build import build_model
 from galshift.training.checkpoint import ENCODER, Trained, load_checkpoint
 
 if TYPE_CHECKING:
-    from galshift.recipes.steps._fitting import Material
+    from galshift.recipes.steps._material import Material
 
 
 def start_from(init: str | None, classes: list[str], bands: list[str], kind: str = "class") -> Trained | None:

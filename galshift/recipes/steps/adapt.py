@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from galshift.recipes.steps._candidates import Choice
-    from galshift.recipes.steps._fitting import Material
+    from galshift.recipes.steps._material import Material
     from galshift.recipes.steps._outcomes import Evaluation
     from galshift.training.sets import TrainingSet
 
@@ -225,8 +225,9 @@ def prepare(config: AdaptStepConfig, source: Domain, target: Domain, device: str
     import torch
 
     from galshift.data.preprocess import fit_preprocessing
-    from galshift.recipes.steps._fitting import Material, head_for
+    from galshift.recipes.steps._fitting import head_for
     from galshift.recipes.steps._matching import matched, wants_matching
+    from galshift.recipes.steps._material import Material
     from galshift.recipes.steps._starting import start_from
 
     names, bands = list(source.info.classes), config.preprocess.bands or list(source.info.bands)

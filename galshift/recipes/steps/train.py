@@ -55,7 +55,8 @@ class Train(Step):
 
         from galshift.data.preprocess import fit_preprocessing
         from galshift.methods import METHODS
-        from galshift.recipes.steps._fitting import Material, fit_one, head_for
+        from galshift.recipes.steps._fitting import fit_one, head_for
+        from galshift.recipes.steps._material import Material
         from galshift.recipes.steps._splits import write_splits
         from galshift.recipes.steps._starting import start_from
         from galshift.training.checkpoint import FILE
