@@ -16,6 +16,15 @@ from typing import Any
 from galshift.errors import ConfigError, DataError, ResourceError
 from galshift.provenance import PART_FILES, atomic_path, content_sha256, environment, jsonable, write_json
 
+AUTO = "auto"
+
+BASELINE = "source-only"
+
+FOLDER = "candidates"
+
+RECORD = "selection.json"
+
+
 _STATE = "run.json"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,6 +15,26 @@ class Strict(BaseModel):
     """Base of every configuration: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One registered thing, by name, with its own options.
+
+    Attributes
+    ----------
+    kind : str
+        Its registered name.
+    config : Strict
+        Its own config; an empty one when the thing has none.
+    """
+
+    kind: str
+    config: Strict
+
+    def dump(self) -> dict[str, Any]:
+        """Return ``{kind: ..., option: value, ...}`` as a recipe has it."""
+        return {"kind": self.kind, **self.config.model_dump(mode="json")}
 
 
 class Output(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from galshift.recipes.steps.adapt import AdaptStepConfig
+from galshift.verbs.adapt.config import AdaptStepConfig
 
 
 def test_setting_one_augmentation_leaves_the_others_as_adapt_has_them() -> None:

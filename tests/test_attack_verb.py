@@ -23,8 +23,8 @@ from galshift.data.preprocess import PreprocessConfig, fit_preprocessing
 from galshift.errors import DataError
 from galshift.models.build import build_model
 from galshift.recipes.execute import execute
-from galshift.recipes.steps import STEPS
 from galshift.training.checkpoint import load_checkpoint, save_checkpoint
+from galshift.verbs import STEPS
 
 SIZE, N = 16, 24
 CLASSES = ("elliptical", "merger", "spiral")
@@ -237,10 +237,10 @@ def test_more_pixels_more_runs_and_a_target(folder: Path, tmp_path: Path) -> Non
 def test_images_are_read_block_by_block(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from galshift.recipes.steps import _attack_sides
+    from galshift.runs import linear_images
 
     whole = attacked(folder, tmp_path / "whole", limit=12)
-    monkeypatch.setattr(_attack_sides, "BLOCK", 5)
+    monkeypatch.setattr(linear_images, "BLOCK", 5)
     blocks = attacked(folder, tmp_path / "blocks", limit=12)
     spreads = [found.pop("latent")["within_class_spread"] for found in (blocks, whole)]
     assert spreads[0] == pytest.approx(spreads[1], rel=1e-5)

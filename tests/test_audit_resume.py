@@ -16,8 +16,8 @@ import pytest
 
 import galshift
 from galshift.recipes.execute import execute
-from galshift.recipes.steps._kept import Kept, Part
 from galshift.rundirectory import RunDirectory
+from galshift.runs.partial import Kept, Part
 from tests.test_attack_verb import SIZE, write_images, write_run
 
 KINDS = ("noise", "dropout", "gain")

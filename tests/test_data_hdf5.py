@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from galshift.data.cutouts import Cutouts
 from galshift.data.hdf5 import write_hdf5
 from galshift.data.open import ReadOptions, open_dataset
-from galshift.data.readers.hdf5 import read_rows
+from galshift.data.readers._hdf5_parts import read_rows
 from galshift.errors import DataError
 
 QUICK = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

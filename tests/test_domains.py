@@ -9,7 +9,8 @@ import numpy as np
 from galshift.data.cutouts import Cutouts
 from galshift.data.hdf5 import write_hdf5
 from galshift.data.options import ReadOptions
-from galshift.recipes.steps._domains import SplitConfig, open_source, open_target
+from galshift.domains.config import SplitConfig
+from galshift.domains.domain import open_source, open_target
 
 
 def written(path: Path, groups: list[str], labels: np.ndarray | None) -> str:

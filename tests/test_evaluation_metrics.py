@@ -17,8 +17,8 @@ from galshift.evaluation.calibration import (
     expected_calibration_error,
     reliability,
 )
+from galshift.evaluation.classes import classification_metrics, hard_labels, paired_differences
 from galshift.evaluation.honesty import entropy, labels_needed, plain_warnings, unlabelled_summary
-from galshift.evaluation.metrics import classification_metrics, hard_labels, paired_differences
 from galshift.provenance import jsonable
 
 

@@ -8,14 +8,9 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from galshift.errors import DataError
-from galshift.evaluation.number_statistics import dirichlet_multinomial_log_p, nmad, value_statistics
-from galshift.evaluation.numbers import (
-    is_redshift,
-    paired_changes,
-    photo_z_metrics,
-    value_metrics,
-    vote_metrics,
-)
+from galshift.evaluation.bootstrap import paired_changes
+from galshift.evaluation.values import is_redshift, nmad, photo_z_metrics, value_metrics, value_statistics
+from galshift.evaluation.votes import dirichlet_multinomial_log_p, vote_metrics
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from galshift.recipes.steps._evaluation_words import augmentation_sentence
+from galshift.verbs.evaluate.classes import augmentation_sentence
 
 
 def classifier(name: str, *, adapted: bool, noise: list[float]) -> SimpleNamespace:
@@ -52,7 +52,7 @@ def test_nothing_is_said_of_runs_that_adapt_nothing() -> None:
 
 
 def test_repeated_names_are_told_apart() -> None:
-    from galshift.recipes.steps._classifiers import distinct
+    from galshift.runs.classifiers import distinct
 
     assert distinct(["mmd", "dann", "mmd"], ["a", "b", "c"]) == ["mmd (a)", "dann", "mmd (c)"]
     assert distinct(["x", "x", "x"], ["s", "s", "t"]) == ["x (s)", "x #2", "x (t)"]

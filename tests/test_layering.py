@@ -35,6 +35,9 @@ FLOORS: list[set[str]] = [
     {"api"},
     {"cli"},
     {"recipes"},
+    {"verbs"},
+    {"runs"},
+    {"domains"},
     {"training", "evaluation", "audit", "embedding", "simulate"},
     {"mocks", "report"},
     {"methods", "selection", "models", "data", "surveys"},
@@ -115,6 +118,78 @@ def test_an_upward_import_would_be_found(tmp_path: Path, monkeypatch: pytest.Mon
         ]
         or len(_breaches()) == 2
     )
+
+
+# Whose whole work is one part of another verb's: adapt ends with an evaluation, each rung of ladder is a gap.
+USES = {"adapt": {"evaluate"}, "ladder": {"gap"}}
+
+
+def _arrows() -> dict[str, set[str]]:
+    """File to the files that it imports, wherever and for whatever the import stands."""
+    files = {}
+    for path in _modules():
+        parts = ("galshift", *path.relative_to(ROOT).with_suffix("").parts)
+        files[".".join(parts).removesuffix(".__init__")] = path
+    arrows: dict[str, set[str]] = {}
+    for name, path in files.items():
+        found = arrows.setdefault(name, set())
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("galshift"):
+                wanted = [f"{node.module}.{alias.name}" for alias in node.names]
+                found |= {inner if inner in files else node.module for inner in wanted}
+            elif isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+        arrows[name] = (found & set(files)) - {name}
+    return arrows
+
+
+def _circles(arrows: dict[str, set[str]]) -> list[set[str]]:
+    """The largest sets of files that all reach one another; what needs nothing that is left is left out."""
+    graph = {name: set(there) for name, there in arrows.items()}
+    while free := [name for name, there in graph.items() if not there]:
+        for name in free:
+            del graph[name]
+        for there in graph.values():
+            there -= set(free)
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        left = [start]
+        while left:
+            for there in graph[left.pop()] - seen:
+                seen.add(there)
+                left.append(there)
+        return seen
+
+    reach = {name: reached(name) for name in graph}
+    found = [{b for b in reach[a] if a in reach[b]} for a in reach if a in reach[a]]
+    return [one for i, one in enumerate(found) if one not in found[:i]]
+
+
+def test_no_circle_of_files() -> None:
+    assert _circles(_arrows()) == []
+
+
+def test_a_circle_of_files_would_be_found() -> None:
+    arrows = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"a"}}
+    assert _circles(arrows) == [{"b", "c"}]
+
+
+def test_no_verb_imports_another() -> None:
+    for name, there in _arrows().items():
+        verb = name.split(".")[2:3]
+        if not name.startswith("galshift.verbs.") or verb[0].startswith("_"):
+            continue
+        others = {m.split(".")[2] for m in there if m.startswith("galshift.verbs.")} - set(verb)
+        assert {v for v in others if not v.startswith("_")} <= USES.get(verb[0], set()), name
+
+
+def test_no_room_holds_more_than_a_quarter_of_the_code() -> None:
+    lines: dict[str, int] = {}
+    for path in _modules():
+        lines[_package(path)] = lines.get(_package(path), 0) + len(path.read_text("utf-8").splitlines())
+    largest = max(lines, key=lambda room: lines[room])
+    assert lines[largest] <= 0.25 * sum(lines.values()), (largest, lines[largest])
 
 
 def test_methods_import_neither_models_nor_data() -> None:

@@ -20,7 +20,7 @@ from galshift.data.hdf5 import write_hdf5
 from galshift.data.open import open_dataset
 from galshift.errors import ConfigError, DataError, ResourceError, UsageError
 from galshift.mocks.selftest import check_survey
-from galshift.recipes.steps import _mock_jobs
+from galshift.verbs.make_mocks import jobs as _mock_jobs
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ import pytest
 
 from galshift.errors import ConfigError, DataError
 from galshift.recipes.execute import execute
-from galshift.recipes.steps import STEPS
-from galshift.recipes.steps._candidates import Choice, choose, read_candidate
-from galshift.recipes.steps._warnings import adaptation_warnings, expected_mix
 from galshift.selection import DEFAULT, mix_evidence
 from galshift.selection._base import Candidate
+from galshift.selection.choose import Choice, choose
 from galshift.selection.information import has_failed, information_kept
+from galshift.training.outputs import read_candidate
+from galshift.verbs import STEPS
+from galshift.verbs.adapt.warnings import adaptation_warnings, expected_mix
 
 
 @pytest.fixture(scope="module")

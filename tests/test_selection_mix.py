@@ -14,9 +14,8 @@ from scipy.stats import norm
 from galshift.data.preprocess import Preprocessing
 from galshift.data.stretch import Stretch
 from galshift.models.build import build_model
-from galshift.recipes.steps._auto import correct_mix
-from galshift.recipes.steps._candidates import choose
 from galshift.selection._base import Candidate
+from galshift.selection.choose import choose
 from galshift.selection.label_shift import class_mix
 from galshift.selection.mix_evidence import (
     accounts,
@@ -31,6 +30,7 @@ from galshift.selection.mix_evidence import (
     suspected_shift,
 )
 from galshift.training.checkpoint import load_checkpoint, save_checkpoint
+from galshift.verbs.adapt.auto import correct_mix
 
 EVEN = np.array([0.5, 0.5])
 
@@ -210,8 +210,8 @@ def test_a_known_mix_counts_against_epochs_that_drift_from_it() -> None:
 
 def test_adapt_warns_of_a_credible_shift_and_names_what_aligning_does(tmp_path: Path) -> None:
     from galshift.methods import METHODS
-    from galshift.recipes.steps._candidates import OUTPUTS
-    from galshift.recipes.steps._warnings import adaptation_warnings
+    from galshift.training.outputs import OUTPUTS
+    from galshift.verbs.adapt.warnings import adaptation_warnings
 
     def keep(name: str, candidate: Candidate) -> Path:
         folder = tmp_path / name

@@ -11,12 +11,12 @@ from scipy.integrate import quad
 from scipy.ndimage import gaussian_filter
 
 from galshift.errors import ConfigError, UsageError
-from galshift.simulate import KINDS, simulate, simulate_all
+from galshift.simulate import KINDS
 from galshift.simulate._disc import disc_image, draw_disc
 from galshift.simulate._grid import deposit, smooth, smooth_adaptively
 from galshift.simulate._light import ab_to_njy, distances, slab
 from galshift.simulate._sersic import sersic_image
-from galshift.simulate.generate import make_frame
+from galshift.simulate.generate import make_frame, simulate, simulate_all
 
 EVERY = ("merger", "spiral", "elliptical", "edge-on", "barred", "lens")
 

@@ -12,12 +12,12 @@ import galshift
 from galshift import surveys
 from galshift.data.cutouts import Cutouts
 from galshift.data.open import open_dataset
+from galshift.domains.splits import read_splits
 from galshift.errors import ConfigError, DataError
 from galshift.mocks.config import ObserveConfig
 from galshift.mocks.observe import observe
 from galshift.mocks.on_the_fly import observer_for
 from galshift.models.build import build_model
-from galshift.recipes.steps._splits import read_splits
 from galshift.training.checkpoint import load_checkpoint
 from galshift.training.config import TrainConfig
 from galshift.training.loop import FitResult, fit

@@ -15,9 +15,9 @@ from galshift.data.hdf5 import write_hdf5
 from galshift.errors import DataError
 from galshift.models._mae import MaskedConfig, MaskedLearner
 from galshift.models.build import build_model
-from galshift.recipes.steps._pretraining import joined, reconstruction_error
 from galshift.training.checkpoint import load_checkpoint
 from galshift.training.sets import TrainingSet
+from galshift.verbs.pretrain.work import joined, reconstruction_error
 
 SMALL = {
     "model.width": 24,

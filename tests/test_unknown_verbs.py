@@ -14,11 +14,11 @@ from sklearn.metrics import roc_auc_score
 
 from galshift.data.cutouts import Cutouts
 from galshift.data.hdf5 import write_hdf5
+from galshift.domains.match_noise import matched
 from galshift.errors import ConfigError, DataError
 from galshift.evaluation.unknown import unknown_metrics
 from galshift.methods import METHODS
 from galshift.recipes.execute import execute
-from galshift.recipes.steps._matching import matched
 from galshift.training.predict import Forward
 from galshift.training.sets import TrainingSet
 from galshift.training.unknown import load_scorer, save_scorer, unknown_scores

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from galshift.errors import DataError, Interrupted
-from galshift.recipes._step import Context, Step
-from galshift.recipes.choice import ChoiceOf, Chosen
-from galshift.recipes.steps import STEPS
 from galshift.registry import Registry
 from galshift.rundirectory import RunDirectory
-from galshift.types import Strict
+from galshift.types import Chosen, Strict
+from galshift.verbs import STEPS
+from galshift.verbs._base import Context, Step
+from galshift.verbs._choice import ChoiceOf
 
 RUNS: list[str] = []
 """Kinds of the toy steps that did work, in order."""

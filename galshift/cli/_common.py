@@ -1,6 +1,6 @@
 """What every verb on the command line shares: option types, and the one way to run a step.
 
-A verb that is a step (``galshift/recipes/steps/<verb>.py``) is written like this and has no logic::
+A verb that is a step (``galshift/verbs/<verb>.py``) is written like this and has no logic::
 
     \"\"\"Train a classifier on labelled images.\"\"\"          # the line in `galshift --help`
 
@@ -230,9 +230,9 @@ def run_verb(kind: str, values: Mapping[str, Any], options: Options) -> None:
 
 def execute_verb(kind: str, values: Mapping[str, Any], options: Options) -> Any:
     """Run the step `kind` and return what ``execute`` returned; arguments as of :func:`run_verb`."""
-    from galshift.recipes._step import Context
     from galshift.recipes.execute import execute
-    from galshift.recipes.steps import STEPS
+    from galshift.verbs import STEPS
+    from galshift.verbs._base import Context
 
     given = {key: value for key, value in values.items() if value is not None}
     nested = _nested({key: value for key, value in given.items() if key not in ("out", "scheduler")})

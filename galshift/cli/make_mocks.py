@@ -232,10 +232,13 @@ def _estimate(values: dict) -> Instead:
     """Time a few images, and say what all of them would take."""
 
     def work(options: Options) -> dict:
-        from galshift.recipes.steps._mock_estimate import estimate
+        from galshift.recipes.prepare import prepare
+        from galshift.verbs.make_mocks.estimate import estimate
 
         given = {key: value for key, value in values.items() if value is not None}
-        return estimate({**given, "seed": options.seed}, options.set, options.device, options.workers)
+        given = {**given, "seed": options.seed}
+        config = prepare("make-mocks", given, overrides=options.set).config
+        return estimate(config, options.device, options.workers)
 
     def show(found: dict) -> None:
         for row in found["estimates"]:

@@ -50,10 +50,10 @@ def command(
     """
     from pathlib import Path
 
-    from galshift.recipes._step import Context
     from galshift.recipes.find import find_recipe
     from galshift.recipes.read import read_recipe
     from galshift.recipes.run import plan_recipe, require_expectations, run_recipe, status_rows
+    from galshift.verbs._base import Context
 
     console.set_verbosity(quiet=quiet, verbose=verbose)
     path, base = find_recipe(recipe)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from galshift.data.cutouts import Dataset
 from galshift.data.options import ReadOptions, parse_classes_map
+from galshift.data.paths import missing, split_pair
 from galshift.data.readers import READERS
 from galshift.data.select_bands import with_bands
 from galshift.data.units import unit_name
 from galshift.errors import DataError, GalshiftError, ResourceError
 
-__all__ = ["ReadOptions", "find_reader", "open_dataset", "parse_classes_map", "split_pair"]
+__all__ = ["ReadOptions", "find_reader", "open_dataset", "parse_classes_map"]
 
 
 def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Dataset:
@@ -39,9 +40,9 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
             hint="such as nJy, nanomaggy, MJy/sr, mag/arcsec2, electron or dimensionless",
         )
     name = options.reader or find_reader(path)
-    first, _ = split_pair(path)
+    first = Path(split_pair(path)[0])
     if not first.exists():
-        raise _missing(first)
+        raise missing(first)
     try:
         dataset = READERS.get(name)(path, options)
     except GalshiftError:
@@ -111,11 +112,11 @@ def find_reader(path: str | Path) -> str:
     DataError
         When `path` is missing, empty or of no known kind.
     """
-    first, second = split_pair(path)
-    for part in (first, second):
-        if part is not None and not part.exists():
-            raise _missing(part)
-    if second is not None:
+    first, *second = map(Path, split_pair(path))
+    for part in (first, *second):
+        if not part.exists():
+            raise missing(part)
+    if second:
         return "numpy"
     if first.is_dir():
         return _folder_reader(first)
@@ -133,17 +134,10 @@ def find_reader(path: str | Path) -> str:
     return kind
 
 
-def split_pair(path: str | Path) -> tuple[Path, Path | None]:
-    """Return ``x.npy:y.npy`` as two paths, anything else as one."""
-    text = os.fspath(path)
-    left, colon, right = text.rpartition(":")
-    if colon and left.endswith(".npy") and right.endswith(".npy"):
-        return Path(left), Path(right)
-    return Path(text), None
-
-
 FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.bz2", ".fits.fz", ".fz")
+
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
 TABLE_SUFFIXES = (".csv", ".ecsv", ".vot", ".xml", ".parquet")
 
 
@@ -180,18 +174,6 @@ def _folder_reader(folder: Path) -> str:
             hint="give the folder with the images, an HDF5 file, or a .npy/.npz",
         )
     return "fits-folder" if counts["fits"] >= counts["pictures"] else "pictures"
-
-
-def _missing(path: Path) -> DataError:
-    import difflib
-
-    if path.is_symlink():
-        return DataError("this link leads nowhere", where=path, hint=f"it points to {os.readlink(path)}")
-
-    siblings = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []
-    close = difflib.get_close_matches(path.name, siblings, n=1)
-    hint = f"did you mean {path.parent / close[0]}?" if close else "check the path"
-    return DataError("there is no such file or folder", where=path, hint=hint)
 
 
 def _one_line(error: BaseException) -> str:

@@ -7,12 +7,17 @@ images is summed per galaxy first; a replicate is then one row of integer weight
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from galshift.errors import DataError
 from galshift.streams import numpy_stream
+
+Statistics = Callable[[np.ndarray], dict[str, np.ndarray]]
+
 
 HEADLINE = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "ece", "brier", "nll")
 N_BINS = 15
@@ -168,3 +173,70 @@ def _nanmean(values: np.ndarray) -> np.ndarray:
     count = np.isfinite(values).sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(count > 0, np.nansum(values, axis=-1) / count, np.nan)
+
+
+def _numbered(groups: np.ndarray | None, n: int) -> tuple[np.ndarray, int]:
+    if groups is None:
+        return np.arange(n), n
+    names, group = np.unique(groups, return_inverse=True)
+    return group, len(names)
+
+
+def _sums(columns: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
+    """(G, C) sums of (N, C) columns over the images of each galaxy."""
+    sums = np.zeros((n_groups, columns.shape[1]))
+    np.add.at(sums, group, columns)
+    return sums
+
+
+def paired_changes(
+    before: tuple[int, Statistics],
+    after: tuple[int, Statistics],
+    names: Sequence[str],
+    *,
+    n_bootstrap: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return ``after - before`` of every number, on the same galaxies in every replicate.
+
+    Parameters
+    ----------
+    before, after : tuple of int and callable
+        From :func:`value_statistics` or :func:`vote_statistics` of the same images.
+    names : sequence of str
+        Of the numbers.
+    n_bootstrap, seed : int
+    """
+    ones = np.ones((1, before[0]))
+    points = [statistics(ones) for _, statistics in (before, after)]
+    drawn = [_replicates(statistics, n, n_bootstrap, seed) for n, statistics in (before, after)]
+    found = {}
+    for name in names:
+        change = drawn[1][name] - drawn[0][name] if drawn[0] else np.zeros(0)
+        found[name] = {
+            "difference": float(points[1][name][0] - points[0][name][0]),
+            "ci95": list(percentile_interval(change)),
+        }
+    return found
+
+
+def _known(labels: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    known = np.isfinite(np.asarray(labels, dtype=np.float64))
+    if not known.any():
+        raise DataError("no image has a label, so there is nothing to score against")
+    return known, np.arange(len(known)) if groups is None else np.asarray(groups)
+
+
+def _replicates(statistics: Statistics, n_groups: int, n_bootstrap: int, seed: int) -> dict[str, np.ndarray]:
+    parts = [statistics(weights) for weights in replicate_weights(n_groups, n_bootstrap, seed)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def _scored(statistics: Statistics, n_groups: int, n_bootstrap: int, seed: int) -> Mapping[str, Any]:
+    """Every number on all images, and its interval; none where every replicate agrees."""
+    point = statistics(np.ones((1, n_groups)))
+    drawn = _replicates(statistics, n_groups, n_bootstrap, seed)
+    intervals = {name: percentile_interval(values) for name, values in drawn.items()}
+    unknown = (float("nan"), float("nan"))
+    ci95 = {name: list(pair if pair[1] > pair[0] else unknown) for name, pair in intervals.items()}
+    return {**{name: float(value[0]) for name, value in point.items()}, "ci95": ci95}

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galshift.errors import ResourceError, UsageError
+from galshift.evaluation.classes import hard_labels
 from galshift.evaluation.honesty import entropy
-from galshift.evaluation.metrics import hard_labels
 from galshift.provenance import atomic_path, canonical_json, environment, jsonable
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ from typing import Any
 
 from galshift.errors import ConfigError, GalshiftError, Interrupted
 from galshift.provenance import content_sha256, environment, jsonable, write_json
-from galshift.recipes._step import Context, Step
 from galshift.recipes.inputs import manifest_beside
 from galshift.recipes.prepare import Prepared, prepare, resolved
 from galshift.recipes.together import followed, opened, world_of
 from galshift.rundirectory import RunDirectory
 from galshift.training.world import World
+from galshift.verbs._base import Context, Step
 
 _BOOKKEEPING = {"run.json", "config.yaml", "log.txt", ".lock"}
 

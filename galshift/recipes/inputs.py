@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from galshift.data.paths import split_name, split_pair
 from galshift.errors import DataError
 from galshift.provenance import content_sha256
 from galshift.rundirectory import RunDirectory
@@ -117,21 +118,6 @@ def entries(name: str, value: Any) -> list[tuple[str, str]]:
         pairs = [(index, split_name(str(item))) for index, item in enumerate(value) if item is not None]
         return [(f"{name}[{index}]{'=' + label if label else ''}", path) for index, (label, path) in pairs]
     return [(name, str(value))]
-
-
-def split_name(text: str) -> tuple[str | None, str]:
-    """Split ``name=path`` into its two halves; a path that exists as it stands has no name."""
-    name, equals, path = text.partition("=")
-    if not equals or not name or "/" in name or Path(text).exists():
-        return None, text
-    return name, path
-
-
-def split_pair(text: str) -> list[str]:
-    """Return the paths of a pair such as ``x.npy:y.npy``, or the one path."""
-    if Path(text).exists() or ":" not in text:
-        return [text]
-    return text.split(":")
 
 
 def manifest_beside(path: Path) -> Path:

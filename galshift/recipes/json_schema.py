@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from galshift.recipes.schema import Expect, Head
-from galshift.recipes.steps import STEPS
+from galshift.verbs import STEPS
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 

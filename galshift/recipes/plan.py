@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from galshift.data.paths import split_pair
 from galshift.errors import ConfigError, DataError
-from galshift.recipes.inputs import entries, lookup, map_paths, split_pair
+from galshift.recipes.inputs import entries, lookup, map_paths
 from galshift.recipes.prepare import Prepared, prepare
 from galshift.recipes.read import with_seed
 from galshift.recipes.references import Reference, parse, substitute
 from galshift.recipes.schema import Expect, Recipe, RecipeStep
-from galshift.recipes.steps import STEPS
+from galshift.verbs import STEPS
 
 Cell = dict[str, Any]
 

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from galshift.errors import ConfigError
 from galshift.provenance import fingerprint
-from galshift.recipes._step import Step
 from galshift.recipes.inputs import Inputs, identify, without
-from galshift.recipes.problems import dotted, explain
-from galshift.recipes.steps import STEPS
 from galshift.types import Strict
+from galshift.verbs import STEPS
+from galshift.verbs._base import Step
+from galshift.verbs._problems import dotted, explain
 
 
 class InvalidConfig(ConfigError):

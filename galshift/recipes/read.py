@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from galshift.errors import ConfigError, did_you_mean
 from galshift.recipes.loader import Document, KeyPath, load_file
 from galshift.recipes.prepare import InvalidConfig, check_config, merged
-from galshift.recipes.problems import explain, misspelt, unknown_key
 from galshift.recipes.references import Reference, is_malformed, parse, substitute, walk
 from galshift.recipes.schema import Expect, Head, Recipe, RecipeStep, problem
-from galshift.recipes.steps import STEPS
+from galshift.verbs import STEPS
+from galshift.verbs._problems import explain, misspelt, unknown_key
 
 # Keys of a step that are the recipe's, not the verb's.
 _STEP_KEYS = frozenset({"uses", "expect"})

@@ -9,11 +9,11 @@ from typing import Any
 
 from galshift import console
 from galshift.errors import ConfigError, DataError, GalshiftError, NumericalError
-from galshift.recipes._step import Context
 from galshift.recipes.execute import Executed, perform
 from galshift.recipes.lock import lock_path, mismatches, read_lock, verify, write_lock
 from galshift.recipes.plan import Planned, make_plan, plan_step
 from galshift.recipes.schema import Recipe
+from galshift.verbs._base import Context
 
 
 @dataclass

@@ -27,9 +27,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from galshift.recipes.loader import Document, KeyPath
-from galshift.recipes.problems import dotted
 from galshift.recipes.references import Reference, parse, walk
 from galshift.types import Strict
+from galshift.verbs._problems import dotted
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)]
 Scalar = str | int | float | bool

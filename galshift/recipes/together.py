@@ -14,9 +14,9 @@ from pathlib import Path
 
 from galshift import console
 from galshift.errors import GalshiftError, UsageError
-from galshift.recipes._step import Step
 from galshift.rundirectory import RunDirectory
 from galshift.training.world import World, world_from
+from galshift.verbs._base import Step
 
 _WORK, _DONE = "work", "done"
 

@@ -18,6 +18,7 @@ from galshift.training.state import write_tensors
 from galshift.types import Output
 
 FILE = "unknown.safetensors"
+THRESHOLD = 0.5  # of every method's own score
 _FORMAT = 1
 
 

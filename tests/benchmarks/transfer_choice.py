@@ -12,11 +12,11 @@ from sklearn.metrics import f1_score
 
 from galshift.methods import METHODS
 from galshift.provenance import write_json
-from galshift.recipes.steps._auto import AutoConfig
-from galshift.recipes.steps._candidates import choose
 from galshift.selection import DEFAULT_EPOCH, SELECTORS
 from galshift.selection._base import Candidate
+from galshift.selection.choose import choose
 from galshift.selection.mix_evidence import correction
+from galshift.verbs.adapt.config import AutoConfig
 from tests.benchmarks.transfer_runs import Cell
 
 PLAIN_RULES = ("source-loss", "last")

@@ -17,11 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from galshift.data.augment import AugmentConfig, augment
+from galshift.domains.match_noise import matched
 from galshift.methods import METHODS
 from galshift.methods._base import Method
 from galshift.models.build import build_model
 from galshift.provenance import atomic_path
-from galshift.recipes.steps._matching import matched
 from galshift.training.config import TrainConfig
 from galshift.training.loop import fit
 from galshift.training.sets import TrainingSet

@@ -12,7 +12,7 @@ import numpy as np
 from galshift.data.options import ReadOptions
 from galshift.data.readers._arrays import ArrayData, array_info, describe_array, interpret_labels
 from galshift.data.readers._base import Opened
-from galshift.data.readers.hdf5 import open_file, read_rows, texts
+from galshift.data.readers._hdf5_parts import open_file, read_rows, texts
 from galshift.errors import DataError
 
 _IMAGES = ("images", "image_array", "image/flux", "image/array", "image", "x", "data", "cutouts", "imgs")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from galshift.data.open import split_pair
 from galshift.data.options import ReadOptions
+from galshift.data.paths import split_pair
 from galshift.data.readers import READERS
 from galshift.data.readers._arrays import ArrayData, array_info, describe_array, interpret_labels
 from galshift.data.readers._base import Opened
@@ -27,9 +27,9 @@ def open_numpy(path: str | Path, options: ReadOptions) -> Opened:
     DataError
         When an array is broken, holds Python objects, or is not of images.
     """
-    first, second = split_pair(path)
-    if second is not None:
-        labels = _load(second)
+    first, *second = map(Path, split_pair(path))
+    if second:
+        labels = _load(second[0])
         return _open(first, {"images": _load(first), "labels": labels}, options)
     loaded = _load(first)
     if not isinstance(loaded, np.lib.npyio.NpzFile):

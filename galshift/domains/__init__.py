@@ -1,0 +1,1 @@
+"""Data sets made ready to be trained on: split by galaxy, brought to one frame, observed, noise-matched."""

@@ -1,0 +1,28 @@
+"""Options of how a domain is split and observed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from galshift.types import Strict
+
+
+class SplitConfig(Strict):
+    """How the galaxies of a domain are shared out; a galaxy is never in two parts."""
+
+    valid: float = Field(0.15, gt=0, lt=0.5, description="Fraction of source galaxies that choose the epoch.")
+    test: float = Field(0.2, gt=0, lt=0.8, description="Fraction of galaxies that training never sees.")
+
+
+class OnTheFly(Strict):
+    """How the source is observed at every draw; more choices need stored mocks (make-mocks)."""
+
+    survey: str = Field(description="Preset, or a YAML file.")
+    noise: Literal["exact", "gaussian", "none"] = "exact"
+    seeing: Literal["nominal", "quartiles"] = Field(
+        "quartiles", description="quartiles: each draw's FWHM is drawn from the survey's distribution."
+    )
+    random_phase: bool = Field(True, description="Place the centre at random within a pixel.")
+    seed: int = Field(42, description="Of the mocks.")

@@ -1,0 +1,127 @@
+"""``splits.json``: which images of which data set a run trained on, chose its epoch by, and never saw.
+
+By image id, so that a later verb finds the same galaxies whatever the order of the files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galshift.data.cutouts import Dataset
+from galshift.data.options import ReadOptions
+from galshift.data.paths import split_pair
+from galshift.domains.config import OnTheFly
+from galshift.domains.observed import observed
+from galshift.errors import DataError
+from galshift.provenance import write_json
+
+FILE = "splits.json"
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """One domain of a run.
+
+    Attributes
+    ----------
+    path : str
+        Absolute path of the data set (``x.npy:y.npy`` pairs keep their colon).
+    read : ReadOptions
+        How it was read.
+    parts : mapping of str to tuple of str
+        Image ids of ``train``, ``valid`` (labelled domains only) and ``test``.
+    observe : OnTheFly or None
+        The survey that the run saw them through.
+    """
+
+    path: str
+    read: ReadOptions
+    parts: Mapping[str, Sequence[str]]
+    observe: OnTheFly | None = None
+
+    def open(self, read: ReadOptions | None = None) -> Dataset:
+        """Return the data set as the run saw it, read with other options if they are given."""
+        from galshift.data.open import open_dataset
+
+        return observed(open_dataset(self.path, read or self.read), self.observe)
+
+    def rows(self, dataset: Dataset, part: str, *, all_there: bool = True) -> np.ndarray:
+        """Return the row numbers of one part in `dataset`, in its order.
+
+        `all_there` False allows that some are missing, as where the data set is now read with labels that
+        leave images out.
+
+        Raises
+        ------
+        DataError
+            When ids that the run recorded are not in the data set.
+        """
+        wanted = set(self.parts[part])
+        ids = np.asarray(dataset.info.ids).astype(str)
+        rows = np.flatnonzero(np.fromiter((i in wanted for i in ids), dtype=bool, count=len(ids)))
+        if len(rows) < len(wanted) and (all_there or not len(rows)):
+            raise DataError(
+                f"{len(wanted) - len(rows)} of {len(wanted)} {part} images that the run recorded are missing",
+                where=self.path,
+                hint="the data set has changed since; name another with --on",
+            )
+        return rows
+
+
+def write_splits(run: Path, domains: Mapping[str, SplitRecord]) -> None:
+    """Write the records of ``source`` and, for an adapted run, ``target``."""
+    write_json(
+        run / FILE,
+        {
+            name: {
+                "path": record.path,
+                "read": record.read.model_dump(mode="json", exclude_defaults=True),
+                "parts": {part: list(ids) for part, ids in record.parts.items()},
+                **({"observe": record.observe.model_dump(mode="json")} if record.observe else {}),
+            }
+            for name, record in domains.items()
+        },
+    )
+
+
+def read_splits(run: Path) -> dict[str, SplitRecord]:
+    """Return the records of a run by domain; empty for a run that has none."""
+    path = Path(run) / FILE
+    if not path.is_file():
+        return {}
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {name: _record(entry) for name, entry in stored.items()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError("the run's record of its splits is damaged", where=path) from error
+
+
+def _record(entry: Mapping[str, Any]) -> SplitRecord:
+    observe = OnTheFly.model_validate(entry["observe"]) if "observe" in entry else None
+    return SplitRecord(entry["path"], ReadOptions.model_validate(entry["read"]), entry["parts"], observe)
+
+
+def absolute(path: str) -> str:
+    """Return a data set's path made absolute; both halves of ``x.npy:y.npy``."""
+    return ":".join(os.path.abspath(part) for part in split_pair(path))
+
+
+def split_column(ids: Any, splits: Mapping[str, Any], path: str) -> Any:
+    """Return the part that each image had in the run's training, empty where it had none."""
+    import numpy as np
+
+    parts = {
+        str(name): part
+        for record in splits.values()
+        if record.path == path
+        for part, names in record.parts.items()
+        for name in names
+    }
+    return np.array([parts.get(str(name), "") for name in ids], dtype=str)

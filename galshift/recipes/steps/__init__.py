@@ -1,5 +1,0 @@
-"""One file per verb: its configuration and its work."""
-
-from galshift.registry import Registry
-
-STEPS = Registry("step", "galshift.recipes.steps")

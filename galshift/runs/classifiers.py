@@ -1,0 +1,177 @@
+"""The classifiers that are compared: what train and adapt left in their folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from galshift.data.paths import split_name
+from galshift.domains.splits import SplitRecord, read_splits
+from galshift.errors import DataError, GalshiftError
+from galshift.rundirectory import AUTO, RECORD
+from galshift.training.checkpoint import FILE, Trained, load_checkpoint
+
+BASELINE = "source-only"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """One trained model among those compared.
+
+    Attributes
+    ----------
+    name : str
+        Unique and short: its method, or the run's folder where methods repeat.
+    path : Path
+        Folder of its checkpoint.
+    trained : Trained
+    splits : dict of str to SplitRecord
+        What it trained on, by domain.
+    adapted : bool
+        True when its method used the target.
+    given : bool
+        False for the source-only companion of an adapted run, which was not asked for by name.
+    history : tuple of dict
+        Rows of its ``metrics.jsonl``.
+    config : dict
+        The resolved config of its run; empty where there is none.
+    seeds : tuple of Path
+        Folders of the same training with other seeds.
+    """
+
+    name: str
+    path: Path
+    trained: Trained
+    splits: dict[str, SplitRecord]
+    adapted: bool
+    given: bool = True
+    history: tuple[dict[str, Any], ...] = ()
+    config: dict[str, Any] = field(default_factory=dict)
+    seeds: tuple[Path, ...] = ()
+
+    @property
+    def method(self) -> str:
+        """The method as typed."""
+        return str(self.trained.meta.get("method", BASELINE))
+
+
+def open_classifiers(
+    runs: Sequence[str], *, with_baseline: bool = True, finished: bool = True, values: bool = False
+) -> list[Classifier]:
+    """Open the given runs, and the source-only companion of each adapted one after them.
+
+    With `finished` False a run may still be at work: adapt judges its own before it is done.  With `values`
+    networks for continuous labels will do.
+
+    Raises
+    ------
+    DataError
+        When a run is not finished or has no model, or classes differ between runs.
+    """
+    found: list[Classifier] = []
+    companions: list[Classifier] = []
+    for text in runs:
+        label, path = split_name(text)
+        if not Path(path).is_dir() and Path(path).name != FILE:
+            hint = f"give the folder that train or adapt printed, or its {FILE}"
+            raise DataError("this is no run of train or adapt", where=path, hint=hint)
+        folder = Path(path) if Path(path).is_dir() else Path(path).parent
+        classifier = _open(folder, label, finished, values)
+        found.append(classifier)
+        if with_baseline and (folder / BASELINE / FILE).is_file():
+            companion = _open(folder / BASELINE, None, finished, values)
+            seeds = tuple(p / BASELINE for p in classifier.seeds if (p / BASELINE / FILE).is_file())
+            companions.append(replace(companion, given=False, config=classifier.config, seeds=seeds))
+    for companion in companions:
+        if not any(_same_model(companion, other) for other in found):
+            found.append(companion)
+    _require_same_classes(found)
+    return _named(found)
+
+
+def augmentation_of(classifier: Classifier) -> Mapping[str, Any]:
+    """Return the augmentation settings that a classifier was trained with; empty where not recorded."""
+    return classifier.config.get("augment", {})
+
+
+def _open(folder: Path, label: str | None, finished: bool, values: bool = False) -> Classifier:
+    import yaml
+
+    from galshift.methods import METHODS
+    from galshift.rundirectory import RunDirectory
+
+    if finished and (folder / "run.json").is_file():
+        RunDirectory.load(folder)
+    trained = load_checkpoint(folder, values=values)
+    config = folder / "config.yaml"
+    method = str(trained.meta.get("method", BASELINE))
+    try:
+        adapted = bool(METHODS.get(method).uses_target)
+    except GalshiftError:
+        adapted = "target" in read_splits(folder)
+    return Classifier(
+        name=label or (f"{AUTO} ({method})" if (folder / RECORD).is_file() else method),
+        path=folder,
+        trained=trained,
+        splits=read_splits(folder),
+        adapted=adapted,
+        history=tuple(_rows(folder / "metrics.jsonl")),
+        config=yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {},
+        seeds=tuple(sorted(p for p in folder.glob("seed-*") if (p / FILE).is_file())),
+    )
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:  # a line cut short by a crash; the rest still draws a curve
+            continue
+    return [row for row in rows if isinstance(row, dict) and "epoch" in row]
+
+
+def _same_model(one: Classifier, other: Classifier) -> bool:
+    return one.path.resolve() == other.path.resolve()
+
+
+def _require_same_classes(classifiers: Sequence[Classifier]) -> None:
+    first = classifiers[0].trained
+    for other in classifiers[1:]:
+        if other.trained.head.kind != first.head.kind:
+            raise DataError(
+                "runs with other kinds of labels cannot be compared: "
+                f"{first.head.kind} against {other.trained.head.kind}",
+                where=other.path,
+                hint="evaluate them apart",
+            )
+        if set(other.trained.classes) != set(first.classes):
+            raise DataError(
+                f"runs with other classes cannot be compared: {', '.join(first.classes)} against "
+                f"{', '.join(other.trained.classes)}",
+                where=other.path,
+                hint="evaluate them apart",
+            )
+
+
+def _named(classifiers: Sequence[Classifier]) -> list[Classifier]:
+    """Make names unique: a repeated method gets its run's folder, then a number."""
+    names = [c.name for c in classifiers]
+    folders = [c.path.parent.name if c.path.name == BASELINE else c.path.name for c in classifiers]
+    return [replace(c, name=name) for c, name in zip(classifiers, distinct(names, folders), strict=True)]
+
+
+def distinct(names: Sequence[str], details: Sequence[str]) -> list[str]:
+    """Return names made unique: a repeated one gets its detail in brackets, or else a number."""
+    found: list[str] = []
+    for name, detail in zip(names, details, strict=True):
+        one, number = name if names.count(name) == 1 else f"{name} ({detail})", 2
+        while one in found:
+            one, number = f"{name} #{number}", number + 1
+        found.append(one)
+    return found

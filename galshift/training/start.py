@@ -1,0 +1,72 @@
+"""The network that a training starts from: a fresh one, another run's, or a pre-trained encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from galshift.errors import DataError
+from galshift.models.build import build_model
+from galshift.training.checkpoint import ENCODER, Trained, load_checkpoint
+
+if TYPE_CHECKING:
+    from galshift.training.job import TrainingJob
+
+
+def start_from(init: str | None, classes: list[str], bands: list[str], kind: str = "class") -> Trained | None:
+    """Return the run to start from, checked against the classes and bands of the new data.
+
+    Raises
+    ------
+    DataError
+        When its bands or kind of label are others, or it does not know all classes; their order may differ.
+    """
+    if init is None:
+        return None
+    trained = load_checkpoint(init, encoder=True, values=True)
+    if trained.head.kind != kind and not trained.meta.get(ENCODER):
+        raise DataError(
+            f"the run to start from has labels of the kind '{trained.head.kind}', not '{kind}'", where=init
+        )
+    if trained.meta.get(ENCODER):
+        constants = trained.preprocessing.model_copy(update={"classes": classes})
+        trained = replace(trained, classes=tuple(classes), preprocessing=constants)
+    for name, mine, theirs, fits in (
+        ("classes", classes, list(trained.classes), _known_names(classes, trained.classes, kind)),
+        ("bands", bands, list(trained.bands), bands == list(trained.bands)),
+    ):
+        if not fits:
+            raise DataError(
+                f"the run to start from has the {name} {', '.join(theirs)}; the data have {', '.join(mine)}",
+                where=init,
+                hint="choose the same with --classes-map or --bands, or leave --init out",
+            )
+    return trained
+
+
+def starting_network(job: TrainingJob, seed: int) -> torch.nn.Module:
+    """Return a fresh network, a copy of the one to start from, or a pre-trained encoder with a fresh head."""
+    p, init = job.preprocessing, job.init
+    if init is not None and not init.meta.get(ENCODER):
+        return load_checkpoint(init.path, values=True).model.requires_grad_(True).train()
+    fresh = build_model(
+        job.network,
+        in_channels=len(p.bands),
+        size=p.size,
+        n_classes=job.head.n_outputs,
+        options=job.model.config.model_dump(mode="json") if init is None else init.model.spec["options"],
+        seed=seed,
+    )
+    if init is not None:
+        head = {f"head.{name}" for name in fresh.head.state_dict()}
+        learnt = {name: value for name, value in init.model.state_dict().items() if name not in head}
+        fresh.load_state_dict(fresh.state_dict() | learnt)
+    return fresh
+
+
+def _known_names(mine: Sequence[str], theirs: Sequence[str], kind: str) -> bool:
+    """A class may be missing from new data; a number that every image needs may not."""
+    return set(mine) <= set(theirs) if kind == "class" else set(mine) == set(theirs)

@@ -1,0 +1,101 @@
+"""What a verb is: one frozen config and one function; the command line and recipes share both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from galshift.rundirectory import RunDirectory
+from galshift.types import Strict
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step may use that cannot change a number.
+
+    Attributes
+    ----------
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    workers : int
+    scheduler : str or None
+        Address of a Dask scheduler, for the steps that can spread their work.
+    out : Path or None
+        Where a step with a product (`Step.product`) writes it; None for every other step.  The step writes
+        there atomically (``provenance.atomic_path``).
+    upstream : mapping of str to str
+        Fingerprints of the earlier steps whose outputs are inputs here, by step name.
+    """
+
+    device: str = "auto"
+    workers: int = 1
+    scheduler: str | None = None
+    out: Path | None = None
+    upstream: Mapping[str, str] = field(default_factory=dict)
+
+
+class Step:
+    """One verb.  Subclass once, in ``galshift/verbs/<verb>.py``.
+
+    Class attributes
+    ----------------
+    kind : str
+        The verb as typed.
+    version : int
+        Raised when its numbers change.
+    Config : type of Strict
+        Every option of the verb that can change a number, plus its inputs.  A field that names a registered
+        thing with options of its own (a method, a model) is a :class:`galshift.verbs._choice.ChoiceOf`.
+    inputs : tuple of str
+        Config fields that name data or runs (paths, or ``${step}`` references in a recipe); they enter the
+        fingerprint by content, not by name.  ``read.labels`` reaches into a nested config; ``read.labels?``
+        is a field that may hold something else than a path.  A field holds a path, a list of paths, a mapping
+        of names to paths, or None; an entry of a list may be ``name=path``.
+    display : tuple of str
+        Config fields that cannot change a number and stay out of the fingerprint.
+    product : str
+        Default file name of the one thing that the verb writes to its positional OUT (``mocks.h5``); empty
+        for verbs whose result is a run directory.
+    resumable : bool
+        True when an interrupted run takes up where it stopped; otherwise its directory is removed.
+    distributed : bool
+        True when several processes (torchrun, srun) do its work together; see `galshift.recipes.together`.
+    """
+
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
+    Config: ClassVar[type[Strict]]
+    inputs: ClassVar[tuple[str, ...]] = ()
+    display: ClassVar[tuple[str, ...]] = ()
+    product: ClassVar[str] = ""
+    resumable: ClassVar[bool] = False
+    distributed: ClassVar[bool] = False
+
+    def run(self, config: Strict, run: RunDirectory, context: Context) -> dict[str, Any]:
+        """Do the work inside ``run.path`` and return the headline results (JSON-able).
+
+        The returned mapping has ``outputs`` (role to file name in the run directory) and whatever the verb's
+        ``--json`` prints.  The caller writes the manifest.
+        """
+        raise TypeError(f"{type(self).__name__} has no run()")
+
+    def versions(self, config: Strict) -> Mapping[str, int]:
+        """Return the versions of the registered things that `config` uses, such as ``{"method mmd": 2}``.
+
+        They enter the fingerprint, so that a changed method makes a new result and an unchanged one does not.
+        """
+        return {}
+
+    def products(self, config: Strict, out: Path) -> list[Path]:
+        """Return every path that the step writes for the positional `out` (mocks of a pair write two)."""
+        return [out]
+
+    def describe(self, results: Mapping[str, Any]) -> list[str]:
+        """Return lines for people about finished `results`; they are shown on stderr."""
+        return []
+
+    def next_steps(self, results: Mapping[str, Any]) -> list[str]:
+        """Return the commands to type next; ``results["run"]`` or ``results["out"]`` is where they are."""
+        return []

@@ -1,0 +1,113 @@
+"""Options of `adapt`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from galshift.data.augment import AugmentConfig
+from galshift.data.options import ReadOptions
+from galshift.data.preprocess import PreprocessConfig
+from galshift.domains.config import OnTheFly, SplitConfig
+from galshift.errors import ConfigError, did_you_mean
+from galshift.methods import METHODS
+from galshift.rundirectory import AUTO, BASELINE
+from galshift.training.config import TrainConfig
+from galshift.types import Chosen, Strict
+from galshift.verbs._choice import ChoiceOf
+
+
+class AutoConfig(Strict):
+    """Try several methods at their defaults and choose without target labels; source-only always competes."""
+
+    methods: tuple[str, ...] = Field(
+        ("adabn", "infomax", "cdan-e"), min_length=1, description="What is tried."
+    )
+
+    @field_validator("methods")
+    @classmethod
+    def _known_methods(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in METHODS.names():
+                raise ValueError(f"unknown method '{name}' ({did_you_mean(name, METHODS.names())})")
+        return tuple(dict.fromkeys(name for name in names if name != BASELINE))
+
+
+class PairAugmentConfig(AugmentConfig):
+    """Augmentation of both domains; noise in units of the noisier domain's sky."""
+
+    noise: tuple[float, float] = (0.0, 1.0)
+
+
+class AdaptStepConfig(Strict):
+    """Everything that can change an adapted classifier."""
+
+    source: str = Field(description="Labelled images.")
+    target: str = Field(description="Images of the survey to adapt to; their labels, if any, are not used.")
+    read: ReadOptions = Field(ReadOptions(), description="How to read the source.")
+    read_target: ReadOptions = Field(ReadOptions(), description="How to read the target.")
+    observe: OnTheFly | None = Field(
+        None, description="Observe the source as this survey, anew at every draw."
+    )
+    method: Annotated[Chosen, ChoiceOf("galshift.methods", "METHODS", ((AUTO, AutoConfig),))] = AUTO
+    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = "deepmerge"
+    init: str | None = Field(None, description="Run to start from.")
+    split: SplitConfig = SplitConfig()
+    preprocess: PreprocessConfig = PreprocessConfig()
+    augment: PairAugmentConfig = Field(PairAugmentConfig(), description="The same for both networks.")
+    match_noise: bool | None = Field(
+        None,
+        description="Bring one domain's noise up to the other's, as measured in the images of both; "
+        "default: where the method needs it.",
+    )
+    training: TrainConfig = TrainConfig()
+    seeds: int = Field(1, ge=1, le=20, description="Repeat with so many seeds, for a mean and an interval.")
+    samples: int = Field(24, ge=0, le=500, description="Images shown in the report.")
+    seed: int = 42
+
+
+def wants_matching(config: AdaptStepConfig) -> bool:
+    """Return whether noise is to be matched: as told, else where the method needs it.
+
+    Raises
+    ------
+    ConfigError
+        When it is asked for beside an observation, which has the survey's noise already.
+    """
+    from galshift.methods import METHODS
+
+    if config.observe is not None:
+        if config.match_noise:
+            raise ConfigError(
+                "the source is observed as the survey already, noise and all",
+                where="match_noise",
+                hint="leave out either observe or match_noise",
+            )
+        return False
+    if config.match_noise is not None:
+        return config.match_noise
+    return config.method.kind != AUTO and METHODS.get(config.method.kind).matched
+
+
+def _check_choice(config: AdaptStepConfig) -> None:
+    """Refuse, before anything is read, what does not go together.
+
+    Raises
+    ------
+    ConfigError
+    """
+    from galshift.methods import METHODS
+    from galshift.training.epoch_choice import check_choice
+
+    wants_matching(config)
+    if config.read.label_kind != "value":
+        return
+    if config.method.kind == AUTO:
+        raise ConfigError(
+            "auto chooses between classifiers, and the labels are continuous",
+            where="method",
+            hint="name a method, such as --method coral, mmd, sinkhorn or deepjdot",
+        )
+    method = METHODS.get(config.method.kind)(config.method.config)
+    check_choice(config.training, config.method.kind, method, config.read.label_kind)

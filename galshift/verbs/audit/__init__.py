@@ -1,0 +1,58 @@
+"""Damage the images as surveys do, five severities of each kind, and count what stays right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from galshift.rundirectory import RunDirectory
+from galshift.verbs import STEPS
+from galshift.verbs._base import Context, Step
+from galshift.verbs.audit.config import AuditConfig
+
+
+@STEPS.register("audit")
+class Audit(Step):
+    """Write ``audit.json`` and ``report.html``."""
+
+    kind = "audit"
+    version = 1
+    Config = AuditConfig
+    inputs = ("run", "data", "compare", "read.labels?")
+    resumable = True
+
+    def run(self, config: AuditConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
+        """Audit every model on the same damaged images."""
+        from galshift.provenance import write_json
+        from galshift.report import build
+        from galshift.runs.partial import Kept
+        from galshift.verbs.audit.report import audit_report
+        from galshift.verbs.audit.work import audit
+
+        kept = Kept(run)
+        results, examples = audit(config, context.device, kept)
+        write_json(run.path / "audit.json", results)
+        build(run.path / "report.html", audit_report(results, examples))
+        kept.clear()
+        return {**results, "outputs": {"results": "audit.json", "report": "report.html"}}
+
+    def versions(self, config: AuditConfig) -> Mapping[str, int]:
+        """Return the version of every corruption."""
+        from galshift.audit.corruptions import CORRUPTIONS
+
+        names = config.corruptions or CORRUPTIONS.names()
+        return {f"corruption {name}": CORRUPTIONS.get(name).version for name in names}
+
+    def describe(self, results: Mapping[str, Any]) -> list[str]:
+        """Say what stays right, and which model withstands more."""
+        from galshift.verbs.audit.report import headline
+
+        lines = [headline(model) for model in results["models"]]
+        return [*lines, *(pair["verdict"] for pair in results["compare"]), *results["warnings"]]
+
+    def next_steps(self, results: Mapping[str, Any]) -> list[str]:
+        """Look at the report; then search for faults."""
+        return [
+            f"open {results['run']}/report.html",
+            f"galshift one-pixel-attack {results['models'][0]['run']} DATA",
+        ]

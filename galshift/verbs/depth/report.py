@@ -1,0 +1,111 @@
+"""The report of a depth study."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from galshift.verbs.depth.config import DepthConfig
+
+if TYPE_CHECKING:
+    from galshift.report import ReportData, Section
+    from galshift.verbs.depth.work import DepthStudy
+
+
+def answer(found: DepthStudy) -> list[str]:
+    """Return the opening sentences: the best depth, and the shallowest that is not surely worse."""
+    best = max(found.rungs, key=lambda rung: rung.metrics["accuracy"])
+    low, high = best.metrics["ci95"].get("accuracy", (float("nan"), float("nan")))
+    interval = f" ({low:.0%} to {high:.0%})" if low == low else ""
+    lines = [
+        f"On {best.metrics['n_groups']} galaxies of {found.data_set} the classifier is right for "
+        f"{best.metrics['accuracy']:.0%}{interval} at its best, as {best.name}; always answering "
+        f"'{best.metrics['majority_class']}' would be right for "
+        f"{best.metrics['majority_class_accuracy']:.0%}."
+    ]
+    enough = next((r for r in found.rungs if r.metrics["accuracy"] >= low), best)
+    worse = [r for r in found.rungs if r.metrics["accuracy"] < low]
+    if enough is not best:
+        lines.append(f"From {enough.name} on, its accuracy lies within that interval.")
+    if worse:
+        shown = worse[-1]
+        lines.append(f"As {shown.name} it falls below it, to {shown.metrics['accuracy']:.0%}.")
+    lines.append("The classifier was not trained anew for any depth; adapted to one, it may do better there.")
+    return lines
+
+
+def _page(found: DepthStudy, config: DepthConfig) -> ReportData:
+    """Accuracy against depth, then the same galaxies at every depth."""
+    from galshift.provenance import command_line, environment
+    from galshift.report import Figure, ReportData, Section, Table, figures
+    from galshift.report.scores import floor_of, number, with_interval
+
+    bands = list(found.rungs[0].limit)
+    rows = tuple(
+        (
+            r.name,
+            *(number(r.limit[band]) for band in bands),
+            *(with_interval(r.metrics, key) for key in ("accuracy", "macro_f1", "auroc", "ece")),
+            number(r.metrics["mean_confidence"]),
+        )
+        for r in found.rungs
+    )
+    names = ("accuracy", "macro F1", "AUROC", "calibration error", "mean confidence")
+    table = Table(
+        ("as", *(f"limit in {band}" for band in bands), *names),
+        rows,
+        "Limit: surface brightness of 5 sigma in one square arcsecond of sky [AB mag / arcsec2].",
+    )
+    bars = [
+        (
+            r.name,
+            r.metrics["accuracy"],
+            *r.metrics["ci95"].get("accuracy", (math.nan, math.nan)),
+            floor_of(r.metrics)["accuracy"],
+        )
+        for r in found.rungs
+    ]
+    drawn = figures.intervals(bars, x_label="accuracy", limits=(0, 1))
+    middle = bands[len(bands) // 2]
+    curve = figures.curves(
+        {
+            name: ([r.limit[middle] for r in found.rungs], [r.metrics[key] for r in found.rungs])
+            for key, name in (("accuracy", "accuracy"), ("mean_confidence", "mean confidence"))
+        },
+        x_label=f"limit in {middle} [mag / arcsec2]",
+        y_label="share",
+        marker="o",
+        limits=(0, 1.02),
+    )
+    sections = [
+        Section(
+            "How well, at which depth",
+            ("The same galaxies each time, shallowest first; the short line is the majority class.",),
+            (Figure(drawn), Figure(curve), table),
+        )
+    ]
+    sections += _pictures(found) if found.truths else []
+    made = {key: value for key, value in environment().items() if key != "command"}
+    return ReportData(
+        title=f"How deep {found.survey} must be",
+        lede=tuple(answer(found)),
+        warnings=found.notes,
+        sections=tuple(sections),
+        command=command_line(),
+        provenance={**made, "run": config.run, "sim": config.sim, "seed": config.seed},
+    )
+
+
+def _pictures(found: DepthStudy) -> list[Section]:
+    """The same galaxies at every depth, with the answers."""
+    from galshift.report import Section
+    from galshift.report.pictures import gallery
+
+    sections = []
+    for r in found.rungs:
+        tones = ["good" if said == truth else "bad" for (said, _), truth in zip(r.answers, found.truths)]
+        notes = [f"truth: {truth}" for truth in found.truths]
+        titles = [f"{said} {share:.0%}" for said, share in r.answers]
+        shown = gallery(r.images, titles, notes=notes, tones=tones, bands=found.trained.bands)
+        sections.append(Section(f"As {r.name}", (), (shown,)))
+    return sections

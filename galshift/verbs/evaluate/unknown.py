@@ -1,0 +1,97 @@
+"""What an evaluation says of classes that only the judged images have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from galshift.evaluation.classes import hard_labels
+from galshift.evaluation.unknown import unknown_metrics
+from galshift.report import Section, Table
+from galshift.training.unknown import THRESHOLD
+
+if TYPE_CHECKING:
+    from galshift.runs.test_sets import TestSet
+    from galshift.verbs.evaluate.result import Evaluation
+
+
+def foreign(s: TestSet, classes: Sequence[str]) -> np.ndarray:
+    """Return where images (N,) bool have a label that names none of `classes`."""
+    labels = s.dataset.info.labels
+    given = hard_labels(None if labels is None else np.asarray(labels)[s.rows], len(s.rows))
+    names = s.dataset.info.classes
+    return (given >= 0) & (s.labels < 0) if set(names) - set(classes) else np.zeros(len(s.rows), dtype=bool)
+
+
+def judged_unknown(
+    scores: np.ndarray | None, s: TestSet, classes: Sequence[str], probabilities: np.ndarray
+) -> dict[str, Any]:
+    """Return the ``unknown`` part of a data set's metrics; empty where there is nothing to say.
+
+    Parameters
+    ----------
+    scores : ndarray or None
+        (N,) of the method; without them ``1 - max p``, which has no threshold, stands in.
+    s : TestSet
+    classes : sequence of str
+    probabilities : ndarray
+        (N, K), NaN where an image could not be used.
+    """
+    outside = foreign(s, classes)
+    if scores is None and not outside.any():
+        return {}
+    own = scores is not None
+    values = scores if own else 1 - probabilities.max(axis=1)
+    usable = np.isfinite(values)
+    found: dict[str, Any] = {"score": "method" if own else "1 - max p"}
+    if own:
+        found |= {"threshold": THRESHOLD, "share_flagged": float((values[usable] > THRESHOLD).mean())}
+    kept = usable & (outside | (s.labels >= 0))
+    if outside[kept].any():
+        right = probabilities[kept].argmax(axis=1) == s.labels[kept]
+        found |= unknown_metrics(values[kept], outside[kept], right, THRESHOLD if own else None)
+    return {"unknown": found}
+
+
+def unknown_lines(name: str, classifier: str, domain: Mapping[str, Any]) -> list[str]:
+    """Say in a line how unknown classes are found, or how many images look so."""
+    found = domain.get("unknown")
+    if not found:
+        return []
+    told = f"{name}: {classifier}: "
+    if found.get("auroc") is None:
+        share = found.get("share_flagged")
+        return [] if share is None else [f"{told}{share:.0%} of the images look like no class of the source"]
+    h = "" if found.get("h_score") is None else f", H-score {found['h_score']:.2f}"
+    return [f"{told}unknown classes ({found['n_unknown']} images) found with AUROC {found['auroc']:.2f}{h}"]
+
+
+def unknown_section(found: Evaluation) -> Section | None:
+    """Return the part of the report on unknown classes, None where no score was made."""
+    rows = []
+    for c in found.classifiers:
+        for s in found.sets:
+            one = found.outcomes[c.name, s.name].metrics.get("unknown")
+            if one:
+                keys = ("share_flagged", "n_unknown", "auroc", "h_score", "known_right", "unknown_found")
+                rows.append((c.name, s.name, one["score"], *(_shown(one.get(key)) for key in keys)))
+    if not rows:
+        return None
+    columns = ("classifier", "data set", "score", "flagged", "unknown images", "AUROC", "H-score")
+    return Section(
+        "Classes that the source does not have",
+        (
+            "An image is flagged where its score says that an unknown class is likelier than the known ones. "
+            "H-score: harmonic mean of the share of known images that are classified right and not flagged, "
+            "and the share of unknown ones that are flagged. Both need labels that the source does not have.",
+        ),
+        (Table((*columns, "known right", "unknown found"), tuple(rows)),),
+    )
+
+
+def _shown(value: float | int | None) -> str:
+    if value is None:
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -1,0 +1,22 @@
+"""Options of `make-mocks`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from galshift.data.options import ReadOptions
+from galshift.mocks.config import ObserveConfig
+
+
+class MakeMocksConfig(ObserveConfig):
+    """What to observe, with which survey, and how."""
+
+    input: str = Field(description="Images in a physical unit with a pixel scale.")
+    read: ReadOptions = ReadOptions()
+    survey: str = Field(description="A preset (galshift list surveys) or a YAML file.")
+    pair: str | None = Field(
+        None, description="A second survey of the same galaxies; nested where it can be."
+    )
+    bands: tuple[str, ...] | None = Field(None, description="The survey's bands; default all it can make.")
+    truth: bool = Field(False, description="Keep the noiseless images too.")
+    seed: int = 42

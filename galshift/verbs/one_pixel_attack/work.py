@@ -1,0 +1,111 @@
+"""Search every pixel of every image, and compare networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from galshift.rundirectory import RunDirectory
+from galshift.verbs.one_pixel_attack.config import OnePixelAttackConfig
+
+if TYPE_CHECKING:
+    from galshift.verbs.one_pixel_attack.models import Attacked
+    from galshift.verbs.one_pixel_attack.products import Side
+    from galshift.verbs.one_pixel_attack.report import Example
+    from galshift.verbs.one_pixel_attack.store import RowStore
+
+
+def _stores(attacked: Sequence[Attacked], run: RunDirectory) -> list[RowStore]:
+    """Open what is kept of each model, with the rows of an earlier try."""
+    from galshift import console
+    from galshift.verbs.one_pixel_attack.store import PARTIAL, RowStore
+
+    stores = []
+    for number, one in enumerate(attacked):
+        store = RowStore(run.path / PARTIAL, str(number), one.images.linear.shape[-1])
+        if store.rows:
+            line = f"{one.classifier.name}: {len(store.rows)} images were done already"
+            console.say(line)
+            run.log(line)
+        stores.append(store)
+    return stores
+
+
+def _announce(
+    attacked: Sequence[Attacked], stores: Sequence[RowStore], config: OnePixelAttackConfig, run: RunDirectory
+) -> None:
+    """Say, before starting, how many questions there are and how long they should take."""
+    from galshift import console
+    from galshift.audit.attack import n_queries, seconds_per_query
+
+    for one, store in zip(attacked, stores):
+        images, done = one.images, store.done
+        left = [i for i, name in enumerate(images.ids) if name not in done]
+        usable = [i for i in left if one.finite[i]]
+        if not usable:
+            continue
+        each = n_queries(one.setting, config, tuple(images.linear.shape[1:]))
+        seconds = seconds_per_query(one.setting, config, images.linear[usable[0]]) * each * len(usable)
+        line = (
+            f"{one.classifier.name}: up to {len(usable)} images x {each:,} queries = {len(usable) * each:,}; "
+            f"projected {_duration(seconds)} at {each * len(usable) / seconds:,.0f} queries / s"
+        )
+        console.say(line)
+        run.log(line)
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+def _search(one: Attacked, store: RowStore, config: OnePixelAttackConfig) -> None:
+    """Attack every image that has no row yet; each row is on disk before the next image."""
+    from galshift import console
+    from galshift.audit.attack import attack
+
+    with console.progress(f"attack {one.classifier.name}", len(one.images.ids)) as bar:
+        bar.advance(len(store.rows))
+        for row in attack(one.setting, one.images, config, done=store.done):
+            store.append({**row.values, "fault": config.fault.kind}, row.vulnerability)
+            bar.advance(1)
+
+
+def _side(one: Attacked, store: RowStore, config: OnePixelAttackConfig) -> Side:
+    from galshift.audit.attack import replay
+    from galshift.verbs.one_pixel_attack.products import Side
+
+    images = None
+    if config.save_images:
+        place = {name: i for i, name in enumerate(one.images.ids)}
+        images = {
+            i: tuple(x.numpy() for x in replay(one.setting, one.images.linear[place[row["id"]]], row))
+            for i, row in enumerate(store.rows)
+            if row["status"] == "attacked"
+        }
+    return Side(one.classifier.name, store.rows, store.maps(), images)
+
+
+def _examples(one: Attacked, store: RowStore, wanted: int) -> list[Example]:
+    """Return images for the gallery: half that flip, half that hold out, in the order of the data."""
+    from galshift.audit.attack import replay
+    from galshift.verbs.one_pixel_attack.report import Example
+
+    place = {name: i for i, name in enumerate(one.images.ids)}
+    maps = store.maps()
+    rows = [row for row in store.rows if row["status"] == "attacked"]
+    flips = [row for row in rows if row["flipped"]]
+    holds = [row for row in rows if not row["flipped"]]
+    n_flips = max(wanted - wanted // 2, wanted - len(holds))
+    chosen = flips[:n_flips] + holds[: max(0, wanted - min(n_flips, len(flips)))]
+    found = []
+    for row in chosen:
+        before, after = replay(one.setting, one.images.linear[place[row["id"]]], row)
+        vulnerability = None if row["map"] is None else maps[row["map"]]
+        found.append(Example(row, before.numpy(), after.numpy(), vulnerability))
+    return found

@@ -1,0 +1,71 @@
+"""Pre-train a vision transformer on unlabelled images of several surveys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from galshift.rundirectory import RunDirectory
+from galshift.training.config import NO_NUMBERS
+from galshift.verbs import STEPS
+from galshift.verbs._base import Context, Step
+from galshift.verbs.pretrain.config import METHOD, PretrainConfig
+from galshift.verbs.pretrain.work import _fit
+
+if TYPE_CHECKING:
+    pass
+
+
+@STEPS.register("pretrain")
+class Pretrain(Step):
+    """Hide patches of images, learn to fill them in, and keep the encoder for others to start from."""
+
+    kind = "pretrain"
+    version = 1
+    Config = PretrainConfig
+    inputs = ("data",)
+    display = NO_NUMBERS
+    resumable = True
+    distributed = True
+
+    def run(self, config: PretrainConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
+        """Write ``model.safetensors``, the encoder with an untrained head, and ``metrics.jsonl``."""
+        from galshift.training.checkpoint import FILE
+        from galshift.training.train_network import trained_before
+        from galshift.verbs.pretrain.work import gather
+
+        images = gather(config.data, config.read, config.held_out, config.preprocess, config.seed)
+        summary = trained_before(run.path)
+        if summary is None:
+            summary = _fit(config, images, run.path, context.device)
+        return {
+            "model": "vit",
+            "method": METHOD,
+            "n_train": len(images.train),
+            "n_held_out": len(images.test),
+            "bands": list(images.preprocessing.bands),
+            "size": images.preprocessing.size,
+            "fit": summary,
+            "outputs": {"model": FILE},
+        }
+
+    def versions(self, config: PretrainConfig) -> Mapping[str, int]:
+        """Return the version of the network."""
+        from galshift.models import MODELS
+
+        return {"model vit": MODELS.get("vit").version}
+
+    def describe(self, results: Mapping[str, Any]) -> list[str]:
+        """Say how well hidden patches are filled in."""
+        fit = results["fit"]
+        return [
+            f"pre-trained on {results['n_train']} images without labels, {fit['epochs']} epochs",
+            f"error on hidden patches of {results['n_held_out']} images never trained on: "
+            f"{fit['held_out_error']:.3f} (1 is what each patch's mean would give)",
+            *fit["notes"],
+        ]
+
+    def next_steps(self, results: Mapping[str, Any]) -> list[str]:
+        """Train or adapt from it."""
+        run = results["run"]
+        return [f"galshift train DATA --init {run}", f"galshift adapt SOURCE TARGET --init {run}"]
