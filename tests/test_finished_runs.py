@@ -1,7 +1,7 @@
 """Runs that commit 499a758 finished are still known by the same commands: their fingerprints are a contract.
 
-``finished/`` holds what that commit wrote (manifest, config and state; networks and pages are left out) for two
-arrays of drawn galaxies, by the commands below.
+``finished/`` holds what that commit wrote (manifest, config and state; networks and pages are left out) for
+two arrays of drawn galaxies, by the commands below.
 """
 
 from __future__ import annotations
