@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -197,13 +197,13 @@ README = ROOT.parent / "README.md"
 
 
 def _tree() -> list[str]:
-    """Paths, below the repository, of the README's annotated tree: the words that begin a line."""
+    """Paths, below the repository, of the README's annotated tree: the words before a line's remark."""
     block = README.read_text(encoding="utf-8").partition("```\ngalshift/\n")[2].partition("```")[0]
     found, above = [], ["galshift"]
     for line in block.splitlines():
         depth = (len(line) - len(line.lstrip())) // 2
-        names = [*itertools.takewhile(lambda word: word.endswith(("/", ".py")), line.split())]
-        if names:
+        names = re.split(r"\s{2,}", line.strip())[0].split()
+        if all(name.endswith(("/", ".py")) for name in names):
             above = [*above[:depth], names[0].rstrip("/")]
             found += ["/".join([*above[:-1], name.rstrip("/")]) for name in names]
     return found
