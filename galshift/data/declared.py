@@ -89,7 +89,7 @@ def _contradictions(
             _zero_point(options.zero_point) if flux == "zero_point" else unit_name(options.unit) or "nothing"
         )
         ratio = _flux_ratio(dataset, told)
-        if ratio is None:
+        if ratio is None and flux == "unit":  # counts and a zero point go together
             found[flux] = (str(mine), str(told.info.unit))
         elif ratio is not None and not 1 / _FLUX_RATIO <= ratio <= _FLUX_RATIO:
             theirs = str(told.info.unit)
