@@ -16,7 +16,7 @@ import torch
 from astropy.io import fits
 from astropy.table import Table
 
-from galshift.audit.statistics import wilson_interval
+from galshift.intervals import wilson_interval
 from galshift.data.cutouts import Cutouts, InMemory
 from galshift.data.hdf5 import write_hdf5
 from galshift.data.preprocess import PreprocessConfig, fit_preprocessing

@@ -41,11 +41,11 @@ FLOORS: list[set[str]] = [
     {"training", "evaluation", "audit", "embedding", "simulate"},
     {"mocks", "report"},
     {"methods", "selection", "models", "data", "surveys"},
-    {"types", "registry", "errors", "console", "provenance", "rundirectory", "streams"},
+    {"types", "registry", "errors", "console", "provenance", "rundirectory", "streams", "intervals"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules of the ground floor may build on one another, in this order.
-GROUND = ["errors", "types", "streams", "provenance", "console", "registry", "rundirectory"]
+GROUND = ["errors", "types", "streams", "intervals", "provenance", "console", "registry", "rundirectory"]
 
 
 def _modules() -> list[Path]:

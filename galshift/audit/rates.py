@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from galshift.audit.statistics import wilson_interval
+from galshift.intervals import wilson_interval
 from galshift.streams import numpy_stream
 from galshift.types import Strict
 
