@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from galshift.report import Figure, ReportData, Section, Table, about, figures
+from galshift.report.pictures import gallery
+from galshift.report.scores import floor_of, number, with_interval
 from galshift.verbs.depth.config import DepthConfig
-
-if TYPE_CHECKING:
-    from galshift.report import ReportData, Section
-    from galshift.verbs.depth.work import DepthStudy
+from galshift.verbs.depth.result import DepthStudy
 
 
-def answer(found: DepthStudy) -> list[str]:
+def opening_sentences(found: DepthStudy) -> list[str]:
     """Return the opening sentences: the best depth, and the shallowest that is not surely worse."""
     best = max(found.rungs, key=lambda rung: rung.metrics["accuracy"])
     low, high = best.metrics["ci95"].get("accuracy", (float("nan"), float("nan")))
@@ -34,12 +33,8 @@ def answer(found: DepthStudy) -> list[str]:
     return lines
 
 
-def _page(found: DepthStudy, config: DepthConfig) -> ReportData:
-    """Accuracy against depth, then the same galaxies at every depth."""
-    from galshift.provenance import command_line, environment
-    from galshift.report import Figure, ReportData, Section, Table, figures
-    from galshift.report.scores import floor_of, number, with_interval
-
+def depth_report(found: DepthStudy, config: DepthConfig) -> ReportData:
+    """Return the whole page: accuracy against depth, then the same galaxies at every depth."""
     bands = list(found.rungs[0].limit)
     rows = tuple(
         (
@@ -85,22 +80,17 @@ def _page(found: DepthStudy, config: DepthConfig) -> ReportData:
         )
     ]
     sections += _pictures(found) if found.truths else []
-    made = {key: value for key, value in environment().items() if key != "command"}
-    return ReportData(
-        title=f"How deep {found.survey} must be",
-        lede=tuple(answer(found)),
+    return about(
+        f"How deep {found.survey} must be",
+        lede=opening_sentences(found),
         warnings=found.notes,
-        sections=tuple(sections),
-        command=command_line(),
-        provenance={**made, "run": config.run, "sim": config.sim, "seed": config.seed},
+        sections=sections,
+        facts={"run": config.run, "sim": config.sim, "seed": config.seed},
     )
 
 
 def _pictures(found: DepthStudy) -> list[Section]:
-    """The same galaxies at every depth, with the answers."""
-    from galshift.report import Section
-    from galshift.report.pictures import gallery
-
+    """The same galaxies at every depth, with the predicted classes."""
     sections = []
     for r in found.rungs:
         tones = ["good" if said == truth else "bad" for (said, _), truth in zip(r.answers, found.truths)]
