@@ -115,6 +115,7 @@ MAD = add(
         labels="votes",
         better="lower",
         shown=("table", "figure", "headline", "seeds"),
+        phrase="mean error of a fraction {value:.3g}",
         summary="mean absolute difference of expected and observed fractions, over classes",
     )
 )

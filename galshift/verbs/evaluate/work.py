@@ -27,7 +27,7 @@ def evaluate(config: EvaluateConfig, device: str, *, finished: bool = True) -> E
         When a run or data set cannot be used, or nothing is left that was not trained on.
     """
     classifiers = open_classifiers(config.runs, with_baseline=config.baseline, finished=finished)
-    sets = open_test_sets(classifiers, config.on, config.read)
+    sets = open_test_sets(classifiers, config.on, config.read, classifiers[0].trained.head.names)
     return evaluate_open(classifiers, sets, config, device)
 
 
