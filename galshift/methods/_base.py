@@ -81,8 +81,9 @@ class Method:
         True when the method reads the network's outputs as class scores; False when it works for continuous
         labels too.
     scoring : tuple of str
-        Names in ``nets`` of what `unknown_score` needs, which is stored beside the checkpoint; the last epoch,
-        to which these networks belong, is then taken by default.  Empty for methods that are not universal.
+        Names in ``nets`` of what `unknown_score` needs, which is stored beside the checkpoint; the last
+        epoch, to which these networks belong, is then taken by default.  Empty for methods that are not
+        universal.
     matched : bool
         True when the known classes must look alike in both domains, so that noise is matched first.
 

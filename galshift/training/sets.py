@@ -99,7 +99,7 @@ class TrainingSet:
         return isinstance(self.images, Tensor) and self.observe is None
 
     def take(self, indices: Tensor, draws: Tensor | None = None) -> Tensor:
-        """Return the linear images at `indices`, observed for the passes `draws` (default: none, as outside training)."""
+        """Return the linear images at `indices`, observed for the passes `draws` (None: no training)."""
         linear = self.images[indices] if isinstance(self.images, Tensor) else self.images.fetch(indices)
         if self.observe is None:
             return linear
