@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from galshift.audit.graph import Layer, Network, trace
+from galshift.audit.graph import Layer, Network
 from galshift.audit.layers import Local
 from galshift.types import Output
 
@@ -29,10 +29,6 @@ class Window:
     left: Tensor
     height: int
     width: int
-
-    def covers(self, extent: tuple[int, int]) -> bool:
-        """Return whether the window is the whole map."""
-        return (self.height, self.width) == tuple(extent)
 
 
 @dataclass(frozen=True)
@@ -150,14 +146,6 @@ class IncrementalForward:
         source = torch.cat([self._rows[name, user], _rows(changed)])
         region = source.index_select(0, gather.index)
         return region.view(plan.size, gather.height, gather.width, -1).permute(0, 3, 1, 2)
-
-
-def incremental_forward(
-    model: nn.Module, shape: tuple[int, int, int], patch=(1, 1)
-) -> IncrementalForward | None:
-    """Return the incremental forward of `model`, or None where its code cannot be read."""
-    network = trace(model, shape, max(patch))
-    return None if network is None else IncrementalForward(network, shape, patch)
 
 
 def _rows(x: Tensor) -> Tensor:
