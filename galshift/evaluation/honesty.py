@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from galshift.evaluation.classes import ACCURACY
+
 FEW_GALAXIES = 50
 _FEW_PER_CLASS = 20
 _WIDE = 0.2
@@ -80,10 +82,10 @@ def plain_warnings(name: str, metrics: Mapping[str, Any]) -> list[str]:
     ----------
     name : str
     metrics : mapping
-        From :func:`galshift.evaluation.metrics.classification_metrics`.
+        From :func:`galshift.evaluation.classes.classification_metrics`.
     """
     found = []
-    low, high = metrics.get("ci95", {}).get("accuracy", (None, None))
+    low, high = metrics.get("ci95", {}).get(ACCURACY.key, (None, None))
     interval = f" (accuracy {low:.2f} to {high:.2f})" if low is not None else ""
     few = few_galaxies(
         name,
@@ -103,7 +105,7 @@ def plain_warnings(name: str, metrics: Mapping[str, Any]) -> list[str]:
         found.append(f"{name} holds no {_and(absent)}: macro averages are over the classes that are there.")
     if rare and metrics["n_groups"] >= FEW_GALAXIES:
         found.append(f"Few test images of {_and(rare)} in {name}: scores for these classes are uncertain.")
-    if metrics["accuracy"] <= metrics["majority_class_accuracy"]:
+    if metrics[ACCURACY.key] <= metrics["majority_class_accuracy"]:
         found.append(
             f"On {name} the classifier is no more accurate than always answering "
             f"'{metrics['majority_class']}' ({metrics['majority_class_accuracy']:.2f})."

@@ -19,7 +19,7 @@ from galshift.errors import DataError
 from galshift.provenance import write_json
 from galshift.report import build
 from galshift.rundirectory import RunDirectory
-from galshift.runs.classifiers import Classifier, open_classifiers
+from galshift.runs.classifiers import Classifier, open_classifiers, require_classes
 from galshift.runs.linear_images import LinearImages, labelled_images
 from galshift.runs.partial import Part, PartialResults
 from galshift.runs.test_sets import TestSet
@@ -58,6 +58,7 @@ def audit(
         One image (C, S, S), clean and under each corruption at severity 3.
     """
     classifiers = open_classifiers([config.run, *config.compare], with_baseline=config.baseline)
+    require_classes(*(one.trained for one in classifiers))
     why = "without them no accuracy can be counted"
     test_set = labelled_images(classifiers, config.data, config.read, config.limit, config.seed, why=why)
     subjects, keep = _subjects(classifiers, test_set, config, device)

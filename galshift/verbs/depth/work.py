@@ -22,11 +22,12 @@ from galshift.provenance import write_json
 from galshift.report import build
 from galshift.rundirectory import RunDirectory
 from galshift.runs.answers import answer
+from galshift.runs.classifiers import load_classifier
 from galshift.runs.partial import PartialResults
 from galshift.runs.test_sets import matched_labels
 from galshift.streams import numpy_stream
 from galshift.surveys.schema import Survey
-from galshift.training.checkpoint import Trained, load_checkpoint
+from galshift.training.checkpoint import Trained
 from galshift.verbs.depth.config import DepthConfig
 from galshift.verbs.depth.presets import presets_of
 from galshift.verbs.depth.report import depth_report, opening_sentences
@@ -62,7 +63,7 @@ def study(config: DepthConfig, device: str, done: PartialResults) -> DepthStudy:
     DataError
         When the images have no labels that the model knows, or cannot be observed.
     """
-    trained = load_checkpoint(config.run)
+    trained = load_classifier(config.run)
     presets = presets_of(config.survey, config.times)
     label, path = split_name(config.sim)
     dataset = open_dataset(path, config.read)

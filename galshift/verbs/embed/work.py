@@ -32,7 +32,7 @@ def work(config: EmbedConfig, run: RunDirectory, device: str) -> dict[str, Any]:
     DataError
         When a data set does not fit the model, or not one of its images gives an answer.
     """
-    trained = load_checkpoint(config.run, values=True)
+    trained = load_checkpoint(config.run)
     parts = [_part(text, trained, config, device) for text in config.data]
     tables = [part.table for part in parts]
     table = vstack(tables, metadata_conflicts="silent") if len(tables) > 1 else tables[0]

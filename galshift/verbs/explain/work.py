@@ -20,8 +20,9 @@ from galshift.provenance import atomic_path, write_json
 from galshift.report import build
 from galshift.rundirectory import RunDirectory
 from galshift.runs.answers import answer, drawn_rows
+from galshift.runs.classifiers import load_classifier
 from galshift.runs.test_sets import matched_labels
-from galshift.training.checkpoint import Trained, load_checkpoint
+from galshift.training.checkpoint import Trained
 from galshift.training.device import DeviceChoice, choose_device
 from galshift.verbs.explain.config import ExplainConfig
 from galshift.verbs.explain.report import explain_report, opening_sentences, warnings
@@ -58,7 +59,7 @@ def explain_sets(config: ExplainConfig, device: str) -> Explanation:
         When a data set does not fit the model, has no usable image or, for ``true``, no labels; or the
         network has no layer to draw from.
     """
-    trained = load_checkpoint(config.run)
+    trained = load_classifier(config.run)
     opened = []
     for text in config.data:
         label, path = split_name(text)

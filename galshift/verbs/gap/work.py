@@ -113,7 +113,7 @@ def _trained(run: str | None, datasets: Sequence[Dataset]) -> Trained | None:
     """Load the model, and refuse data sets that it cannot take before anything is measured."""
     if run is None:
         return None
-    trained = load_checkpoint(run, values=True)
+    trained = load_checkpoint(run)
     for dataset in datasets:
         trained.preprocessing.check(dataset.info, dataset.path)
     return trained

@@ -25,9 +25,10 @@ from galshift.provenance import write_json
 from galshift.report import build
 from galshift.rundirectory import RunDirectory
 from galshift.runs.answers import answer
+from galshift.runs.classifiers import load_classifier
 from galshift.runs.partial import Part, PartialResults
 from galshift.surveys.schema import Survey
-from galshift.training.checkpoint import Trained, load_checkpoint
+from galshift.training.checkpoint import Trained
 from galshift.verbs.ladder.config import LadderConfig
 from galshift.verbs.ladder.report import ladder_report, opening_sentences
 from galshift.verbs.ladder.result import Rung, Rungs
@@ -195,7 +196,7 @@ def _mean_ks(rows: list[dict[str, Any]], names: set[str]) -> float:
 def _trained(run: str | None, real: Dataset, path: str) -> Trained | None:
     if run is None:
         return None
-    trained = load_checkpoint(run)
+    trained = load_classifier(run)
     trained.preprocessing.check(real.info, path)
     return trained
 

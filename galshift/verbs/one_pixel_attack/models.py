@@ -16,7 +16,7 @@ from galshift.audit.faults._base import Scene
 from galshift.audit.summary import within_class_spread
 from galshift.errors import ConfigError, did_you_mean
 from galshift.models.precision import exact_float32
-from galshift.runs.classifiers import Classifier, open_classifiers
+from galshift.runs.classifiers import Classifier, open_classifiers, require_classes
 from galshift.runs.linear_images import LinearImages, labelled_images
 from galshift.runs.test_sets import TestSet
 from galshift.training.device import choose_device
@@ -39,6 +39,7 @@ class Attacked:
 def open_attacked(config: OnePixelAttackConfig, device: str) -> tuple[TestSet, list[Attacked]]:
     """Open models and images; the same rows for every model, drawn before any is classified."""
     classifiers = open_classifiers([config.run, *config.compare], with_baseline=False)
+    require_classes(*(one.trained for one in classifiers))
     classes = list(classifiers[0].trained.classes)
     if config.target is not None and config.target not in classes:
         raise ConfigError(

@@ -28,7 +28,7 @@ def work(config: PredictConfig, path: Path, device: str) -> dict[str, Any]:
     DataError
         When the run or the data set cannot be used.
     """
-    trained = load_checkpoint(config.run, values=True)
+    trained = load_checkpoint(config.run)
     head = trained.head
     dataset = open_dataset(config.data, numbered_options(config.read, head))
     # A data set without one usable image gives a table of flags.

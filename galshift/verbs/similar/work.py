@@ -15,7 +15,8 @@ from galshift.evaluation.predictions import write_predictions
 from galshift.report import build
 from galshift.rundirectory import RunDirectory
 from galshift.runs.answers import AnsweredSet, answered_set
-from galshift.training.checkpoint import Trained, load_checkpoint
+from galshift.runs.classifiers import load_classifier
+from galshift.training.checkpoint import Trained
 from galshift.verbs.similar.config import SimilarConfig
 from galshift.verbs.similar.report import similar_report
 
@@ -28,7 +29,7 @@ def work(config: SimilarConfig, run: RunDirectory, device: str) -> dict[str, Any
     DataError
         When the galaxy is not there or could not be used, or there is no other.
     """
-    trained = load_checkpoint(config.run)
+    trained = load_classifier(config.run)
     options = {"limit": config.limit, "seed": config.seed}
     home = answered_set(trained, config.data, config.read, device, include=config.id, **options)
     place = find_image(home, config.id)

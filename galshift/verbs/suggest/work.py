@@ -16,7 +16,8 @@ from galshift.evaluation.predictions import write_predictions
 from galshift.report import build
 from galshift.rundirectory import RunDirectory
 from galshift.runs.answers import AnsweredSet, answered_set
-from galshift.training.checkpoint import Trained, load_checkpoint
+from galshift.runs.classifiers import load_classifier
+from galshift.training.checkpoint import Trained
 from galshift.verbs.suggest.config import LABEL, SuggestConfig
 from galshift.verbs.suggest.report import suggest_report
 
@@ -29,7 +30,7 @@ def work(config: SuggestConfig, run: RunDirectory, device: str) -> dict[str, Any
     DataError
         When no galaxy is left to choose from.
     """
-    trained = load_checkpoint(config.run)
+    trained = load_classifier(config.run)
     pool = answered_set(trained, config.data, config.read, device, limit=config.limit, seed=config.seed)
     candidates, notes = unlabelled(pool)
     if config.aim == "measure":
