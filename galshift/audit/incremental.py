@@ -1,7 +1,7 @@
 """Forward passes of one image with a small patch changed, recomputing only what the patch reaches.
 
 A change of one pixel reaches a small window of every map of a convolution network.  The maps of the clean
-image are kept; for each query only the windows are recomputed, layer by layer through the network's own
+image are cached; for each query only the windows are recomputed, layer by layer through the network's own
 layers (:mod:`galshift.audit.graph`), pasted into the clean maps, and given to the head.  The result equals
 the full forward up to the rounding of float32 sums.
 

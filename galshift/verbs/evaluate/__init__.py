@@ -39,12 +39,6 @@ class Evaluate(Step):
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Look at the report; attack the first run, or use it where it predicts numbers."""
         run = results["results"][0]["run"]
-        if results.get("label_kind") == "value":
-            return [
-                f"open {results['run']}/report.html in a browser",
-                f"galshift predict {run} DATA OUT.fits",
-            ]
-        return [
-            f"open {results['run']}/report.html in a browser",
-            f"galshift one-pixel-attack {run} DATA",
-        ]
+        values = results.get("label_kind") == "value"
+        use = f"galshift predict {run} DATA OUT.fits" if values else f"galshift one-pixel-attack {run} DATA"
+        return [*super().next_steps(results), use]
