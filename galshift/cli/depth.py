@@ -41,7 +41,7 @@ def command(
 ) -> dict:
     """Say how deep a survey must be for a classifier.
 
-    Observes the same galaxies at several depths, judges the classifier on each with intervals, and draws
+    Observes the same galaxies at several depths, evaluates the classifier on each with intervals, and draws
     both.  Galaxies whose images the run has seen are left out.  Writes depth.json and report.html.
     """
     read = reading(
