@@ -15,6 +15,7 @@ from galshift.types import Chosen, Strict
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs._choice import ChoiceOf
+from galshift.verbs._options import reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +32,7 @@ class EmbedConfig(Strict):
     data: list[str] = Field(min_length=1, description="Data sets; name=DATA names one.")
     read: ReadOptions = ReadOptions()
     reduce: Annotated[Chosen, ChoiceOf("galshift.embedding.reducers", "REDUCERS")] = Field(
-        "pca", validate_default=True
+        "pca", validate_default=True, description="How to draw the features: pca, tsne, isomap or umap."
     )
     limit: int = Field(
         20_000, ge=10, description="At most as many galaxies of each data set, drawn at random."
@@ -42,11 +43,22 @@ class EmbedConfig(Strict):
 
 @STEPS.register("embed")
 class Embed(Step):
-    """Write ``embedding.fits`` and ``explorer.html``."""
+    """Map galaxies by the features that a classifier decides on.
+
+    Writes embedding.fits (predictions, anomaly scores, x, y) and explorer.html, one file that works offline:
+    hover for pictures, colour by any column, lasso, export.  pca is linear and quick; tsne and umap show
+    neighbourhoods; whether data sets mix is measured in feature space, never on the map.
+    """
 
     kind = "embed"
     version = 1
     Config = EmbedConfig
+    positionals = ("run", "data")
+    options = ("reduce", "limit", *reading("read"))
+    examples = (
+        "galshift embed runs/adapt-1a2b3c4d sim.h5 sdss/",
+        "galshift embed runs/adapt-1a2b3c4d sim.h5 wide=sdss/ --reduce tsne",
+    )
     inputs = ("run", "data", "read.labels?")
     display = ("thumbnails",)
 

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from galshift.data.augment import AugmentConfig
+from galshift.data.input_config import AugmentConfig, PreprocessConfig
 from galshift.data.options import ReadOptions
-from galshift.data.preprocess import PreprocessConfig
 from galshift.domains.config import OnTheFly, SplitConfig
 from galshift.domains.domain import open_source
 from galshift.domains.frame import common_frame
@@ -21,6 +20,7 @@ from galshift.types import Chosen, Strict
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs._choice import ChoiceOf
+from galshift.verbs._options import OBSERVE, TRAINING, counted_votes, option, reading
 
 
 class TrainStepConfig(Strict):
@@ -31,8 +31,10 @@ class TrainStepConfig(Strict):
     observe: OnTheFly | None = Field(
         None, description="Observe the galaxies as this survey, anew at every draw."
     )
-    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = "deepmerge"
-    init: str | None = Field(None, description="Run to start from.")
+    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = Field(
+        "deepmerge", description="Network; see galshift list models."
+    )
+    init: str | None = Field(None, description="Start from the weights of another run.")
     split: SplitConfig = SplitConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -42,15 +44,39 @@ class TrainStepConfig(Strict):
 
 @STEPS.register("train")
 class Train(Step):
-    """Split by galaxy, fit the preprocessing on the training part, train, keep the best epoch."""
+    """Train a classifier on labelled images and keep the epoch with the lowest validation loss.
+
+    Labels are classes, or numbers with an error bar each (--label-kind value --label-column redshift), or the
+    votes of people (--votes smooth,disk --vote-total n_votes).
+
+    Galaxies are split into training, validation and test parts; images of one galaxy stay together.  On
+    several GPUs: torchrun --nproc-per-node N -m galshift train ...
+    """
 
     kind = "train"
     version = 1
     Config = TrainStepConfig
+    positionals = ("data",)
+    options = (
+        "model",
+        option("epochs", "training.epochs"),
+        option("init", metavar="RUN"),
+        OBSERVE,
+        *TRAINING,
+        *reading("read"),
+    )
+    examples = (
+        "galshift train sim.h5 --model resnet18 --epochs 30",
+        "galshift train galaxies.h5 --label-kind value --label-column redshift",
+    )
     inputs = ("data", "read.labels?", "observe.survey?", "init")
     display = NO_NUMBERS
     resumable = True
     distributed = True
+
+    def from_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Columns of votes are labels that are votes, unless something else is said."""
+        return counted_votes(given)
 
     def run(self, config: TrainStepConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Write ``model.safetensors``, ``splits.json`` and ``metrics.jsonl``."""

@@ -8,16 +8,36 @@ from typing import Any
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import option, reading
 from galshift.verbs.audit.config import AuditConfig
 
 
 @STEPS.register("audit")
 class Audit(Step):
-    """Write ``audit.json`` and ``report.html``."""
+    """Damage images as surveys do, five severities of each kind, and count what stays right.
+
+    Noise, blur, sky residuals, astrometric errors, rotation, dropped pixels, bad columns, satellite trails,
+    JPEG and fpack compression, gain errors and saturation, each before the model's own stretch. An adapted
+    run is compared with its source-only companion on the same damaged images. Writes audit.json and
+    report.html.
+    """
 
     kind = "audit"
     version = 1
     Config = AuditConfig
+    positionals = ("run", "data")
+    options = (
+        option("compare", metavar="RUN2"),
+        option(
+            "corruption", "corruptions", metavar="NAME", names=("galshift.audit.corruptions", "CORRUPTIONS")
+        ),
+        "limit",
+        *reading("read"),
+    )
+    examples = (
+        "galshift audit runs/adapt-1a2b3c4d target.h5",
+        "galshift audit runs/adapt-1a2b3c4d target.h5 --corruption jpeg --corruption rice --limit 200",
+    )
     inputs = ("run", "data", "compare", "read.labels?")
     resumable = True
 

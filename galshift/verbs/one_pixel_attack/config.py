@@ -6,9 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from galshift.audit.attack import AttackConfig
-from galshift.audit.faults._base import Detector
-from galshift.audit.rates import EventRate
+from galshift.audit.config import AttackConfig, Detector, EventRate
 from galshift.data.options import ReadOptions
 from galshift.types import Chosen
 from galshift.verbs._choice import ChoiceOf
@@ -21,7 +19,9 @@ class OnePixelAttackConfig(AttackConfig):
     data: str = Field(description="Labelled images.")
     compare: list[str] = Field([], description="Further runs, attacked on the same images.")
     read: ReadOptions = ReadOptions()
-    fault: Annotated[Chosen, ChoiceOf("galshift.audit.faults", "FAULTS")] = "rgb"
+    fault: Annotated[Chosen, ChoiceOf("galshift.audit.faults", "FAULTS")] = Field(
+        "rgb", description="What strikes; see galshift list faults."
+    )
     survey: str | None = Field(None, description="Preset that knows the electrons of one nJy.")
     detector: Detector = Detector()
     rate: EventRate = Field(EventRate(), description="How often the fault strikes (cosmic, or as stated).")
