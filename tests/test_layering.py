@@ -31,9 +31,8 @@ HEAVY = {
 # Floors from the top; what stands on one floor does not import its neighbours.
 FLOORS: list[set[str]] = [
     {"__main__"},
-    # The Python functions are the command line's own, so that their names and defaults cannot differ.
-    {"api"},
-    {"cli"},
+    # The Python functions stand beside the command line: both are made from the verbs' own configs.
+    {"api", "cli"},
     {"recipes"},
     {"verbs"},
     {"runs"},
@@ -41,11 +40,11 @@ FLOORS: list[set[str]] = [
     {"training", "evaluation", "audit", "embedding", "simulate"},
     {"mocks", "report"},
     {"methods", "selection", "models", "data", "surveys"},
-    {"types", "registry", "errors", "console", "provenance", "rundirectory", "streams"},
+    {"types", "registry", "errors", "console", "provenance", "rundirectory", "streams", "processes"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules of the ground floor may build on one another, in this order.
-GROUND = ["errors", "types", "streams", "provenance", "console", "registry", "rundirectory"]
+GROUND = ["errors", "types", "streams", "processes", "provenance", "console", "registry", "rundirectory"]
 
 
 def _modules() -> list[Path]:

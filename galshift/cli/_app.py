@@ -28,7 +28,7 @@ PANELS = {
     "Start here": ("run", "inspect", "simulate", "doctor"),
     "Make data": ("make-mocks", "pack", "fetch"),
     "Train and adapt": ("train", "adapt", "pretrain"),
-    "Judge": ("evaluate", "predict", "gap", "explain", "ladder", "depth"),
+    "Evaluate and use": ("evaluate", "predict", "gap", "explain", "ladder", "depth"),
     "Probe": ("one-pixel-attack", "audit", "embed", "similar", "suggest"),
     "Recipes and reference": ("recipes", "validate", "status", "list", "schema"),
 }

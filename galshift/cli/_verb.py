@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -12,29 +12,51 @@ from galshift import console
 from galshift.cli._common import OPTIONS, show
 
 _TYPES = {"integer": int, "number": float, "flag": bool}
+_ONLY_BY_NAME = inspect.Parameter.KEYWORD_ONLY
 
 
 def command(kind: str) -> Callable[..., None]:
     """Return the command of the verb `kind` as a function that typer understands.
 
-    Its arguments are those of the Step (see :mod:`galshift.verbs`), then the common ones.  An option that is
-    not typed is None, so that what is handed on is what the user said.
+    Raises
+    ------
+    ConfigError
+        When the verb is a plug-in that cannot be imported.
     """
     from galshift.verbs import STEPS
-    from galshift.verbs._parameters import parameters
 
     step = STEPS.get(kind)
+    return typed(step, _common(step), lambda given, said: _run(kind, given, said))
+
+
+def typed(
+    step: Any, common: Sequence[str], work: Callable[[dict[str, Any], dict[str, Any]], None]
+) -> Callable[..., None]:
+    """Return a function with the arguments of a Step (see :mod:`galshift.verbs`), for typer to call.
+
+    An option that is not typed is None, so that what is handed on is what the user said.
+
+    Parameters
+    ----------
+    step : type of Step
+    common : sequence of str
+        Names of the common options that it has.
+    work : callable
+        Takes the Step's own arguments and the common ones, by name.
+    """
+    from galshift.verbs._parameters import parameters
+
     wanted = parameters(step)
+    own = {one.name for one in wanted}
     parts = [_parameter(one, optional=bool(step.instead)) for one in wanted]
     parts += [_instead(one) for one in step.instead if one.name]
-    added = [name for name in _common(step) if name not in {one.name for one in wanted}]
+    shared = [name for name in common if name not in own]
     parts += [
-        inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=OPTIONS[n][1], annotation=OPTIONS[n][0])
-        for n in added
+        inspect.Parameter(n, _ONLY_BY_NAME, default=OPTIONS[n][1], annotation=OPTIONS[n][0]) for n in shared
     ]
 
     def run(**given: Any) -> None:
-        _run(kind, given, {name: given.pop(name) for name in added})
+        work(given, {name: given.pop(name) for name in shared})
 
     run.__signature__ = inspect.Signature(parts)  # type: ignore[attr-defined]
     run.__annotations__ = {part.name: part.annotation for part in parts}
@@ -59,35 +81,29 @@ def _run(kind: str, given: dict[str, Any], said: dict[str, Any]) -> None:
 
 def _common(step: Any) -> list[str]:
     """The common options that a verb has: those that can make a difference."""
-    names = {"seed": "seed" in step.Config.model_fields, "out": not step.product}
-    names |= {name: name in step.resources for name in ("device", "workers", "scheduler")}
-    return [name for name in OPTIONS if names.get(name, True)]
+    wanted = {"seed": "seed" in step.Config.model_fields, "out": not step.product}
+    wanted |= {name: name in step.resources for name in ("device", "workers", "scheduler")}
+    return [name for name in OPTIONS if wanted.get(name, True)]
 
 
 def _parameter(one: Any, *, optional: bool) -> inspect.Parameter:
     """One argument of a Step as typer's."""
-    many = one.several
-    kind: Any = list[str] if many else _TYPES.get(one.kind, str)
+    kind: Any = list[str] if one.several else _TYPES.get(one.kind, str)
     required = one.required and not optional
-    told = one.help + ("" if one.positional else _default(one))
+    told: Mapping[str, Any] = {
+        "metavar": one.metavar or None,
+        "help": one.help if one.positional else one.help + _default(one),
+        "show_default": False,
+        "autocompletion": _completer(one),
+    }
     if one.positional:
-        info = typer.Argument(
-            metavar=one.metavar, help=told, show_default=False, autocompletion=_completer(one)
-        )
+        info = typer.Argument(**told)
     else:
-        info = typer.Option(
-            *_flags(one),
-            metavar=one.metavar or None,
-            help=told,
-            min=one.low,
-            max=one.high,
-            show_default=False,
-            rich_help_panel=one.option.panel or None,
-            autocompletion=_completer(one),
-        )
+        panel = one.option.panel or None
+        info = typer.Option(*_flags(one), min=one.low, max=one.high, rich_help_panel=panel, **told)
     return inspect.Parameter(
         one.name,
-        inspect.Parameter.KEYWORD_ONLY,
+        _ONLY_BY_NAME,
         default=inspect.Parameter.empty if required else None,
         annotation=Annotated[kind if required else kind | None, info],
     )
@@ -96,18 +112,16 @@ def _parameter(one: Any, *, optional: bool) -> inspect.Parameter:
 def _flags(one: Any) -> tuple[str, ...]:
     if one.option.flags:
         return one.option.flags
-    flag = "--" + one.name.replace("_", "-")
     if one.kind != "flag" or not one.default:
-        return (flag,)
-    return (f"{flag}/--no-{flag[2:]}",)
+        return (one.flag,)
+    return (f"{one.flag}/--no-{one.flag[2:]}",)
 
 
 def _default(one: Any) -> str:
     """The config's default in brackets, where a reader of help could not guess it."""
     value = one.default
-    if one.required or value is None or isinstance(value, bool) or value in ((), [], {}, ""):
-        return ""
-    if not isinstance(value, str | int | float | list | tuple):
+    known = isinstance(value, str | int | float | tuple | list) and not isinstance(value, bool)
+    if one.required or not known or not value:
         return ""
     shown = ",".join(str(item) for item in value) if isinstance(value, list | tuple) else f"{value}"
     return f" [default: {shown}]"
@@ -123,6 +137,4 @@ def _instead(one: Any) -> inspect.Parameter:
     """The option that asks for something else than the verb's work."""
     flag = f"--{one.name.replace('_', '-')}"
     info = typer.Option(flag, help=one.help, rich_help_panel=one.panel or None)
-    return inspect.Parameter(
-        one.name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, info]
-    )
+    return inspect.Parameter(one.name, _ONLY_BY_NAME, default=False, annotation=Annotated[bool, info])

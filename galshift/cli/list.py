@@ -1,4 +1,4 @@
-"""List the methods, models, surveys, readers, selectors, weightings or faults that can be named."""
+"""List the methods, models, surveys, readers and other things that can be named."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ def command(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="methods|models|surveys|readers|selectors|weightings|faults",
-            help="What to list.",
+            metavar="KIND",
+            help="methods, models, surveys, readers, selectors, weightings, faults, corruptions, reducers, "
+            "galaxies or verbs.",
             autocompletion=_kinds,
             show_default=False,
         ),
     ],
     json: Json = False,
 ) -> None:
-    """List the methods, models, surveys, readers, selectors, weightings or faults that can be named."""
+    """List the methods, models, surveys, readers and other things that can be named."""
     from galshift.recipes.catalogue import entries
 
     rows = entries(kind)

@@ -1,4 +1,4 @@
-"""Map galaxies in a classifier's feature space, and find the odd ones."""
+"""Map galaxies in a classifier's feature space, with pictures and the odd ones."""
 
 from __future__ import annotations
 

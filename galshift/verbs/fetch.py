@@ -1,4 +1,4 @@
-"""Fetch a public data set by name."""
+"""Fetch a published data set by name, checked and resumable."""
 
 from __future__ import annotations
 

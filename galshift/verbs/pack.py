@@ -1,4 +1,4 @@
-"""Pack a data set into one HDF5 file."""
+"""Pack images of any kind into one HDF5 file that trains fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make idealised galaxies with labels: noise-free images from which mocks are made."""
+"""Make idealised mergers, spirals and ellipticals, so that everything runs with nothing downloaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suggest which galaxies to label next."""
+"""Suggest which galaxies to label next, to improve a classifier or to measure it."""
 
 from __future__ import annotations
 

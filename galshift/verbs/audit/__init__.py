@@ -1,4 +1,4 @@
-"""Damage the images as surveys do, five severities of each kind, and count what stays right."""
+"""Damage images as surveys do, and count what stays right before and after adaptation."""
 
 from __future__ import annotations
 

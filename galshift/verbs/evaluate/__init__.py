@@ -1,4 +1,4 @@
-"""Judge classifiers on images that they never saw, side by side, with intervals."""
+"""Evaluate classifiers on images they never saw, with intervals and a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Observe idealised or sharper images as a survey would see them."""
+"""Observe images as a survey would see them: PSF, pixels, sky and noise."""
 
 from __future__ import annotations
 

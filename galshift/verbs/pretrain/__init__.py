@@ -1,4 +1,4 @@
-"""Pre-train a vision transformer on unlabelled images of several surveys."""
+"""Pre-train a vision transformer on unlabelled images, to start train or adapt from."""
 
 from __future__ import annotations
 
