@@ -1,9 +1,9 @@
 """galshift in Python: every verb as a function, ``read`` for data and ``load`` for finished runs.
 
 ``galshift.adapt("sim.h5", "sdss/", method="mmd", epochs=30)`` does what ``galshift adapt sim.h5 sdss/
---method mmd --epochs 30`` does, and gives the same run.  The functions are made from the same Steps and configs as the
-command line (:mod:`galshift.verbs`), so that names, defaults and help cannot differ, and a verb of another
-package is one of them.
+--method mmd --epochs 30`` does, and gives the same run.  The functions are made from the same Steps and
+configs as the command line (:mod:`galshift.verbs`), so that names, defaults and help cannot differ, and a
+verb of another package is one of them.
 
 Where a path is wanted, the images themselves will do: an array (N, C, H, W), a pair (images, labels), a
 :class:`galshift.data.cutouts.Cutouts`, an astropy Table with a column of images (or, as ``labels``, any

@@ -69,11 +69,13 @@ def call(kind: str, given: Mapping[str, Any], common: Common | None = None) -> E
         As of :func:`galshift.recipes.execute.execute`.
     """
     step, common = STEPS.get(kind), common or Common()
-    given = {name: value for name, value in given.items() if value is not None and value is not False}
+    given = {name: value for name, value in given.items() if value is not None}
     wanted = parameters(step)
     required = tuple(one.name for one in wanted if one.required)
     context = Context(device=common.device, workers=common.workers, scheduler=common.scheduler)
     asked = next((one for one in step.instead if one.asked(given, required)), None)
+    for other in step.instead:
+        given.pop(other.name, None)
     _check_complete(kind, wanted, given, required if asked is None else asked.needs)
     out = given.pop("out", None) or common.out
     if asked is None:
@@ -81,7 +83,6 @@ def call(kind: str, given: Mapping[str, Any], common: Common | None = None) -> E
         return execute(
             kind, values, out=out, overwrite=common.overwrite, context=context, overrides=common.set
         )
-    given.pop(asked.name, None)
     if asked.bare:
         return Answered(asked, asked.work({"seed": common.seed, **given}, context))
     config = prepare(kind, _values(step, given, common), overrides=common.set).config
