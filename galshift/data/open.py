@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+from galshift.data.card import resolve
 from galshift.data.cutouts import Dataset
+from galshift.data.declared import check_declared
 from galshift.data.options import ReadOptions, parse_classes_map
 from galshift.data.paths import missing, split_pair
 from galshift.data.readers import READERS
@@ -23,16 +26,29 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     ----------
     path : path-like
         An HDF5 file, a folder of FITS or pictures, a FITS cube or multi-extension file, ``.npy``/``.npz``, or
-        a pair ``x.npy:y.npy``.
+        a pair ``x.npy:y.npy``, or a data card (:mod:`galshift.data.card`) that names one of these.
     options : ReadOptions, optional
-        What the files do not say themselves.
+        What the files, or the card, do not say.
 
     Raises
     ------
     DataError
         When there is nothing there, no reader knows it, or it is broken; the message says which.
     """
-    options = options or ReadOptions()
+    found = resolve(path, options)
+    path, options = found.path, found.options
+    dataset = _opened(path, options)
+    overridden = check_declared(dataset, options, lambda plain: _opened(path, plain))
+    notes = tuple(
+        f"{name}: declared against the files, which say {text}" for name, text in overridden.items()
+    )
+    if notes:
+        dataset.info = replace(dataset.info, notes=(*dataset.info.notes, *notes))
+    dataset.name = found.name or dataset.name
+    return dataset
+
+
+def _opened(path: str, options: ReadOptions) -> Dataset:
     if options.unit is not None and unit_name(options.unit) is None:
         raise DataError(
             f"'{options.unit}' is no unit that astropy knows",

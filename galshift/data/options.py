@@ -64,6 +64,10 @@ class ReadOptions(Strict):
     on_error: Literal["raise", "skip"] = Field(
         "raise", description="What a file that cannot be read does: stop, or be counted and left out."
     )
+    override: tuple[Literal["unit", "zero_point", "pixel_scale", "bands"], ...] = Field(
+        (),
+        description="What is declared in spite of what the files say: unit, zero_point, pixel_scale, bands.",
+    )
 
     @model_serializer(mode="wrap")
     def _brief(self, dump: Any) -> dict[str, Any]:
@@ -73,6 +77,8 @@ class ReadOptions(Strict):
             values.pop("label_kind", None)
         if self.vote_total is None:
             values.pop("vote_total", None)
+        if not self.override:
+            values.pop("override", None)
         return values
 
 
