@@ -105,7 +105,9 @@ class Registry:
             point = self.plugins()[name]
             path = source_file(point.module)
             return docstring(path, point.attr) if path else ""
-        return (getattr(self.get(name), "__doc__", None) or "").strip().split("\n")[0]
+        thing = self.get(name)
+        own = getattr(thing, "summary", None)  # of a thing that is a row, not a file
+        return own if isinstance(own, str) else (getattr(thing, "__doc__", None) or "").strip().split("\n")[0]
 
     def plugins(self) -> dict[str, metadata.EntryPoint]:
         """Return the entry points of other packages by name; what galshift ships keeps its names."""

@@ -41,11 +41,23 @@ FLOORS: list[set[str]] = [
     {"training", "evaluation", "audit", "embedding", "simulate"},
     {"mocks", "report"},
     {"methods", "selection", "models", "data", "surveys"},
-    {"types", "registry", "errors", "machine", "console", "provenance", "rundirectory", "streams", "processes"},
+    {
+        "types",
+        "registry",
+        "errors",
+        "machine",
+        "console",
+        "provenance",
+        "rundirectory",
+        "streams",
+        "intervals",
+        "processes",
+    },
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules of the ground floor may build on one another, in this order.
-GROUND = ["errors", "machine", "types", "streams", "processes", "provenance", "console", "registry", "rundirectory"]
+GROUND = ["errors", "machine", "types", "streams", "intervals", "processes", "provenance", "console"]
+GROUND += ["registry", "rundirectory"]
 
 
 def _modules() -> list[Path]:

@@ -1,16 +1,13 @@
-"""The options of an attack: how it searches, what detector is struck, and how often."""
+"""Options of an attack: how to search, what the detector is, and how often a fault strikes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from galshift.errors import DataError
 from galshift.types import Strict
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SECONDS_A_MINUTE = 60.0
 CM_PER_MICRON = 1e-4
@@ -46,11 +43,8 @@ class AttackConfig(Strict):
         Settings of those searches.
     """
 
-    search: Literal["exhaustive", "de", "gradient"] = Field(
-        "exhaustive",
-        description="How to search: completely, by differential evolution, or what the gradient ranks first.",
-    )
-    pixels: int = Field(1, ge=1, le=64, description="Pixels that may change.")
+    search: Literal["exhaustive", "de", "gradient"] = "exhaustive"
+    pixels: int = Field(1, ge=1, le=64)
     seed: int = 42
     de: EvolutionConfig = EvolutionConfig()
     gradient: GradientConfig = GradientConfig()
@@ -87,8 +81,8 @@ class Detector(Strict):
     pixel_arcsec: float | None = Field(None, gt=0)
     source: str = "not stated"
 
-    def scale(self, n_bands: int) -> Tensor:
-        """Return electrons per image unit, (C,).
+    def scale(self, n_bands: int) -> tuple[float, ...]:
+        """Return electrons per image unit, one number per band.
 
         Raises
         ------
@@ -101,9 +95,7 @@ class Detector(Strict):
                 where="detector.electrons_per_unit",
                 hint="give --survey, or --set detector.electrons_per_unit=[...], or use --fault rgb",
             )
-        import torch
-
-        return torch.tensor(self.by_band("electrons_per_unit", n_bands, above_zero=True), dtype=torch.float32)
+        return self.by_band("electrons_per_unit", n_bands, above_zero=True)
 
     def by_band(self, name: str, n_bands: int, *, above_zero: bool = False) -> tuple[float, ...]:
         """Return the attribute `name` with one number per band; refuses wrong counts and signs."""

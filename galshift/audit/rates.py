@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from galshift.audit.statistics import wilson_interval
+from galshift.intervals import wilson_interval
 from galshift.streams import numpy_stream
 
 

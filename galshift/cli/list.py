@@ -8,13 +8,12 @@ import typer
 
 from galshift import console
 from galshift.cli._common import Json
+from galshift.recipes.catalogue import KINDS, entries
 
 EXAMPLES = ("galshift list methods", "galshift list surveys --json")
 
 
 def _kinds(incomplete: str) -> list[str]:
-    from galshift.recipes.catalogue import KINDS
-
     return [kind for kind in KINDS if kind.startswith(incomplete)]
 
 
@@ -23,8 +22,7 @@ def command(
         str,
         typer.Argument(
             metavar="KIND",
-            help="methods, models, surveys, readers, selectors, weightings, faults, corruptions, reducers, "
-            "galaxies or verbs.",
+            help=f"One of {', '.join(KINDS)}.",
             autocompletion=_kinds,
             show_default=False,
         ),
@@ -32,8 +30,6 @@ def command(
     json: Json = False,
 ) -> None:
     """List the methods, models, surveys, readers and other things that can be named."""
-    from galshift.recipes.catalogue import entries
-
     rows = entries(kind)
     if json:
         console.json_document([{"name": name, "summary": text} for name, text in rows])

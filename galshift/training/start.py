@@ -26,7 +26,7 @@ def start_from(init: str | None, classes: list[str], bands: list[str], kind: str
     """
     if init is None:
         return None
-    trained = load_checkpoint(init, encoder=True, values=True)
+    trained = load_checkpoint(init, encoder=True)
     if trained.head.kind != kind and not trained.meta.get(ENCODER):
         raise DataError(
             f"the run to start from has labels of the kind '{trained.head.kind}', not '{kind}'", where=init
@@ -51,7 +51,7 @@ def starting_network(job: TrainingJob, seed: int) -> torch.nn.Module:
     """Return a fresh network, a copy of the one to start from, or a pre-trained encoder with a fresh head."""
     p, init = job.preprocessing, job.init
     if init is not None and not init.meta.get(ENCODER):
-        return load_checkpoint(init.path, values=True).model.requires_grad_(True).train()
+        return load_checkpoint(init.path).model.requires_grad_(True).train()
     fresh = build_model(
         job.network,
         in_channels=len(p.bands),

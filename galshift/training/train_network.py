@@ -139,9 +139,7 @@ def source_free(job: TrainingJob, baseline: Path) -> TrainingJob:
     training = job.training
     if training.select in ("auto", "source-loss"):
         training = training.model_copy(update={"select": "last"})
-    return replace(
-        job, source=None, init=job.init or load_checkpoint(baseline, values=True), training=training
-    )
+    return replace(job, source=None, init=job.init or load_checkpoint(baseline), training=training)
 
 
 def augmenter(config: AugmentConfig, noise_scale: Tensor) -> Callable[[Tensor, torch.Generator], Tensor]:

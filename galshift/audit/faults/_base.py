@@ -14,9 +14,6 @@ from galshift.types import Strict
 
 CENTRE = ((0, 0, 1.0),)
 
-# A fault's options are a frozen config like any other; an unknown option is refused by name.
-FaultConfig = Strict
-
 
 @dataclass(frozen=True)
 class Variant:
@@ -66,7 +63,7 @@ class Fault:
         True when the amplitude is added to the pixel, False when it replaces it.
     """
 
-    Config: ClassVar[type[Strict]] = FaultConfig
+    Config: ClassVar[type[Strict]] = Strict
     version: ClassVar[int] = 1
     reference: ClassVar[str] = ""
     stretched: ClassVar[bool] = False
@@ -103,7 +100,8 @@ def strike(
     bands = list(variant.bands)
     amplitude = torch.tensor(variant.values, dtype=linear.dtype, device=linear.device)
     if not fault.stretched:
-        amplitude = amplitude / detector.scale(linear.shape[-3]).to(linear)[bands]
+        scale = torch.tensor(detector.scale(linear.shape[-3]), dtype=torch.float32).to(linear)
+        amplitude = amplitude / scale[bands]
     image = (stretch(linear) if fault.stretched else linear).clone()
     before = image[..., bands, :, :]
     share = shares.to(linear).unsqueeze(-3)
