@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -32,7 +33,8 @@ class _Package(ModuleType):
         super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        # ``from galshift import console`` asks here first: a sub-module is none of ours.
+        if name.startswith("_") or (name not in _FUNCTIONS and find_spec(f"galshift.{name}")):
             raise AttributeError(f"module 'galshift' has no attribute '{name}'")
         return importlib.import_module("galshift.api").function(name)
 

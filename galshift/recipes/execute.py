@@ -5,6 +5,7 @@ The command line, the Python functions and recipes all pass through :func:`execu
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import threading
@@ -242,8 +243,6 @@ def _located(results: Mapping[str, Any], where: Path, prepared: Prepared) -> dic
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    import json
-
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -11,10 +11,8 @@ from typing import Any
 from galshift.data.paths import split_name
 from galshift.domains.splits import SplitRecord, read_splits
 from galshift.errors import DataError, GalshiftError
-from galshift.rundirectory import AUTO, RECORD
+from galshift.rundirectory import AUTO, BASELINE, SELECTION
 from galshift.training.checkpoint import FILE, Trained, load_checkpoint
-
-BASELINE = "source-only"
 
 
 @dataclass(frozen=True)
@@ -59,11 +57,16 @@ class Classifier:
 
 
 def open_classifiers(
-    runs: Sequence[str], *, with_baseline: bool = True, finished: bool = True
+    runs: Sequence[str],
+    *,
+    with_baseline: bool = True,
+    finished: bool = True,
+    networks: Mapping[Path, Trained] | None = None,
 ) -> list[Classifier]:
     """Open the given runs, and the source-only companion of each adapted one after them.
 
-    With `finished` False a run may still be at work: adapt evaluates its own before it is done.
+    With `finished` False a run may still be at work: adapt evaluates its own before it is done.  The
+    networks of `networks`, by folder, are in memory already.
 
     Raises
     ------
@@ -72,16 +75,17 @@ def open_classifiers(
     """
     found: list[Classifier] = []
     companions: list[Classifier] = []
+    networks = networks or {}
     for text in runs:
         label, path = split_name(text)
         if not Path(path).is_dir() and Path(path).name != FILE:
             hint = f"give the folder that train or adapt printed, or its {FILE}"
             raise DataError("this is no run of train or adapt", where=path, hint=hint)
         folder = Path(path) if Path(path).is_dir() else Path(path).parent
-        classifier = _open(folder, label, finished)
+        classifier = _open(folder, label, finished, networks)
         found.append(classifier)
         if with_baseline and (folder / BASELINE / FILE).is_file():
-            companion = _open(folder / BASELINE, None, finished)
+            companion = _open(folder / BASELINE, None, finished, networks)
             seeds = tuple(p / BASELINE for p in classifier.seeds if (p / BASELINE / FILE).is_file())
             companions.append(replace(companion, given=False, config=classifier.config, seeds=seeds))
     for companion in companions:
@@ -121,7 +125,7 @@ def augmentation_of(classifier: Classifier) -> Mapping[str, Any]:
     return classifier.config.get("augment", {})
 
 
-def _open(folder: Path, label: str | None, finished: bool) -> Classifier:
+def _open(folder: Path, label: str | None, finished: bool, networks: Mapping[Path, Trained]) -> Classifier:
     import yaml
 
     from galshift.methods import METHODS
@@ -129,7 +133,7 @@ def _open(folder: Path, label: str | None, finished: bool) -> Classifier:
 
     if finished and (folder / "run.json").is_file():
         RunDirectory.load(folder)
-    trained = load_checkpoint(folder)
+    trained = networks.get(folder) or load_checkpoint(folder)
     config = folder / "config.yaml"
     method = str(trained.meta.get("method", BASELINE))
     try:
@@ -137,7 +141,7 @@ def _open(folder: Path, label: str | None, finished: bool) -> Classifier:
     except GalshiftError:
         adapted = "target" in read_splits(folder)
     return Classifier(
-        name=label or (f"{AUTO} ({method})" if (folder / RECORD).is_file() else method),
+        name=label or (f"{AUTO} ({method})" if (folder / SELECTION).is_file() else method),
         path=folder,
         trained=trained,
         splits=read_splits(folder),

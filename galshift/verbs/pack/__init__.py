@@ -6,25 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
-from galshift import console
-from galshift.data.options import ReadOptions
 from galshift.errors import UsageError
 from galshift.rundirectory import RunDirectory
-from galshift.types import Strict
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs._options import READING, counted_votes, option, reading
-
-
-class PackConfig(Strict):
-    """What to pack; see :func:`galshift.data.pack.pack`."""
-
-    data: str = Field(description="Images: a folder, a file, or a pair x.npy:y.npy.")
-    read: ReadOptions = Field(
-        default_factory=ReadOptions, description="What the files do not say themselves."
-    )
+from galshift.verbs.pack.config import PackConfig
 
 
 @STEPS.register("pack")
@@ -74,41 +61,10 @@ class Pack(Step):
 
     def run(self, config: PackConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Decode piece by piece into the run directory, then join the pieces into ``context.out``."""
-        import shutil
+        from galshift.verbs.pack.work import work
 
-        from galshift.data.open import open_dataset
-        from galshift.data.pack import pack
-        from galshift.provenance import environment
-
-        out = context.out or Path(run.path) / self.product
-        scratch = Path(run.path) / "pieces"
-        provenance = {"step": self.kind, "config": config.model_dump(mode="json"), **environment()}
-        dataset = open_dataset(config.data, config.read)
-        info = dataset.info
-        with console.progress("pack", info.n) as bar:
-            packed = pack(
-                config.data,
-                out,
-                config.read,
-                scratch=scratch,
-                workers=context.workers,
-                provenance=provenance,
-                progress=bar.advance,
-                dataset=dataset,
-            )
-        shutil.rmtree(scratch)
-        return {
-            "n_images": packed.n,
-            "n_skipped": len(packed.skipped),
-            "skipped": list(packed.skipped[:100]),
-            "shape": list(info.shape),
-            "bands": list(info.bands),
-            "unit": info.unit,
-            "classes": list(info.classes),
-            "notes": list(packed.notes),
-            "bytes": Path(out).stat().st_size,
-            "outputs": {"data": Path(out).name},
-        }
+        folder = Path(run.path)
+        return work(config, context.out or folder / self.product, folder / "pieces", context.workers)
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Return how many images the file holds and what was left out."""
