@@ -8,9 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from galshift.api.inputs import as_paths
 from galshift.api.results import Result, result_of
-from galshift.recipes.call import Answered, Common, call
 from galshift.verbs import STEPS
 from galshift.verbs._parameters import Parameter, parameters
 
@@ -75,6 +73,9 @@ def _argument(one: Parameter, *, optional: bool) -> inspect.Parameter:
 def _run(
     kind: str, wanted: Sequence[Parameter], given: dict[str, Any], shared: Sequence[str]
 ) -> Result | Any:
+    from galshift.api.inputs import as_paths
+    from galshift.recipes.call import Answered, Common, call
+
     common = {name: given.pop(name) for name in shared if given.get(name) is not None}
     common["set"] = tuple(f"{key}={json.dumps(value)}" for key, value in common.get("set", {}).items())
     inputs = {name.rstrip("?") for name in STEPS.get(kind).inputs}

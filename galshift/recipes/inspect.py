@@ -10,7 +10,6 @@ from pydantic import Field
 
 from galshift import console
 from galshift.data.options import ReadOptions
-from galshift.recipes.prepare import check_config
 from galshift.rundirectory import RunDirectory
 from galshift.types import Strict
 from galshift.verbs._base import Step
@@ -66,6 +65,8 @@ def inspect(given: Mapping[str, Any]) -> dict[str, Any]:
     DataError
         When the data cannot be opened.
     """
+    from galshift.recipes.prepare import check_config
+
     config = check_config(Inspect(), config_values(Inspect, given))
     if Path(config.path, "run.json").is_file():
         return RunDirectory.load(config.path).manifest()

@@ -287,7 +287,7 @@ def config_values(step: type[Step], given: Mapping[str, Any]) -> dict[str, Any]:
         if value is not None
     }
     tree: dict[str, Any] = {}
-    for name, value in step.from_options(ready).items():
+    for name, value in step().from_options(ready).items():
         for path in known[name].option.fields:
             place = tree
             *parents, last = path.split(".")

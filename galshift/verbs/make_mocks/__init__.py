@@ -36,7 +36,7 @@ class MakeMocks(Step):
         option("pair", metavar="NAME|FILE", names=("galshift.surveys", "")),
         *titled(
             "PSF and pixels",
-            option("band_map", metavar="F814W=i,..."),
+            option("band_map", metavar="INPUT=SURVEY,..."),
             option("psf", metavar="FILE"),
             option("input_psf", metavar="own|none|FWHM|FILE"),
             option("seeing"),
