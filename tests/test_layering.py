@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import galshift
+from galshift.cli._app import names
 from galshift.recipes.find import shipped
 
 ROOT = Path(galshift.__file__).parent
@@ -284,10 +285,9 @@ def test_light_commands_import_nothing_heavy(args: list[str]) -> None:
     assert heavy == set()
 
 
-@pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "cli").glob("[a-z]*.py"))])
+@pytest.mark.parametrize("name", names())
 def test_the_help_of_every_verb_imports_nothing_heavy_and_ends_with_examples(name: str) -> None:
-    verb = name.replace("_", "-")
-    text, heavy = _loaded(RUN.format(args=[verb, "--help"]))
+    text, heavy = _loaded(RUN.format(args=[name, "--help"]))
     assert heavy == set()
     examples = [line.strip() for line in text.partition("Examples:")[2].splitlines() if line.strip()]
     assert len(examples) >= 2

@@ -50,7 +50,7 @@ class Audit(Step):
 
     def versions(self, config: AuditConfig) -> Mapping[str, int]:
         """Return the version of every corruption."""
-        names = config.corruptions or CORRUPTIONS.names()
+        names = config.corruptions or CORRUPTIONS.available()
         return {f"corruption {name}": CORRUPTIONS.get(name).version for name in names}
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
