@@ -191,14 +191,16 @@ class Dataset(Protocol):
 
 
 class InMemory:
-    """A :class:`Cutouts` as a data set."""
+    """A :class:`Cutouts` as a data set; `reader` names the format that it was read from."""
 
-    def __init__(self, cutouts: Cutouts, name: str = "memory", path: Any = None) -> None:
+    def __init__(
+        self, cutouts: Cutouts, name: str = "memory", path: Any = None, *, reader: str = "memory"
+    ) -> None:
         self.cutouts, self.name, self.path = cutouts, name, path
         self.info = DataInfo(
             n=len(cutouts),
             shape=cutouts.images.shape[1:],
-            reader="memory",
+            reader=reader,
             unit=cutouts.unit,
             pixel_scale=cutouts.pixel_scale,
             bands=cutouts.bands,

@@ -140,7 +140,7 @@ def find_reader(path: str | Path) -> str:
         raise DataError("the file is empty", where=first, hint="was its download or copy interrupted?")
     with first.open("rb") as stream:
         head = stream.read(16)
-    kind = _file_reader(head, first.name.lower())
+    kind = _file_reader(head, first.name.lower()) or _plugin_reader(first.name.lower())
     if kind is None:
         raise DataError(
             "this is not a kind of file that galshift can open",
@@ -171,6 +171,13 @@ def _file_reader(head: bytes, name: str) -> str | None:
     if name.endswith((".npy", ".npz")):
         return "numpy"
     return "hdf5" if name.endswith((".h5", ".hdf5", ".hdf")) else None
+
+
+def _plugin_reader(name: str) -> str | None:
+    """Return the reader of another package that opens files called like this."""
+    others = [reader for reader in READERS.available() if reader in READERS.plugins()]
+    suffixes = {reader: tuple(getattr(READERS.get(reader), "suffixes", ())) for reader in others}
+    return next((reader for reader in others if suffixes[reader] and name.endswith(suffixes[reader])), None)
 
 
 def _folder_reader(folder: Path) -> str:

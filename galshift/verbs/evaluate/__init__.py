@@ -1,4 +1,4 @@
-"""Evaluate classifiers on images that they never saw, side by side, with intervals."""
+"""Evaluate classifiers on images they never saw, with intervals and a report."""
 
 from __future__ import annotations
 
@@ -8,16 +8,33 @@ from typing import Any
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import option, reading
 from galshift.verbs.evaluate.config import EvaluateConfig
 
 
 @STEPS.register("evaluate")
 class Evaluate(Step):
-    """Write ``metrics.json``, ``predictions.fits`` and ``report.html``."""
+    """Evaluate classifiers side by side on images that none of them saw.
+
+    Without --on: the source and target images that the runs set aside.  An adapted run is compared with its
+    source-only companion.  A data set without labels gets no accuracy, but what can be said without.
+    Writes metrics.json, predictions.fits and report.html.
+    """
 
     kind = "evaluate"
     version = 1
     Config = EvaluateConfig
+    positionals = ("runs",)
+    options = (
+        option("on", metavar="DATA...", several=True),
+        option("bootstrap", "n_bootstrap"),
+        "samples",
+        *reading("read"),
+    )
+    examples = (
+        "galshift evaluate runs/adapt-1a2b3c4d",
+        "galshift evaluate runs/train-1a2b3c4d runs/adapt-1a2b3c4d --on wide=sdss/ --labels votes.csv",
+    )
     inputs = ("runs", "on", "read.labels?")
     display = ("samples",)
 
