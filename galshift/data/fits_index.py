@@ -22,7 +22,7 @@ from galshift.data.open import FITS_SUFFIXES
 from galshift.errors import DataError
 from galshift.provenance import atomic_path
 
-VERSION = 2
+VERSION = 3
 _MANY = 2000
 
 

@@ -47,6 +47,9 @@ class ReadOptions(Strict):
         Band names in the order of the band axis, or the bands to read where the file names them.
     hdu : int or str or None
         Number or name of the one FITS extension to read.
+    roles : dict
+        What FITS extensions are, by name, pattern or number: ``image``, ``error``, ``variance``, ``weight``
+        (inverse variance), ``mask``, ``psf`` or ``ignore``; ``*`` is for those whose name is not known.
     pattern : str or None
         File names in a folder, such as ``{id}_{band}.fits``.
     classes_map : dict
@@ -75,6 +78,9 @@ class ReadOptions(Strict):
     pixel_scale_arcsec: Positive | None = None
     bands: tuple[str, ...] = ()
     hdu: int | str | None = None
+    roles: dict[str, Literal["image", "error", "variance", "weight", "mask", "psf", "ignore"]] = Field(
+        default_factory=dict
+    )
     pattern: str | None = None
     classes_map: dict[str, str] = Field(default_factory=dict)
     catalog: str | None = None
@@ -92,6 +98,8 @@ class ReadOptions(Strict):
             values.pop("vote_total", None)
         if not self.override:
             values.pop("override", None)
+        if not self.roles:
+            values.pop("roles", None)
         return values
 
 

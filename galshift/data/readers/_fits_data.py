@@ -16,7 +16,14 @@ from galshift.data.fits_file import load
 from galshift.data.fits_layout import AUXILIARY, Galaxy, Place
 from galshift.data.options import ReadOptions
 from galshift.data.readers._base import Opened, finite, pad_stack
-from galshift.data.readers._fits_agree import agree_on_bands, agree_on_scale, agree_on_unit
+from galshift.data.readers._fits_agree import agree_on_bands, agree_on_scale, agree_on_unit, origins_of
+from galshift.data.readers._fits_extras import (
+    agree_on_psf,
+    has_noise,
+    mark_relative,
+    refuse_blank_centres,
+    spoilt,
+)
 from galshift.errors import DataError
 
 _CACHE_BYTES = 256 << 20
@@ -25,8 +32,8 @@ _CACHE_BYTES = 256 << 20
 class FitsData(Opened):
     """Galaxies whose planes lie in FITS files; built by :func:`build`.
 
-    With `skip`, a galaxy whose pixels turn out to be damaged when they are read is told once and masked in
-    full; else it is an error.
+    `psf_scale` [arcsec / pixel] is of the PSFs that the files hold.  With `skip`, a galaxy whose pixels turn
+    out to be damaged when they are read is told once and masked in full; else it is an error.
     """
 
     def __init__(
@@ -38,9 +45,11 @@ class FitsData(Opened):
         galaxies: list[Galaxy],
         factors: np.ndarray,
         *,
+        psf_scale: float | None = None,
         skip: bool = False,
     ) -> None:
         super().__init__(path, info)
+        self.psf_scale = psf_scale
         self.skip, self._told = skip, set()
         self.files, self.planes, self.galaxies, self.factors = files, planes, galaxies, factors
         self._cache: OrderedDict[tuple[int, int, int | None], np.ndarray] = OrderedDict()
@@ -67,6 +76,7 @@ class FitsData(Opened):
         ivar = None
         if info.has_ivar:
             ivar = np.nan_to_num(pad_stack(ivars, info.shape[1:] if ragged else None), posinf=0, neginf=0)
+        psf, psf_scale = self._psfs(rows) if info.has_psf else (None, None)
         return Cutouts(
             images=stack,
             unit=info.unit or "",
@@ -78,10 +88,30 @@ class FitsData(Opened):
             classes=info.classes,
             mask=mask,
             ivar=ivar,
+            psf=psf,
+            psf_pixel_scale=psf_scale,
             survey=info.survey,
             history=info.history,
             table=None if info.table is None else info.table[rows],
         )
+
+    def _psfs(self, rows: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the PSFs (N, C, P, Q) of some galaxies, padded with 0, and their pixel [arcsec]."""
+        kernels = [
+            [self._kernel(galaxy, band) for band in self.info.bands]
+            for galaxy in (self.galaxies[int(row)] for row in rows)
+        ]
+        sides = np.max([kernel.shape for each in kernels for kernel in each], axis=0)
+        stack = np.zeros((len(rows), len(self.info.bands), *sides), dtype=np.float32)
+        for planes, each in zip(stack, kernels):
+            for plane, kernel in zip(planes, each):
+                plane[: kernel.shape[0], : kernel.shape[1]] = kernel
+        return stack, self.psf_scale
+
+    def _kernel(self, galaxy: Galaxy, band: str) -> np.ndarray:
+        place = (galaxy.extra.get(("psf", band)) or galaxy.extra[("psf", None)])[0]
+        self._fetch([place])
+        return np.nan_to_num(self._plane(place), posinf=0, neginf=0)
 
     def _fetch_together(self, rows: np.ndarray) -> None:
         """Bring what some galaxies need into the cache: a file that they share is walked through once."""
@@ -117,14 +147,16 @@ class FitsData(Opened):
         ivar = [np.zeros(shape) for _ in planes]
         for c, band in enumerate(self.info.bands):
             for role in AUXILIARY:
-                place = galaxy.extra.get((role, band)) or galaxy.extra.get((role, None))
-                if place is None:
-                    continue
-                values = self._plane(place)
-                if values.shape != shape:
-                    where = self.files[place.file]
-                    raise DataError(f"the {role} of {galaxy.name} is not of its image's size", where=where)
-                self._apply(role, values, place, factors[c], bad[c], ivar[c])
+                found = galaxy.extra.get((role, band)) or galaxy.extra.get((role, None)) or ()
+                values = [self._plane(place) for place in found] if role != "psf" else []
+                for plane, place in zip(values, found):
+                    if plane.shape != shape:
+                        where = self.files[place.file]
+                        raise DataError(
+                            f"the {role} of {galaxy.name} is not of its image's size", where=where
+                        )
+                if values:
+                    self._apply(role, values, found, factors[c], bad[c], ivar[c])
         with np.errstate(over="ignore", invalid="ignore"):
             image = np.stack(planes).astype(np.float32)
         weights = np.stack(ivar).astype(np.float32) if self.info.has_ivar else None
@@ -132,20 +164,31 @@ class FitsData(Opened):
 
     def _places(self, row: int) -> list[Place]:
         galaxy = self.galaxies[row]
-        return [*(galaxy.science[band] for band in self.info.bands), *galaxy.extra.values()]
+        extras = [place for places in galaxy.extra.values() for place in places]
+        return [*(galaxy.science[band] for band in self.info.bands), *extras]
 
     def _apply(
-        self, role: str, values: np.ndarray, place: Place, factor: float, bad: np.ndarray, ivar: np.ndarray
+        self,
+        role: str,
+        values: list[np.ndarray],
+        places: Sequence[Place],
+        factor: float,
+        bad: np.ndarray,
+        ivar: np.ndarray,
     ) -> None:
+        """Mark bad pixels, and set the inverse variance where nothing better has: error, variance, weight."""
         if role == "mask":
-            bits = self.planes[place.file][place.plane].get("bits")
-            flagged = np.nan_to_num(values, nan=1).astype(np.int64)
-            bad |= (flagged & bits if bits else flagged) != 0
+            for plane, place in zip(values, places):
+                bad |= spoilt(plane, self.planes[place.file][place.plane].get("bits"))
             return
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            inverse = values if role == "ivar" else 1 / (values if role == "variance" else values**2)
-            ivar[:] = np.where(np.isfinite(inverse) & (inverse > 0), inverse / factor**2, 0)
-        bad |= ivar <= 0
+            total = np.sum(values, axis=0)
+            inverse = total if role == "weight" else 1 / (total if role == "variance" else total**2)
+            found = np.where(np.isfinite(inverse) & (inverse > 0), inverse / factor**2, 0)
+        bad |= found <= 0
+        plane = self.planes[places[0].file][places[0].plane]
+        if not ivar.any() and not (role == "weight" and plane.get("relative")):
+            ivar[:] = found
 
     def _plane(self, place: Place) -> np.ndarray:
         key = self._key(place)
@@ -218,16 +261,18 @@ def build(
     # Descriptions are shared between files: what this reading decides goes into copies.
     planes = [[dict(plane) for plane in described] for described in planes]
     unit, factors, unit_notes = agree_on_unit(galaxies, bands, planes, options, path)
-    scale = details.pop("pixel_scale", None)
+    scale, scale_from = details.pop("pixel_scale", None), details.pop("pixel_scale_from", "")
     if options.pixel_scale_arcsec is not None:
-        scale = options.pixel_scale_arcsec
+        scale, scale_from = options.pixel_scale_arcsec, "--pixel-scale"
     elif scale is None:
         scale = agree_on_scale(galaxies, bands, planes, path)
     shapes = [_plane_shape(galaxy.science[bands[0]], planes) for galaxy in galaxies]
     side = tuple(int(max(shape[axis] for shape in shapes)) for axis in (0, 1))
     names = np.asarray([galaxy.name for galaxy in galaxies])
-    roles = {role for galaxy in galaxies for role, _ in galaxy.extra}
+    roles = {role for galaxy in galaxies for role, _ in galaxy.extra} - {"psf"}
     ragged = len(set(shapes)) > 1
+    weight_notes = mark_relative(galaxies, planes)
+    psf_scale, psf_notes = agree_on_psf(galaxies, bands, planes, scale)
     info = DataInfo(
         n=len(galaxies),
         shape=(len(bands), *side),
@@ -236,12 +281,43 @@ def build(
         pixel_scale=scale,
         bands=bands,
         has_mask=bool(roles) or ragged,
-        has_ivar=bool(roles & {"ivar", "variance", "sigma"}),
+        has_ivar=has_noise(galaxies, planes),
+        has_psf=psf_scale is not None,
         ragged=ragged,
-        notes=(*notes, *unit_notes),
+        notes=(*notes, *unit_notes, *weight_notes, *psf_notes),
+        origins=origins_of(galaxies, bands, planes, options, scale_from=scale_from),
         **{"ids": names, "groups": names, **details},
     )
-    return FitsData(path, info, files, planes, galaxies, factors, skip=options.on_error == "skip")
+    skip = options.on_error == "skip"
+    dataset = FitsData(path, info, files, planes, galaxies, factors, psf_scale=psf_scale, skip=skip)
+    _check_masks(dataset)
+    return dataset
+
+
+def _check_masks(dataset: FitsData) -> None:
+    """Look at the masks of a few galaxies: one that would blank what is to be seen is refused."""
+    masked = [
+        i for i, galaxy in enumerate(dataset.galaxies) if any(role == "mask" for role, _ in galaxy.extra)
+    ]
+    if not masked:
+        return
+    rows = [masked[i] for i in np.unique(np.linspace(0, len(masked) - 1, min(16, len(masked))).astype(int))]
+    refuse_blank_centres((_masks_of(dataset, row) for row in rows), dataset.path)
+
+
+def _masks_of(dataset: FitsData, row: int) -> tuple[str, np.ndarray] | None:
+    """Return what a galaxy's masks are called, and where they spoil any band; None where damaged."""
+    galaxy = dataset.galaxies[row]
+    places = [place for (role, _), each in galaxy.extra.items() if role == "mask" for place in each]
+    try:
+        dataset._fetch(places)
+    except DataError:
+        # Reading the galaxy itself will say what is wrong.
+        return None
+    planes = [dataset.planes[place.file][place.plane] for place in places]
+    bad = [spoilt(dataset._plane(place), plane.get("bits")) for place, plane in zip(places, planes)]
+    names = {str(plane["name"]) or dataset.files[place.file].name for place, plane in zip(places, planes)}
+    return ", ".join(sorted(names)), np.any(bad, axis=0)
 
 
 def _plane_shape(place: Place, planes: list[list[dict[str, Any]]]) -> tuple[int, int]:
