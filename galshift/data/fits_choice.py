@@ -42,8 +42,8 @@ def choose(
     """Return which planes are images.
 
     A plane that its name or the user calls an image decides, and what is not known is left out and named.
-    Without one, a single plane is the image; names that are filters, or `bands`, make one galaxy; names of the
-    catalogue are galaxies, and so are planes without names that cannot belong to one another.
+    Without one, a single plane is the image; names that are filters, or `bands`, make one galaxy; names of
+    the catalogue are galaxies, and so are planes without names that cannot belong to one another.
 
     Raises
     ------

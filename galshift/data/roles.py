@@ -215,6 +215,17 @@ def assign(
     return found
 
 
+def is_file_pattern(key: str) -> bool:
+    """Return whether the left side of a role speaks of files (``*_mask.fits=ignore``), not of extensions."""
+    return ".fit" in key.casefold() or key.casefold().endswith(".fz")
+
+
+def said_of_file(name: str, roles: Mapping[str, str]) -> str | None:
+    """Return the role that the user gave a file, by its name or a pattern of it."""
+    fitting = (key for key in roles if is_file_pattern(key) and fnmatchcase(name.casefold(), key.casefold()))
+    return next((roles[key] for key in fitting), None)
+
+
 def check_roles(
     described: Sequence[Sequence[Mapping[str, Any]]], roles: Mapping[str, str], where: object
 ) -> None:
@@ -227,7 +238,7 @@ def check_roles(
     """
     every = [plane for planes in described for plane in planes]
     for key in roles:
-        if key != "*" and not any(_is(plane, key) for plane in every):
+        if key != "*" and not is_file_pattern(key) and not any(_is(plane, key) for plane in every):
             names = sorted({str(plane["name"]) or str(plane["hdu"]) for plane in every})
             raise DataError(
                 f"--role {key}={roles[key]}: there is no extension '{key}'",

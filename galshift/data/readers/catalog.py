@@ -17,7 +17,7 @@ from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._arrays import interpret_labels
 from galshift.data.readers._base import Opened
-from galshift.data.readers._fits_data import build
+from galshift.data.readers._fits_build import build
 from galshift.data.tables import column, read_table
 from galshift.errors import DataError
 

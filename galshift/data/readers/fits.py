@@ -14,7 +14,7 @@ from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._arrays import interpret_labels
 from galshift.data.readers._base import Opened, stem
-from galshift.data.readers._fits_data import build
+from galshift.data.readers._fits_build import build
 from galshift.data.readers._fits_ids import names_in, rows_by_name
 from galshift.data.readers.catalog import CLASSES, GROUPS, find_column
 from galshift.data.roles import assign, check_roles, words_of

@@ -18,9 +18,9 @@ from galshift.data.fits_names import combine
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._base import Opened, stem
-from galshift.data.readers._fits_data import build
+from galshift.data.readers._fits_build import build
 from galshift.data.readers.catalog import open_catalog
-from galshift.data.roles import assign, check_roles
+from galshift.data.roles import assign, check_roles, said_of_file
 from galshift.errors import DataError
 
 
@@ -101,7 +101,8 @@ def _assemble(
     unique = len(set(stems)) == len(stems)
     names = stems if unique else [str(file.relative_to(folder).parent / s) for file, s in zip(files, stems)]
     parts = [(name or folder.name, band, role) for name, band, role in combine(names, options.pattern)]
-    together = any(band is not None for _, band, _ in parts) or any(role is not None for _, _, role in parts)
+    said = any(said_of_file(file.name, options.roles) for file in files)
+    together = said or any(band is not None or role is not None for _, band, role in parts)
     if not together:
         galaxies, notes = [], []
         for number, (name, described) in enumerate(zip(names, planes)):
@@ -112,7 +113,8 @@ def _assemble(
     joined: dict[str, Galaxy] = {}
     extras: dict[str, list[tuple[str, str | None, Place]]] = defaultdict(list)
     notes, left_out = [], []
-    for number, (name, band, role) in enumerate(parts):
+    for number, (name, band, by_name) in enumerate(parts):
+        role = said_of_file(files[number].name, options.roles) or by_name
         if role == "ignore":
             left_out.append(files[number].name)
             continue
