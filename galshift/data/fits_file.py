@@ -171,7 +171,7 @@ def _describe_hdu(index: int, hdu: Any, shape: tuple[int, ...], primary: Any) ->
         "factor": factor,
         "note": note,
         "scale": scale,
-        "kernel_scale": kernel_scale_of(header)[0],
+        "kernel_scale": kernel_scale_of(header)[0] or (kernel_scale_of(primary)[0] if index else None),
         "bits": None,
     }
     # Any plane may turn out to be a mask when the user says so.

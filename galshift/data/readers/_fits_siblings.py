@@ -14,7 +14,7 @@ from galshift.data.readers._base import stem
 from galshift.data.roles import assign, file_role_of, is_band, said_of_file
 from galshift.errors import DataError
 
-# Euclid MER: EUC_MER_BGSUB-MOSAIC-NIR-Y_TILE1-HASH_TIME_00.00 goes with EUC_MER_MOSAIC-NIR-Y-RMS_TILE1-OTHER_...
+# Euclid MER: EUC_MER_BGSUB-MOSAIC-NIR-Y_TILE1-HASH_TIME goes with EUC_MER_MOSAIC-NIR-Y-RMS_TILE1-OTHER_TIME.
 _EUCLID = re.compile(r"EUC_MER_(?:BGSUB-)?MOSAIC-([A-Z-]+?)(?:-(RMS|FLAG))?_TILE(\d+)\b.*", re.IGNORECASE)
 
 
