@@ -102,8 +102,8 @@ FILES: dict[str, Expect] = {
     "field-files/hst-drizzlepac/wfc3_ir_f160w.fits": Expect(1, cube(1, 92, 92), bands=("f160w",)),
     "field-files/photutils-psf/STDPSF_ACSWFC_F814W_mock.fits": Expect(90, cube(1, 5, 5)),
     "field-files/photutils-psf/nircam_nrca1_f200w_fovp101_samp4_npsf4_mock.fits": Expect(1, cube(4, 5, 5)),
-    # WFC3/IR: one galaxy of SCI, ERR, DQ, SAMP, TIME; PHOTFLAM and FILTER in the primary header; one pixel of DQ
-    # is 4144 = 16 + 32 + 4096 (hot, unstable, cosmic ray).  The handbook's pixel: 0.135 x 0.121 arcsec.
+    # WFC3/IR: one galaxy of SCI, ERR, DQ, SAMP, TIME; PHOTFLAM and FILTER in the primary header; one pixel of
+    # DQ is 4144 = 16 + 32 + 4096 (hot, unstable, cosmic ray).  The handbook's pixel: 0.135 x 0.121 arcsec.
     "field-files/hst-drizzlepac/sample_svm_flt.fits": Expect(
         1, cube(1, 10, 10), "nJy", 0.128, ("F110W",), bad=1
     ),

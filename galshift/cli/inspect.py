@@ -67,6 +67,14 @@ def command(
     hdu: Annotated[
         str | None, typer.Option(metavar="N|NAME", rich_help_panel=_READING, help="FITS extension.")
     ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=ROLE,...",
+            rich_help_panel=_READING,
+            help="What FITS extensions are: image, error, variance, weight, mask, psf or ignore.",
+        ),
+    ] = None,
     pattern: Annotated[
         str | None,
         typer.Option(metavar="PATTERN", rich_help_panel=_READING, help="File names, as {id}_{band}.fits."),
@@ -122,7 +130,7 @@ def command(
         "cutout_size": size,
         "on_error": on_error,
     }
-    given = {"classes_map": classes_map, "zero_point": zero_point}
+    given = {"classes_map": classes_map, "zero_point": zero_point, "role": role}
     return Instead(
         lambda options: _account(path, words, given, against, similarity),
         lambda account: _show(account, path, against),
@@ -136,6 +144,7 @@ def _account(
 
     from galshift.data.open import ReadOptions, open_dataset, parse_classes_map
     from galshift.data.options import parse_zero_point
+    from galshift.data.roles import parse_roles
     from galshift.data.summary import summarize
     from galshift.errors import UsageError
 
@@ -143,6 +152,7 @@ def _account(
         options = ReadOptions(
             classes_map=parse_classes_map(given["classes_map"]),
             zero_point=parse_zero_point(given["zero_point"]),
+            roles=parse_roles(given["role"]),
             **words,
         )
     except ValidationError as error:

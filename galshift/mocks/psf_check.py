@@ -47,7 +47,11 @@ def check(image: np.ndarray, *, where: object = None) -> None:
     image = np.where(np.isfinite(image), image, 0.0).astype(float)
     total = image.sum()
     if image.ndim != 2 or not total > 0:
-        raise DataError(f"a PSF must be a 2-D image with a positive sum, not {image.shape}", where=where)
+        raise DataError(
+            f"a PSF must be a 2-D image with a positive sum, not {image.shape} with the sum {total:.3g}",
+            where=where,
+            hint="if its sky was subtracted, subtract the median of its border",
+        )
     if min(image.shape) < 5:
         return  # a point, or next to one: there is no border to judge
     border = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])

@@ -135,18 +135,21 @@ def origins_of(
             for key, text in planes[place.file][place.plane].get("origins", {}).items():
                 if key in ("unit", "pixel_scale", "bands"):
                     science[key, text] += 1
+        roles = {role for role, _ in galaxy.extra}
+        noise = next((role for role in ("error", "variance", "weight") if role in roles), None)
         for (role, _), places in galaxy.extra.items():
-            for place in places:
+            key = role if role in ("mask", "psf") else "noise" if role == noise else None
+            for place in places if key else ():
                 plane = planes[place.file][place.plane]
                 text = plane.get("origins", {}).get("mask") if role == "mask" else None
-                key = role if role in ("mask", "psf") else "noise"
                 name = f"HDU {plane['hdu']} ({plane['name']})" if plane["name"] else f"HDU {plane['hdu']}"
                 extras.setdefault(key, Counter())[text or f"{name}, its {role}"] += 1
-    found = {key: _listed(texts) for key, texts in extras.items()}
+    found = {}
     for key in ("unit", "pixel_scale", "bands"):
         texts = Counter({text: n for (name, text), n in science.items() if name == key})
         if texts:
             found[key] = _listed(texts)
+    found |= {key: _listed(extras[key]) for key in ("mask", "noise", "psf") if key in extras}
     if scale_from:
         found["pixel_scale"] = scale_from
     if options.zero_point is not None:

@@ -77,6 +77,8 @@ def build(
     ragged = len(set(shapes)) > 1
     weight_notes = mark_relative(galaxies, planes)
     psf_scale, psf_notes = agree_on_psf(galaxies, bands, planes, scale)
+    origins = origins_of(galaxies, bands, planes, options, scale_from=scale_from)
+    unknown = {key for key, value in (("unit", unit), ("pixel_scale", scale)) if value is None}
     info = DataInfo(
         n=len(galaxies),
         shape=(len(bands), *side),
@@ -89,7 +91,7 @@ def build(
         has_psf=psf_scale is not None,
         ragged=ragged,
         notes=(*notes, *unit_notes, *weight_notes, *psf_notes),
-        origins=origins_of(galaxies, bands, planes, options, scale_from=scale_from),
+        origins={key: text for key, text in origins.items() if key not in unknown},
         **{"ids": names, "groups": names, **details},
     )
     skip = options.on_error == "skip"
