@@ -202,6 +202,23 @@ def test_planes_that_may_belong_together_are_not_three_galaxies(tmp_path, names)
     assert len(open_dataset(path, ReadOptions(roles={"*": "image"}))) == 3
 
 
+@pytest.mark.parametrize(
+    "cards",
+    [
+        [{"HDUCLAS2": "ERROR", "HDUCLAS3": "MSE"}, {"HDUCLAS2": "DATA"}, {"HDUCLAS2": "QUALITY"}],
+        [{"IMAGETYP": "variance"}, {}, {"IMAGETYP": "maskbits"}],
+    ],
+)
+def test_roles_in_keywords_where_there_is_no_name(tmp_path, cards):
+    """ESO science data products (HDUCLAS2, HDUCLAS3), Legacy Survey cut-outs with their planes (IMAGETYP)."""
+    data = [np.full((SIDE, SIDE), 0.25, "f4"), galaxy(), bits({3: (1, 1)})]
+    path = write(tmp_path / "a.fits", *(plane(d, **c) for d, c in zip(data, cards)))
+    _, found = only(path)
+    np.testing.assert_allclose(found.ivar, 4)
+    assert found.mask.sum() == 1
+    assert found.mask[0, 0, 1, 1]
+
+
 def test_unnamed_extensions_of_different_sizes_are_galaxies(tmp_path):
     path = write(tmp_path / "a.fits", *(plane(galaxy(i, 20 + i)) for i in range(4)))
     dataset = open_dataset(path)

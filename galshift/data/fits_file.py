@@ -29,7 +29,7 @@ from galshift.data.fits_header import (
     unit_and_factor,
 )
 from galshift.data.mask_bits import mask_bits
-from galshift.data.roles import role_of
+from galshift.data.roles import header_role, role_of
 from galshift.data.units import asinh_to_flux, is_magnitude, magnitudes_to_njy_arcsec2
 from galshift.errors import DataError
 
@@ -148,7 +148,8 @@ def load(path: Path, wanted: list[tuple[int, str | None, int | None]]) -> list[n
 def _describe_hdu(index: int, hdu: Any, shape: tuple[int, ...], primary: Any) -> dict[str, Any]:
     header = hdu.header
     name = str(header.get("EXTNAME", "")).strip() if index or "EXTNAME" in header else ""
-    role = role_of(name) or ("psf" if any(key in header for key in ("NUM_PSFS", "NXPSFS")) else None)
+    role = role_of(name) or header_role(header)
+    role = role or ("psf" if any(key in header for key in ("NUM_PSFS", "NXPSFS")) else None)
     place = f"HDU {index} ({name})" if name else f"HDU {index}"
     cards = Cards(header, primary if index else None, place)
     unit, factor, note = unit_and_factor(cards)

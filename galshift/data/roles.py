@@ -78,6 +78,16 @@ _FILE_ROLE_OF = {word: role for role, words in _FILE_WORDS.items() for word in w
 _RANK = ("psf", "mask", "ignore", "model")
 _NOISE = ("variance", "weight", "error")
 
+# ESO science data products standard, 5.3: what HDUCLAS2 and HDUCLAS3 of an image extension say.
+_CLASSES = {
+    "DATA": "image",
+    "ERROR": "error",
+    "RMSE": "error",
+    "MSE": "variance",
+    "INVMSE": "weight",
+    "QUALITY": "mask",
+}
+
 _BAND = re.compile(
     r"(?:[ugrizybvjhk]|ks|[rio]c?|fuv|nuv|vis|w[1-4]|f\d{3,4}(?:w2?|m|n|lp|x|wc)|ch[1-4]|halpha)",
     re.IGNORECASE,
@@ -124,6 +134,19 @@ def role_of(name: str) -> str | None:
     if len(noise) == 1:
         return noise.pop()
     return "image" if found == {"image"} else None
+
+
+def header_role(header: Any) -> str | None:
+    """Return the role that HDUCLAS2 and HDUCLAS3 (ESO) or IMAGETYP (Legacy Surveys) state, or None."""
+    words = [str(header.get(key) or "").strip().upper() for key in ("HDUCLAS3", "HDUCLAS2")]
+    found = next((_CLASSES[word] for word in words if word in _CLASSES), None)
+    if found is None and _known(str(header.get("IMAGETYP") or "").strip().lower()) in (
+        *_NOISE,
+        "mask",
+        "psf",
+    ):
+        found = _known(str(header["IMAGETYP"]).strip().lower())
+    return found
 
 
 def file_role_of(word: str) -> str | None:
