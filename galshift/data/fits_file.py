@@ -172,11 +172,15 @@ def _describe_hdu(index: int, hdu: Any, shape: tuple[int, ...], primary: Any) ->
         "factor": factor,
         "note": note,
         "scale": scale,
-        "kernel_scale": kernel_scale_of(header)[0] or (kernel_scale_of(primary)[0] if index else None),
+        "kernel_scale": scale
+        or kernel_scale_of(header)[0]
+        or (kernel_scale_of(primary)[0] if index else None),
         "bits": None,
     }
-    # Any plane may turn out to be a mask when the user says so.
-    described["bits"], source = mask_bits(header, primary, name)
+    # Any plane may turn out to be a mask, by its file's name or the user's word; fractions have no bits.
+    source = "any value but 0"
+    if role == "mask" or described["kind"] == "i":
+        described["bits"], source = mask_bits(header, primary, name)
     origins["mask"] = f"{place}, bits by {source}"
     return {**described, "origins": {key: text for key, text in origins.items() if text}}
 
