@@ -35,7 +35,7 @@ class AttackConfig(Strict):
     ----------
     search : str
         ``exhaustive`` (complete, with a certificate), ``de`` (differential evolution, the published attack)
-        or ``gradient`` (the candidates that the gradient ranks first: a quick look).
+        or ``gradient`` (the candidates that the gradient ranks first: quick, without a certificate).
     pixels : int
         How many pixels may change.
     seed : int

@@ -78,10 +78,6 @@ class Preprocessing(Strict):
         """Return the network's input (B, C, S, S) for linear images; a torch tensor in, one out."""
         return self.stretch_constants(linear)
 
-    def unstretch(self, stretched: Any) -> Any:
-        """Return the linear images of stretched ones, where the stretch can be undone."""
-        return self.stretch_constants.inverse(stretched)
-
     def apply(self, cutouts: Cutouts) -> np.ndarray:
         """Return stretched images (B, C, S, S) float32: ``stretch(linear(cutouts))``."""
         import torch

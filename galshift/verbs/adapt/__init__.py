@@ -93,9 +93,6 @@ class Adapt(Step):
         return [line, *lines]
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Look at the report; use it; attack it."""
-        run = results["run"]
-        return [
-            f"open {run}/report.html in a browser",
-            f"galshift predict {run} DATA predictions.fits",
-        ]
+        """Look at the report; use it."""
+        use = f"galshift predict {results['run']} DATA predictions.fits"
+        return [*super().next_steps(results), use]

@@ -39,13 +39,10 @@ class Evaluate(Step):
     display = ("samples",)
 
     def run(self, config: EvaluateConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
-        """Judge every run on every data set."""
-        from galshift.verbs.evaluate.products import write_evaluation
-        from galshift.verbs.evaluate.work import evaluate
+        """Evaluate every run on every data set."""
+        from galshift.verbs.evaluate.products import work
 
-        found = evaluate(config, context.device)
-        outputs = write_evaluation(found, run.path, samples=config.samples, seed=config.seed)
-        return {**found.document(), "outputs": outputs}
+        return work(config, run.path, context.device)
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Say every accuracy with its interval and its majority-class line."""
@@ -54,14 +51,8 @@ class Evaluate(Step):
         return headlines(results["results"], results["warnings"])
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Look at the report; attack the first run, or use it where it predicts numbers."""
+        """Read the report; attack the first run, or use it where it has no classes."""
         run = results["results"][0]["run"]
-        if results.get("label_kind") == "value":
-            return [
-                f"open {results['run']}/report.html in a browser",
-                f"galshift predict {run} DATA OUT.fits",
-            ]
-        return [
-            f"open {results['run']}/report.html in a browser",
-            f"galshift one-pixel-attack {run} DATA",
-        ]
+        attack = f"galshift one-pixel-attack {run} DATA"
+        use = f"galshift predict {run} DATA OUT.fits"
+        return [*super().next_steps(results), attack if "classes" in results else use]
