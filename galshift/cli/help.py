@@ -27,7 +27,8 @@ def command(
     """Show the options that every verb takes and its own help leaves out.
 
     reading: what files do not say themselves (unit, pixel scale, bands, labels, ...), for every verb that
-    opens data.  common: where results go, the seed, the device, how much is printed.  A verb's name shows its help.
+    opens data.  common: where results go, the seed, the device, how much is printed.  A verb's name shows
+    its help.
     """
     from galshift.cli._app import load, names
 
