@@ -149,6 +149,9 @@ class DataInfo:
     table : Table or None
     notes : tuple of str
         What the reader had to assume or skip, for people.
+    origins : dict
+        Where ``unit``, ``pixel_scale``, ``bands``, ``mask``, ``noise`` and ``psf`` came from: a keyword and
+        its HDU, an option, a convention; what is not known has no entry.
     """
 
     n: int
@@ -170,6 +173,7 @@ class DataInfo:
     ragged: bool = False
     table: Table | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    origins: dict[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -42,10 +42,23 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     notes = tuple(
         f"{name}: declared against the files, which say {text}" for name, text in overridden.items()
     )
-    if notes:
-        dataset.info = replace(dataset.info, notes=(*dataset.info.notes, *notes))
+    dataset.info = replace(
+        dataset.info,
+        notes=(*dataset.info.notes, *notes),
+        origins={**_said(options), **dataset.info.origins},
+    )
     dataset.name = found.name or dataset.name
     return dataset
+
+
+def _said(options: ReadOptions) -> dict[str, str]:
+    """Return what the options state, as ``DataInfo.origins``; readers that look at headers say more."""
+    stated = {
+        "unit": "--zero-point" if options.zero_point is not None else "--unit" if options.unit else "",
+        "pixel_scale": "--pixel-scale" if options.pixel_scale_arcsec is not None else "",
+        "bands": "--bands" if options.bands else "",
+    }
+    return {key: text for key, text in stated.items() if text}
 
 
 def _opened(path: str, options: ReadOptions) -> Dataset:

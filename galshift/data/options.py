@@ -55,6 +55,11 @@ class ReadOptions(Strict):
         (), description="Bands in the order of the band axis, or those to read where the file names them."
     )
     hdu: int | str | None = Field(None, description="Number or name of the one FITS extension to read.")
+    roles: dict[str, Literal["image", "error", "variance", "weight", "mask", "psf", "ignore"]] = Field(
+        default_factory=dict,
+        description="What FITS extensions are, by name, pattern or number: image, error, variance, weight "
+        "(inverse variance), mask, psf or ignore; * is for those whose name is not known.",
+    )
     pattern: str | None = Field(None, description="File names in a folder, such as {id}_{band}.fits.")
     classes_map: dict[str, str] = Field(
         default_factory=dict, description="Rename classes; an empty name drops one, * stands for all others."
@@ -79,6 +84,8 @@ class ReadOptions(Strict):
             values.pop("vote_total", None)
         if not self.override:
             values.pop("override", None)
+        if not self.roles:
+            values.pop("roles", None)
         return values
 
 

@@ -70,14 +70,16 @@ class ObserveConfig(Strict):
     )
     psf: str | None = Field(None, description="FITS or .npy kernel in place of the preset's PSF.")
     psf_pixel_scale_arcsec: float | None = Field(
-        None, gt=0, description="Of that kernel; default: its header, else the survey's pixel scale."
+        None, gt=0, description="Of that kernel; default: what its header states."
     )
     input_psf: float | str = Field(
         "own",
         description="What the input shows a point as: own (what its file carries), none, a FWHM [arcsec] "
         "measured on it, or a kernel file.",
     )
-    input_psf_pixel_scale_arcsec: float | None = Field(None, gt=0, description="Of that kernel.")
+    input_psf_pixel_scale_arcsec: float | None = Field(
+        None, gt=0, description="Of that kernel; default: what its header states."
+    )
     seeing: Literal["nominal", "quartiles"] = Field(
         "nominal", description="quartiles: each image's FWHM is drawn from the survey's distribution."
     )

@@ -70,9 +70,9 @@ def option(name: str, field: str | None = "", **differs: Any) -> Option:
 
 
 # Fields of ReadOptions that are typed by another name than their own.
-_TYPED = {"pixel_scale_arcsec": "pixel_scale", "vote_columns": "votes"}
+_TYPED = {"pixel_scale_arcsec": "pixel_scale", "vote_columns": "votes", "roles": "role"}
 # What holds for both data sets of a pair where it is said once: how pixels are read, not what labels mean.
-_OF_PIXELS = {"unit", "zero_point", "pixel_scale_arcsec", "bands", "hdu", "on_error"}
+_OF_PIXELS = {"unit", "zero_point", "pixel_scale_arcsec", "bands", "hdu", "roles", "on_error"}
 _METAVARS = {
     "labels": "FILE|COLUMN",
     "label_column": "COLUMN",
@@ -85,6 +85,7 @@ _METAVARS = {
     "pixel_scale_arcsec": "ARCSEC",
     "bands": "g,r,i",
     "hdu": "N|NAME",
+    "roles": "NAME=ROLE,...",
     "pattern": "PATTERN",
     "classes_map": "OLD=NEW,...",
     "catalog": "FILE",
