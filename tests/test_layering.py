@@ -285,7 +285,8 @@ def test_light_commands_import_nothing_heavy(args: list[str]) -> None:
     assert heavy == set()
 
 
-@pytest.mark.parametrize("name", names())
+# Steps that other tests register are not galshift's.
+@pytest.mark.parametrize("name", [name for name in names() if not name.startswith("toy-")])
 def test_the_help_of_every_verb_imports_nothing_heavy_and_ends_with_examples(name: str) -> None:
     text, heavy = _loaded(RUN.format(args=[name, "--help"]))
     assert heavy == set()

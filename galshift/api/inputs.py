@@ -54,10 +54,10 @@ def as_path(value: Any, name: str) -> Any:
     """
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, os.PathLike):
-        return str(value)
     if hasattr(value, "as_input"):
         return value.as_input(name)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     if isinstance(value, Cutouts):
         return stored_cutouts(value, name)
     if isinstance(value, Table):

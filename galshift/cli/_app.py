@@ -30,7 +30,7 @@ PANELS = {
     "Train and adapt": ("train", "adapt", "pretrain"),
     "Evaluate and use": ("evaluate", "predict", "gap", "explain", "ladder", "depth"),
     "Probe": ("one-pixel-attack", "audit", "embed", "similar", "suggest"),
-    "Recipes and reference": ("recipes", "validate", "status", "list", "schema"),
+    "Recipes and reference": ("recipes", "validate", "status", "list", "schema", "help"),
 }
 EXAMPLES = ("galshift run quickstart", "galshift adapt sim.h5 sdss/")
 
@@ -84,30 +84,39 @@ def load(name: str) -> Any:
     ConfigError
         When it is a plug-in that cannot be imported.
     """
-    if not _file(name).is_file():
-        return _step_command(name)
-    module = importlib.import_module(f"galshift.cli.{name.replace('-', '_')}")
-    epilog = _epilog(module.EXAMPLES)
-    if hasattr(module, "app"):
-        app = module.app
-        app.info.epilog = epilog
-        app.info.help = _escaped(summary(name))
+    if _file(name).is_file():
+        module = importlib.import_module(f"galshift.cli.{name.replace('-', '_')}")
+        if hasattr(module, "app"):
+            module.app.info.epilog = _epilog(module.EXAMPLES)
+            module.app.info.help = _escaped(summary(name))
+            return _ready(module.app, name)
+        function, examples = module.command, module.EXAMPLES
     else:
-        app = typer.Typer(add_completion=False)
-        text = (module.command.__doc__ or module.__doc__ or "").strip()
-        app.command(name, help=_escaped(text), epilog=epilog)(module.command)
-    return _ready(app, name)
+        from galshift.cli._verb import command
 
-
-def _step_command(name: str) -> Any:
-    """Return the command of a verb that is a Step."""
-    from galshift.cli._verb import command
-
-    function, step = command(name), STEPS.get(name)
+        function, examples = command(name), STEPS.get(name).examples
+    folded = getattr(function, "folded", ())
     app = typer.Typer(add_completion=False)
-    app.command(name, help=_escaped(function.__doc__ or ""), epilog=_epilog(step.examples))(function)
-    several = [one for one in step.options or () if getattr(one, "several", False)]
-    return _ready(app, name, tuple(f"--{one.name.replace('_', '-')}" for one in several))
+    text = _escaped((function.__doc__ or "").strip())
+    app.command(name, cls=Folded, help=text, epilog=_epilog(examples, folded))(function)
+    ready = _ready(app, name, getattr(function, "several", ()))
+    ready.folded = frozenset(folded)
+    return ready
+
+
+class Folded(TyperCommand):
+    """A verb whose help leaves out what every verb takes: ``galshift help`` has that, and the shell."""
+
+    folded: frozenset[str] = frozenset()
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Show the verb's own arguments alone."""
+        hidden = [one for one in self.params if one.name in self.folded]
+        for one in hidden:
+            one.hidden = True
+        super().format_help(ctx, formatter)
+        for one in hidden:
+            one.hidden = False
 
 
 def _ready(app: typer.Typer, name: str, several: tuple[str, ...] = ()) -> Any:
@@ -149,8 +158,10 @@ def _root(
     pass
 
 
-def _epilog(examples: Sequence[str]) -> str:
-    return _escaped("\n\n".join(["Examples:", *examples]))
+def _epilog(examples: Sequence[str], folded: Sequence[str] = ()) -> str:
+    told = ["How data are read (--unit, --labels, ...): galshift help reading"] if "labels" in folded else []
+    told += ["Where results go, the seed, --set, ...: galshift help common"] if "json" in folded else []
+    return _escaped("\n\n".join([*told, "Examples:", *examples]))
 
 
 def _escaped(text: str) -> str:

@@ -44,6 +44,7 @@ def typed(
     work : callable
         Takes the Step's own arguments and the common ones, by name.
     """
+    from galshift.verbs._options import READING
     from galshift.verbs._parameters import parameters
 
     wanted = parameters(step)
@@ -61,6 +62,10 @@ def typed(
     run.__signature__ = inspect.Signature(parts)  # type: ignore[attr-defined]
     run.__annotations__ = {part.name: part.annotation for part in parts}
     run.__doc__ = inspect.getdoc(step)
+    # What stands in `galshift help reading` and `galshift help common`, and need not in every verb's help.
+    read = [one.name for one in wanted if one.option.panel == READING]
+    run.folded = (*read, *shared)  # type: ignore[attr-defined]
+    run.several = tuple(one.flag for one in wanted if one.option.several)  # type: ignore[attr-defined]
     return run
 
 
@@ -92,7 +97,7 @@ def _parameter(one: Any, *, optional: bool) -> inspect.Parameter:
     required = one.required and not optional
     told: Mapping[str, Any] = {
         "metavar": one.metavar or None,
-        "help": one.help if one.positional else one.help + _default(one),
+        "help": one.help if one.positional else one.help + default_of(one),
         "show_default": False,
         "autocompletion": _completer(one),
     }
@@ -117,7 +122,7 @@ def _flags(one: Any) -> tuple[str, ...]:
     return (f"{one.flag}/--no-{one.flag[2:]}",)
 
 
-def _default(one: Any) -> str:
+def default_of(one: Any) -> str:
     """The config's default in brackets, where a reader of help could not guess it."""
     value = one.default
     known = isinstance(value, str | int | float | tuple | list) and not isinstance(value, bool)

@@ -46,7 +46,13 @@ unknown classes) are attributes and functions of :class:`Method`.  A batch (:cla
 ``features``, ``logits`` and, for the source, ``labels``; the target's labels are never given.
 '''
 
+from typing import TYPE_CHECKING
+
 from galshift.registry import Registry, lazily
+
+if TYPE_CHECKING:
+    from galshift.methods._base import Method, MethodConfig
+    from galshift.types import Batch, Output
 
 METHODS = Registry("method", "galshift.methods", exclude=("weighting",))
 

@@ -51,7 +51,13 @@ point::
 checkpoints are rebuilt from its name, its options and its ``version``: raise that when its numbers change.
 '''
 
+from typing import TYPE_CHECKING
+
 from galshift.registry import Registry, lazily
+
+if TYPE_CHECKING:
+    from galshift.models._base import Network, NetworkConfig
+    from galshift.types import Output
 
 MODELS = Registry("model", "galshift.models", exclude=("build", "precision"))
 

@@ -26,7 +26,12 @@ It is a file of this folder, or an entry point of the group ``galshift.selection
 ``galshift adapt SOURCE TARGET --select confidence``.
 '''
 
+from typing import TYPE_CHECKING
+
 from galshift.registry import Registry, lazily
+
+if TYPE_CHECKING:
+    from galshift.selection._base import Candidate, Selector
 
 SELECTORS = Registry(
     "selector",

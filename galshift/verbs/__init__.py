@@ -59,7 +59,14 @@ are skipped when they are done, and are locked, resumed and reported like every 
 inside ``run``: the file is imported for help.
 '''
 
+from typing import TYPE_CHECKING
+
 from galshift.registry import Registry, lazily
+
+if TYPE_CHECKING:
+    from galshift.verbs._base import Context, Step
+    from galshift.verbs._choice import ChoiceOf
+    from galshift.verbs._options import Config, Instead, ReadOptions, option, reading
 
 STEPS = Registry("verb", "galshift.verbs")
 

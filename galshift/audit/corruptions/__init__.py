@@ -24,7 +24,12 @@ It is a file of this folder, or an entry point of the group ``galshift.audit.cor
 those that ``galshift audit RUN DATA`` tries.
 '''
 
+from typing import TYPE_CHECKING
+
 from galshift.registry import Registry, lazily
+
+if TYPE_CHECKING:
+    from galshift.audit.corruptions._base import Corruption, Frame
 
 CORRUPTIONS = Registry("corruption", "galshift.audit.corruptions")
 

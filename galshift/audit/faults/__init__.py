@@ -24,7 +24,12 @@ It is a file of this folder, or an entry point of the group ``galshift.audit.fau
 ``galshift one-pixel-attack RUN DATA --fault warm``.
 '''
 
+from typing import TYPE_CHECKING
+
 from galshift.registry import Registry, lazily
+
+if TYPE_CHECKING:
+    from galshift.audit.faults._base import Detector, Fault, FaultConfig, Scene, Variant, each_band
 
 FAULTS = Registry("fault", "galshift.audit.faults")
 

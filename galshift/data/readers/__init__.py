@@ -32,7 +32,14 @@ file of this folder, outside an entry point::
 Labels, classes, units, bands and groups that the user declares are joined afterwards, as for every format.
 '''
 
+from typing import TYPE_CHECKING
+
 from galshift.registry import Registry, lazily
+
+if TYPE_CHECKING:
+    from galshift.data.cutouts import Cutouts, DataInfo, InMemory
+    from galshift.data.options import ReadOptions
+    from galshift.data.readers._base import Opened, stem
 
 READERS = Registry("reader", "galshift.data.readers")
 

@@ -21,7 +21,12 @@ It is a file of this folder, or an entry point of the group ``galshift.embedding
 ``galshift embed RUN DATA --reduce plain``.
 '''
 
+from typing import TYPE_CHECKING
+
 from galshift.registry import Registry, lazily
+
+if TYPE_CHECKING:
+    from galshift.embedding.reducers._base import Reducer, ReducerConfig
 
 REDUCERS = Registry("reducer", "galshift.embedding.reducers")
 

@@ -27,7 +27,12 @@ It is a file of this folder, or an entry point of the group ``galshift.methods.w
 ``--set method.weighting=half``.
 '''
 
+from typing import TYPE_CHECKING
+
 from galshift.registry import Registry, lazily
+
+if TYPE_CHECKING:
+    from galshift.methods.weighting._base import Weighting
 
 WEIGHTINGS = Registry("weighting", "galshift.methods.weighting")
 
