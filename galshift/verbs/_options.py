@@ -72,7 +72,17 @@ def option(name: str, field: str | None = "", **differs: Any) -> Option:
 # Fields of ReadOptions that are typed by another name than their own.
 _TYPED = {"pixel_scale_arcsec": "pixel_scale", "vote_columns": "votes", "roles": "role"}
 # What holds for both data sets of a pair where it is said once: how pixels are read, not what labels mean.
-_OF_PIXELS = {"unit", "zero_point", "pixel_scale_arcsec", "bands", "hdu", "roles", "on_error"}
+_OF_PIXELS = {
+    "unit",
+    "zero_point",
+    "pixel_scale_arcsec",
+    "bands",
+    "hdu",
+    "roles",
+    "pattern",
+    "on_error",
+    "override",
+}
 _METAVARS = {
     "labels": "FILE|COLUMN",
     "label_column": "COLUMN",
@@ -93,7 +103,7 @@ _METAVARS = {
 }
 
 
-def reading(field: str, *, both: str = "", **names: str) -> tuple[Option, ...]:
+def reading(field: str, *, both: str = "", only: str = "", **names: str) -> tuple[Option, ...]:
     """Return an option for everything that a user may tell a reader.
 
     Parameters
@@ -102,13 +112,17 @@ def reading(field: str, *, both: str = "", **names: str) -> tuple[Option, ...]:
         The config's field of type :class:`ReadOptions`.
     both : str
         A second such field, which what is said of pixels holds for too.
+    only : str
+        ``source`` or ``target``: the data set of a pair that these options are about, in their names
+        (``--target-unit``); of pixels alone.
     **names : str
         Other names of the options, by field of ReadOptions.
     """
     found = []
-    for key in ReadOptions.model_fields:
+    for key in ReadOptions.model_fields if not only else sorted(_OF_PIXELS):
         fields = (f"{field}.{key}", *([f"{both}.{key}"] if both and key in _OF_PIXELS else []))
         name = names.get(key) or _TYPED.get(key, key)
+        name = f"{only}_{name}" if only else name
         names_of = ("galshift.data.readers", "READERS") if key == "reader" else None
         found.append(Option(name, fields, metavar=_METAVARS.get(key, ""), panel=READING, names=names_of))
     return tuple(found)
