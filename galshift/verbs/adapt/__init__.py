@@ -24,8 +24,8 @@ class Adapt(Step):
     A source-only network is trained beside it with the same augmentation, and both are evaluated on galaxies
     that neither saw.  Continuous labels (--label-kind value) need a method that does without classes, such as
     coral, sinkhorn or deepjdot; votes (--votes) go with all.  Labels and class names are the source's; units,
-    scales, bands and HDU go for both; --source-unit, --target-pixel-scale, ... and data cards say them of one.
-    On several GPUs: torchrun --nproc-per-node N -m galshift adapt ...
+    scales, bands and HDU go for both: --source-unit, --target-pixel-scale, ... and data cards say them of
+    one.  On several GPUs: torchrun --nproc-per-node N -m galshift adapt ...
     """
 
     kind = "adapt"
