@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from galshift.data.card import placed, resolve
 from galshift.data.open import open_dataset
 from galshift.data.splits import split_groups
 from galshift.domains.config import OnTheFly, SplitConfig
@@ -57,7 +58,10 @@ class Domain:
         dataset = copy.copy(self.dataset if self.labelled is None else self.labelled)
         # As it is called when it is opened from splits.json, whatever folder that is done from.
         dataset.path = Path(absolute(str(dataset.path)))
-        return SplitRecord(absolute(path), read, parts, self.observe, dataset)
+        named = resolve(path, read)
+        return SplitRecord(
+            absolute(named.path), placed(named.options), parts, self.observe, named.name, dataset
+        )
 
 
 def open_source(

@@ -15,6 +15,7 @@ from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs._options import OBSERVE, SELECT, TRAINING, counted_votes, option, reading
 from galshift.verbs.adapt.config import AdaptStepConfig, chooser
+from galshift.verbs.adapt.instead import DRY_RUN
 
 
 @STEPS.register("adapt")
@@ -45,8 +46,10 @@ class Adapt(Step):
         *reading("read", only="source"),
         *reading("read_target", only="target"),
     )
+    instead = (DRY_RUN,)
     examples = (
         "galshift adapt sim.h5 sdss/ --seeds 3",
+        "galshift adapt sim.h5 sdss.yaml --dry-run",
         "galshift adapt sim.h5 sdss/ --method coral --label-kind value --label-column redshift",
     )
     inputs = ("source", "target", "read.labels?", "observe.survey?", "read_target.labels?", "init")
