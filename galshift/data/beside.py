@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Dataset
-from galshift.data.labels import Relabelled, join_rows
+from galshift.data.join import Relabelled, join_rows
 from galshift.data.readers._arrays import interpret_labels
 from galshift.data.tables import read_table
 from galshift.errors import DataError

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import DataInfo, Dataset
-from galshift.data.labels import Relabelled, joined, rows_of
+from galshift.data.join import Relabelled, joined, rows_of
+from galshift.data.no_label import missing_numbers, numbers_of_words
 from galshift.data.options import ReadOptions, mapped
 from galshift.data.tables import column
 from galshift.errors import DataError
@@ -28,7 +29,7 @@ def with_numbers(dataset: Dataset, options: ReadOptions) -> Dataset:
     DataError
         When there are no such labels, or a column holds no numbers.
     """
-    options, source, table, join = joined(dataset, options)
+    dataset, options, source, table, join = joined(dataset, options)
     votes = options.label_kind == "votes"
     named = options.vote_columns if votes else _names(options.label_column)
     if not named:
@@ -133,9 +134,10 @@ def numbers(
 
 def _one(table: Any, name: str, where: object = None) -> np.ndarray:
     """One column as (N,) float64."""
-    held = column(table, name, where)
+    held = np.ma.asarray(column(table, name, where))
     try:
-        values = np.ma.filled(np.ma.asarray(held).astype(np.float64), np.nan)
+        words = held.dtype.kind in "UO"
+        values = numbers_of_words(held) if words else np.ma.filled(held.astype(np.float64), np.nan)
     except (TypeError, ValueError):
         values = None
     if values is None or values.ndim != 1:
@@ -144,7 +146,7 @@ def _one(table: Any, name: str, where: object = None) -> np.ndarray:
             where=where,
             hint="class names are the default: leave --label-kind out",
         )
-    return values
+    return np.where(missing_numbers(values), np.nan, values)
 
 
 def _numbered(labels: np.ndarray, total: Any, table: Any, join: Any, where: object) -> np.ndarray:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_serializer
+from pydantic import Field, field_validator, model_serializer
 
 from galshift.errors import UsageError
 from galshift.types import Strict
 
 Positive = Annotated[float, Field(gt=0)]
+
+#: Options younger than the first runs.  They stay out of what is dumped while they are at their default, so
+#: that the fingerprints of older runs, which know nothing of them, go on.
+YOUNGER = ("label_kind", "vote_total", "override", "label_bins", "where", "common_ids", "match_radius_arcsec")
 
 
 class ReadOptions(Strict):
@@ -29,7 +34,8 @@ class ReadOptions(Strict):
     vote_columns : tuple of str
         Columns with vote fractions instead of one class column; the classes are the columns' names.
     min_confidence : float
-        Smallest winning vote fraction; images below it count as unlabelled.
+        Smallest fraction of the votes, given as fractions or as counts, that a winner needs; images below it
+        count as unlabelled.
     soft_labels : bool
         Keep the vote fractions, normalised to a sum of one, instead of the winner.
     label_kind : {"class", "value", "votes"}
@@ -38,6 +44,16 @@ class ReadOptions(Strict):
     vote_total : str or float or None
         With ``votes``: the column with the number of votes, or that number.  Without it fractions count as
         40 votes, and columns that sum to more than one are counts already.
+    label_bins : tuple of float
+        Edges that make classes of a column of numbers: from each edge up to the next, which is left out.  One
+        edge makes two classes; with more, what lies outside has no label.
+    where : str or None
+        Which rows of the catalogue to use, such as ``p_smooth > 0.8 and z < 0.1``; images without such a row
+        leave the data set.
+    common_ids : bool
+        The images' ids name galaxies in every data set that says so too: one id, one galaxy.
+    match_radius_arcsec : float or None
+        Galaxies of two data sets whose sky positions agree this well are the same galaxy.
     unit : str or None
         astropy unit of one pixel, where no header says it (``nJy``, ``nanomaggy``, ``mag/arcsec2``).
     zero_point : float or dict or None
@@ -50,8 +66,8 @@ class ReadOptions(Strict):
     pattern : str or None
         File names in a folder, such as ``{id}_{band}.fits``.
     classes_map : dict
-        New names of classes (``{"Round": "smooth"}``); an empty name drops the class, ``*`` stands for all
-        others.
+        New names of classes (``{"Round": "smooth"}``); an empty name drops the class, ``Round*`` stands for
+        all that begin so, ``*`` for all others.
     catalog, cutout_size : str or None
         Sky positions and the side (``12arcsec``, ``64pix``) of cut-outs from one large frame.
     on_error : {"raise", "skip"}
@@ -70,6 +86,10 @@ class ReadOptions(Strict):
     soft_labels: bool = False
     label_kind: Literal["class", "value", "votes"] = "class"
     vote_total: str | Positive | None = None
+    label_bins: tuple[float, ...] = ()
+    where: str | None = None
+    common_ids: bool = False
+    match_radius_arcsec: Positive | None = None
     unit: str | None = None
     zero_point: float | dict[str, float] | None = None
     pixel_scale_arcsec: Positive | None = None
@@ -82,16 +102,19 @@ class ReadOptions(Strict):
     on_error: Literal["raise", "skip"] = "raise"
     override: tuple[Literal["unit", "zero_point", "pixel_scale", "bands"], ...] = ()
 
+    @field_validator("label_bins")
+    @classmethod
+    def _increasing(cls, edges: tuple[float, ...]) -> tuple[float, ...]:
+        if any(low >= high for low, high in zip(edges, edges[1:])):
+            raise ValueError("edges of bins must increase, such as 0,0.3,0.7,1")
+        return edges
+
     @model_serializer(mode="wrap")
     def _brief(self, dump: Any) -> dict[str, Any]:
-        # Options younger than the first runs stay out while they say nothing: old fingerprints go on.
         values = dump(self)
-        if self.label_kind == "class":
-            values.pop("label_kind", None)
-        if self.vote_total is None:
-            values.pop("vote_total", None)
-        if not self.override:
-            values.pop("override", None)
+        for name in YOUNGER:
+            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
+                values.pop(name, None)
         return values
 
 
@@ -137,6 +160,34 @@ def parse_zero_point(words: str | None) -> float | dict[str, float] | None:
         ) from None
 
 
+def parse_label_bins(words: str | None) -> tuple[float, ...]:
+    """Return ``0,0.3,1`` as numbers.
+
+    Raises
+    ------
+    UsageError
+        When a part is no number.
+    """
+    try:
+        return tuple(float(word) for word in (words or "").split(",") if word.strip())
+    except ValueError:
+        raise UsageError(
+            f"'{words}' are not edges of bins", where="--label-bins", hint="such as --label-bins 0,0.3,0.7,1"
+        ) from None
+
+
 def mapped(label: str, mapping: Mapping[str, str]) -> str:
-    """Return the new name of a class, or the empty text where the class is dropped."""
-    return mapping.get(label, mapping.get("*", label)) if mapping else label
+    """Return the new name of a class, or the empty text where the class is dropped.
+
+    The class by its name comes first, then the first pattern (``Round*``, ``?``) that fits, then ``*``.
+    """
+    return mapping.get(key, label) if (key := mapping_key(label, mapping)) is not None else label
+
+
+def mapping_key(label: str, mapping: Mapping[str, str]) -> str | None:
+    """Return the name or pattern of `mapping` that a class falls under, None where there is none."""
+    if label in mapping:
+        return label
+    patterns = (key for key in mapping if key != "*" and any(sign in key for sign in "*?["))
+    found = next((key for key in patterns if fnmatchcase(label, key)), None)
+    return found if found is not None else ("*" if "*" in mapping else None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from galshift.data.cutouts import GIVEN
 from galshift.data.fits_file import describe, open_fits
 from galshift.data.fits_layout import galaxies_of_file
 from galshift.data.options import ReadOptions
@@ -72,6 +73,7 @@ def _rows(path: Path, n: int) -> dict[str, Any]:
         found["labels"], found["classes"] = interpret_labels(values, n, path)
     if group is not None:
         found["groups"] = np.asarray([str(value).strip() for value in table[group]])
+        found["groups_from"] = GIVEN
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from galshift.data.cutouts import Cutouts, DataInfo
+from galshift.data.cutouts import GIVEN, NUMBERED, Cutouts, DataInfo
 from galshift.data.fits_file import describe, load, open_fits
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
@@ -194,6 +194,7 @@ def _info(
         bands=(band,),
         ids=ids,
         groups=np.asarray([str(v) for v in table[group]]) if group else ids,
+        groups_from=GIVEN if group else NUMBERED,
         labels=labels,
         classes=classes,
         has_mask=True,

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from galshift.data.cutouts import Cutouts, DataInfo
+from galshift.data.cutouts import NUMBERED, Cutouts, DataInfo
+from galshift.data.identity import names_of_products
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._base import Opened, finite
@@ -61,6 +62,7 @@ class Hdf5Data(Opened):
             bands=info.bands,
             ids=info.ids[rows],
             groups=info.groups[rows],
+            groups_from=info.groups_from,
             labels=None if info.labels is None else info.labels[rows],
             classes=info.classes,
             mask=mask,
@@ -129,6 +131,8 @@ def _own_info(path: Path, file: Any, options: ReadOptions) -> DataInfo:
     if len(bands) != images.shape[1]:
         raise DataError(f"{len(bands)} band names for {images.shape[1]} bands", where=path)
     ids = texts(file["ids"][:]) if "ids" in file else np.arange(n).astype(str)
+    groups = texts(file["groups"][:]) if "groups" in file else None
+    named = NUMBERED if groups is None else names_of_products(_text(file, "groups_from"), groups)
     return DataInfo(
         n=n,
         shape=tuple(images.shape[1:]),
@@ -137,7 +141,8 @@ def _own_info(path: Path, file: Any, options: ReadOptions) -> DataInfo:
         pixel_scale=options.pixel_scale_arcsec or _number(file, "pixel_scale"),
         bands=options.bands if len(options.bands) == len(bands) else bands,
         ids=ids,
-        groups=texts(file["groups"][:]) if "groups" in file else ids,
+        groups=ids if groups is None else groups,
+        groups_from=named,
         labels=file["labels"][:] if "labels" in file else None,
         classes=tuple(_list(file, "classes")),
         survey=_text(file, "survey"),
