@@ -154,7 +154,9 @@ def _selected(found: Joined) -> Joined:
     )
     kept = [rows[i] for i in keep]
     if found.path is None:
-        return found._replace(dataset=narrowed, table=narrowed.info.table, rows=[[i] for i in range(len(keep))])
+        return found._replace(
+            dataset=narrowed, table=narrowed.info.table, rows=[[i] for i in range(len(keep))]
+        )
     return found._replace(dataset=narrowed, rows=kept)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,7 @@ def with_labels(dataset: Dataset, options: ReadOptions) -> Dataset:
     _check_map(words, options, found)
     renamed = [_renamed(word, options.classes_map) for word in words]
     names = [{renamed[row] for row in rows if words[row]} for rows in found.rows or ()]
-    seen = Counter({word: n for word, n in absent.items()})
-    notes = [f"read as no label: {said(seen)} of the column '{name}'"] if seen else []
+    notes = [f"read as no label: {said(absent)} of the column '{name}'"] if absent else []
     return _relabel(found, names, notes, order)
 
 
@@ -111,11 +111,11 @@ def _refuse_continuous(values: Any, found: Joined) -> None:
 
 
 def _edges(known: np.ndarray) -> str:
-    """Edges that would make three classes of equal numbers, as an example."""
-    edges = np.quantile(known, (0, 1 / 3, 2 / 3, 1))
-    edges[-1] = np.nextafter(edges[-1], np.inf)
-    digits = next((d for d in range(2, 17) if len({f"{e:.{d}g}" for e in edges}) == 4), 17)
-    return ",".join(f"{edge:.{digits}g}" for edge in edges)
+    """Round edges that would make two classes of about equal numbers, as an example."""
+    low, middle, high = np.quantile(known, (0, 0.5, 1))
+    step = 10.0 ** np.floor(np.log10(high - low)) / 10 if high > low else 1.0
+    edges = np.floor(low / step) * step, np.round(middle / step) * step, np.ceil(high / step) * step
+    return ",".join(f"{edge:.6g}" for edge in edges) if edges[0] < edges[1] < edges[2] else "0,0.5,1"
 
 
 def _as_numbers(values: Any) -> np.ndarray | None:
@@ -132,10 +132,10 @@ def _as_numbers(values: Any) -> np.ndarray | None:
 
 
 def bin_names(edges: Sequence[float]) -> tuple[str, ...]:
-    """Return the names of the classes between `edges`: ``0.1 to 0.3``; of one edge ``below 1``, ``from 1``."""
+    """Return the classes between `edges`: ``0.1 to 0.3``; of one edge ``below 1`` and ``from 1``."""
     if len(edges) == 1:
         return f"below {edges[0]:g}", f"from {edges[0]:g}"
-    return tuple(f"{low:g} to {high:g}" for low, high in zip(edges, edges[1:]))
+    return tuple(f"{low:g} to {high:g}" for low, high in pairwise(edges))
 
 
 def binned(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
@@ -244,7 +244,9 @@ def _relabel(
     classes += tuple(sorted(present - set(classes)))
     if not classes:
         raise DataError(
-            "no image has a class", where=options.labels or dataset.name, hint="see --label-column, --where and --label-bins"
+            "no image has a class",
+            where=options.labels or dataset.name,
+            hint="see --label-column, --where and --label-bins",
         )
     index = {name: k for k, name in enumerate(classes)}
     numbers = np.asarray([-1 if label is None else index[label] for label in labels], dtype=np.int64)

@@ -15,9 +15,7 @@ _ONE = re.compile(r"-[19](?:\.0*)?")
 _NEGATIVE = re.compile(r"-\d+(?:\.\d*)?")
 
 
-def labels_of_words(
-    words: Sequence[str], named: Collection[str] = ()
-) -> tuple[list[str], Counter[str]]:
+def labels_of_words(words: Sequence[str], named: Collection[str] = ()) -> tuple[list[str], Counter[str]]:
     """Return class names with the empty text where a word means that there is none, and which words did.
 
     -99, -999 and so on always do; -1 and -9 do unless other negative numbers stand beside them, as in

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_serializer
@@ -105,7 +106,7 @@ class ReadOptions(Strict):
     @field_validator("label_bins")
     @classmethod
     def _increasing(cls, edges: tuple[float, ...]) -> tuple[float, ...]:
-        if any(low >= high for low, high in zip(edges, edges[1:])):
+        if any(low >= high for low, high in pairwise(edges)):
             raise ValueError("edges of bins must increase, such as 0,0.3,0.7,1")
         return edges
 

@@ -50,14 +50,13 @@ def votes(
     unsure = int((~sure & (total > 0)).sum())
     if unsure:
         notes.append(
-            f"{unsure} images have no label: their winner has less than {options.min_confidence:g} of the votes"
+            f"{unsure} images have no label: their winner has less than {options.min_confidence:g} of "
+            "the votes"
         )
     return labels, tuple(names), notes
 
 
-def _by_image(
-    table: Any, join: Sequence[Sequence[int]], names: Sequence[str], where: object
-) -> np.ndarray:
+def _by_image(table: Any, join: Sequence[Sequence[int]], names: Sequence[str], where: object) -> np.ndarray:
     """(N, K) means over each image's rows, NaN where it has none."""
     stack = [np.ma.filled(np.ma.asarray(column(table, name, where), float), np.nan) for name in names]
     values = np.stack(stack, axis=1)

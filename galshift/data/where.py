@@ -1,4 +1,4 @@
-"""Which rows of a table a sentence such as ``p_smooth > 0.8 and class == spiral`` names; nothing is evaluated.
+"""Which rows of a table ``p_smooth > 0.8 and class == spiral`` names; no code is evaluated.
 
 The grammar: comparisons (``< <= > >= = == !=``) of one column with one value, or of a column between two
 (``0.1 < z < 0.2``), joined by ``and``, ``or`` and brackets.  A name with other signs than letters, digits and
