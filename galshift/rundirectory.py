@@ -6,6 +6,7 @@ to one fingerprint; another configuration is refused unless the old directory is
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from galshift.console import say
 from galshift.errors import ConfigError, DataError, ResourceError
 from galshift.provenance import PART_FILES, atomic_path, content_sha256, environment, jsonable, write_json
 
@@ -23,6 +25,9 @@ CANDIDATES = "candidates"  # folder of the networks to choose from
 SELECTION = "selection.json"  # how one was chosen
 
 _STATE = "run.json"
+_SOFT_LOCK = ".lock.soft"
+# What flock says on file systems without locks (some network and cluster file systems).
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 class RunDirectory:
@@ -147,7 +152,7 @@ class RunDirectory:
         **details
             Further sections of the manifest (seeds, device, upstream fingerprints).
         """
-        held = ("manifest.json", _STATE, ".lock")
+        held = ("manifest.json", _STATE, ".lock", _SOFT_LOCK)
         outputs = {
             file.relative_to(self.path).as_posix(): {
                 "bytes": file.stat().st_size,
@@ -183,17 +188,22 @@ class RunDirectory:
         self.close()
 
     def _acquire(self) -> None:
-        from filelock import FileLock, Timeout
+        from filelock import FileLock, SoftFileLock, Timeout
 
-        lock = FileLock(self.path / ".lock")
+        lock: FileLock | SoftFileLock = FileLock(self.path / ".lock")
+        hint = "wait for it, or choose another --out"
         try:
-            lock.acquire(timeout=0)
+            try:
+                lock.acquire(timeout=0)
+            except (OSError, NotImplementedError) as error:
+                if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+                    raise
+                lock = SoftFileLock(self.path / _SOFT_LOCK)
+                hint += f"; if none is, remove {self.path / _SOFT_LOCK}"
+                lock.acquire(timeout=0)
+                say(f"{self.path}: this file system has no locks; the file {_SOFT_LOCK} stands in for one")
         except Timeout:
-            raise ResourceError(
-                "another process is writing this run",
-                where=self.path,
-                hint="wait for it, or choose another --out",
-            ) from None
+            raise ResourceError("another process is writing this run", where=self.path, hint=hint) from None
         self._lock = lock
 
     def _write_config(self, config: Mapping[str, Any]) -> None:

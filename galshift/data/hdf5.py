@@ -68,7 +68,11 @@ def write_hdf5(
     if first is None or len(first) == 0:
         raise DataError("there are no images to write", where=path)
     try:
-        with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+        # The temporary file is nobody else's, and some file systems have no locks.
+        with (
+            atomic_path(path) as temporary,
+            h5py.File(temporary, "w", libver="latest", locking=False) as file,
+        ):
             file.create_group("table", track_order=True)
             for cutouts in chain([first], chunks):
                 _append(file, cutouts, first, next(truths), path)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from galshift.data.fits_text import restore
 from galshift.data.text_tables import read_text
 from galshift.errors import DataError, did_you_mean
 
@@ -53,7 +54,7 @@ def read_table(path: Path) -> Any:
             table[column] = np.char.strip(
                 np.char.decode(np.ma.filled(table[column], b""), "utf-8", "replace")
             )
-    return table
+    return restore(table) if kind == "fits" else table
 
 
 def _read(path: Path, kind: str) -> Any:

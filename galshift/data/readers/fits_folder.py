@@ -18,6 +18,7 @@ from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._base import Opened, stem
 from galshift.data.readers._fits_data import build
+from galshift.data.readers._product import open_product
 from galshift.data.readers.catalog import open_catalog
 from galshift.errors import DataError
 
@@ -32,6 +33,9 @@ def open_fits_folder(path: str | Path, options: ReadOptions) -> Opened:
         When it has none, or one cannot be read and ``on_error`` is ``raise``.
     """
     folder = Path(path)
+    product = open_product(folder, options)
+    if product is not None:
+        return product
     files = fits_files(folder)
     if not files:
         raise DataError("the folder holds no FITS files", where=folder)

@@ -31,7 +31,7 @@ from galshift.errors import DataError
 
 @READERS.register("hdf5")
 def open_hdf5(path: str | Path, options: ReadOptions) -> Opened:
-    """Open an HDF5 file: by its ``schema`` attribute, by galshift's attributes, or by its data sets' names."""
+    """Open an HDF5 file by its ``schema``, by galshift's other attributes, or by its data sets' names."""
     path = Path(path)
     with open_file(path) as file:
         if _has_schema(file) or _written_alike(file, path):
