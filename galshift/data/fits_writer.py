@@ -2,8 +2,8 @@
 
 Each file holds the image (C, H, W) in its primary HDU, and where they exist the extensions MASK, IVAR (none
 for an image whose noise is not known) and PSF (C, P, P).  A table ``catalog.ecsv`` beside them has id, file,
-group, label and the catalogue's columns; its head keeps what is the same for all (`META`).  Opening the folder
-gives back what was written (:mod:`galshift.data.readers._product`).
+group, label and the catalogue's columns; its head keeps what is the same for all (`META`).  Opening the
+folder gives back what was written (:mod:`galshift.data.readers._product`).
 """
 
 from __future__ import annotations

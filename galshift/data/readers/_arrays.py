@@ -32,8 +32,8 @@ class ArrayData(Opened):
     scale : float
         What stored numbers are multiplied by (1/255 for 8-bit pictures).
     extras : dict
-        Row readers of ``ivar``, and of ``mask`` (not 0 where bad) or ``good`` (not 0 where good), which may be
-        one plane for all bands.
+        Row readers of ``ivar``, and of ``mask`` (not 0 where bad) or ``good`` (not 0 where good), which may
+        be one plane for all bands.
     """
 
     def __init__(

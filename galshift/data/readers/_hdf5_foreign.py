@@ -253,9 +253,6 @@ def _bands(file: Any, found: dict[str, str], key: str) -> tuple[str, ...] | None
 
 
 def _beside(found: dict[str, str], key: str, part: str) -> str | None:
-    stem = (
-        key.lower().rsplit("/", 1)[0]
-        if "/" in key
-        else key.lower().removesuffix("_array").removesuffix("_flux")
-    )
-    return next((name for name in (f"{stem}/{part}", f"{stem}_{part}", part) if name in found), None)
+    name = key.lower()
+    stem = name.rsplit("/", 1)[0] if "/" in name else name.removesuffix("_array").removesuffix("_flux")
+    return next((one for one in (f"{stem}/{part}", f"{stem}_{part}", part) if one in found), None)

@@ -39,11 +39,8 @@ def open_product(folder: Path, options: ReadOptions) -> Opened | None:
             return None
     table = read_table(catalog)
     held = table.meta.get(META)
-    if (
-        not isinstance(held, dict)
-        or "shape" not in held
-        or not {"id", "file", "group"} <= set(table.colnames)
-    ):
+    columns = {"id", "file", "group"}
+    if not isinstance(held, dict) or "shape" not in held or not columns <= set(table.colnames):
         return None
     files = [folder / str(name) for name in table["file"]]
     if len(files) != held.get("n") or set(fits_files(folder)) != set(files):
