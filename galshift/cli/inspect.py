@@ -155,6 +155,7 @@ def _account(
     if against is not None:
         # Labels and positions belong to PATH; how pixels are read holds for both.
         own = {"labels": None, "label_column": None, "group_column": None, "classes_map": {}}
+        own |= {"where": None, "label_bins": ()}
         account["leaks"] = _leaks(dataset, open_dataset(against, options.model_copy(update=own)), similarity)
     return account
 

@@ -87,10 +87,18 @@ class ReadOptions(Strict):
     soft_labels: bool = False
     label_kind: Literal["class", "value", "votes"] = "class"
     vote_total: str | Positive | None = None
-    label_bins: tuple[float, ...] = ()
-    where: str | None = None
-    common_ids: bool = False
-    match_radius_arcsec: Positive | None = None
+    label_bins: tuple[float, ...] = Field(
+        (), description="Edges that cut a column of numbers into classes, such as 0,0.3,0.7,1."
+    )
+    where: str | None = Field(
+        None, description="Rows of the catalogue to use, such as 'p_smooth > 0.8 and z < 0.1'."
+    )
+    common_ids: bool = Field(
+        False, description="The images' ids name galaxies that the other data set names alike."
+    )
+    match_radius_arcsec: Positive | None = Field(
+        None, description="Galaxies of two data sets this near on the sky are the same [arcsec]."
+    )
     unit: str | None = None
     zero_point: float | dict[str, float] | None = None
     pixel_scale_arcsec: Positive | None = None
@@ -102,6 +110,11 @@ class ReadOptions(Strict):
     cutout_size: str | None = None
     on_error: Literal["raise", "skip"] = "raise"
     override: tuple[Literal["unit", "zero_point", "pixel_scale", "bands"], ...] = ()
+
+    @field_validator("label_bins", mode="before")
+    @classmethod
+    def _edges_in_words(cls, edges: Any) -> Any:
+        return [word for word in edges.split(",") if word.strip()] if isinstance(edges, str) else edges
 
     @field_validator("label_bins")
     @classmethod
@@ -158,22 +171,6 @@ def parse_zero_point(words: str | None) -> float | dict[str, float] | None:
     except ValueError:
         raise UsageError(
             f"'{words}' is not a zero point", where="--zero-point", hint="such as 27 or g=27.1,r=26.9 (AB)"
-        ) from None
-
-
-def parse_label_bins(words: str | None) -> tuple[float, ...]:
-    """Return ``0,0.3,1`` as numbers.
-
-    Raises
-    ------
-    UsageError
-        When a part is no number.
-    """
-    try:
-        return tuple(float(word) for word in (words or "").split(",") if word.strip())
-    except ValueError:
-        raise UsageError(
-            f"'{words}' are not edges of bins", where="--label-bins", hint="such as --label-bins 0,0.3,0.7,1"
         ) from None
 
 
