@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -191,19 +192,26 @@ class RunDirectory:
         from filelock import FileLock, SoftFileLock, Timeout
 
         lock: FileLock | SoftFileLock = FileLock(self.path / ".lock")
-        hint = "wait for it, or choose another --out"
+        hint, soft = "wait for it, or choose another --out", False
         try:
             try:
-                lock.acquire(timeout=0)
+                with warnings.catch_warnings(record=True) as said:
+                    # On some errors filelock falls back by itself, and says so in a warning.
+                    warnings.simplefilter("always")
+                    lock.acquire(timeout=0)
+                soft = any("SoftFileLock" in str(warning.message) for warning in said)
             except (OSError, NotImplementedError) as error:
                 if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
                     raise
-                lock = SoftFileLock(self.path / _SOFT_LOCK)
+                lock, soft = SoftFileLock(self.path / _SOFT_LOCK), True
                 hint += f"; if none is, remove {self.path / _SOFT_LOCK}"
                 lock.acquire(timeout=0)
-                say(f"{self.path}: this file system has no locks; the file {_SOFT_LOCK} stands in for one")
         except Timeout:
             raise ResourceError("another process is writing this run", where=self.path, hint=hint) from None
+        if soft:
+            say(
+                f"{self.path}: this file system has no locks; a file stands in for one while the run is written"
+            )
         self._lock = lock
 
     def _write_config(self, config: Mapping[str, Any]) -> None:

@@ -139,7 +139,7 @@ def test_continuous_columns_are_no_classes_by_silence(tmp_path, images):
     assert "--label-bins" in error.value.hint
     assert "--label-kind value" in error.value.hint
     dataset = open_dataset(images, ReadOptions(labels=labels, label_column="z", label_bins=(0.1, 0.3, 0.6)))
-    # 0.1 to 0.25 are below 0.3; 0.3 to 0.6 are in the second bin, the last upper edge included; 0.65 is in none.
+    # 0.1 to 0.25 are below 0.3; 0.3 to 0.6, the last edge included, in the second bin; 0.65 is in none.
     assert dataset.info.classes == ("0.1 to 0.3", "0.3 to 0.6")
     counts = np.bincount(dataset.info.labels + 1, minlength=3)
     assert counts.tolist() == [1, 4, 7]
