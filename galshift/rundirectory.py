@@ -209,9 +209,7 @@ class RunDirectory:
         except Timeout:
             raise ResourceError("another process is writing this run", where=self.path, hint=hint) from None
         if soft:
-            say(
-                f"{self.path}: this file system has no locks; a file stands in for one while the run is written"
-            )
+            say(f"{self.path}: this file system has no locks; a file stands in for one meanwhile")
         self._lock = lock
 
     def _write_config(self, config: Mapping[str, Any]) -> None:
