@@ -1,9 +1,11 @@
-"""The `galshift` command: verbs are the files of this package, listed by name and imported only when run.
+"""The `galshift` command: verbs are listed by name and imported only when run.
 
-A verb is one file ``galshift/cli/<verb>.py`` (underscores for hyphens).  Its first line, a docstring in one
-sentence, is the verb's line in ``galshift --help``.  Its ``command`` (a function; see ``_common.py``) or its
-``app`` (a ``typer.Typer`` with sub-commands) is what runs.  Its ``EXAMPLES``, lines to paste, end its help.
-``SEVERAL``, where there is one, names options that take all words up to the next option.
+A verb that works on data is a Step (``galshift/verbs/<verb>.py``, or an entry point of another package), and
+its command is made from it (``_verb.py``): it needs no file here.  A verb that only shows or manages
+(``list``, ``doctor``, ``run``) is one file ``galshift/cli/<verb>.py`` (underscores for hyphens).  Its first
+line, a docstring in one sentence, is the verb's line in ``galshift --help``.  Its ``command`` (a function) or
+its ``app`` (a ``typer.Typer`` with sub-commands) is what runs, and its ``EXAMPLES``, lines to paste, end its
+help.
 """
 
 from __future__ import annotations
@@ -18,13 +20,15 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import galshift
+from galshift.registry import docstring
+from galshift.verbs import STEPS
 
 # The order in which verbs are told; a verb that is not named here stands under "More".
 PANELS = {
     "Start here": ("run", "inspect", "simulate", "doctor"),
     "Make data": ("make-mocks", "pack", "fetch"),
     "Train and adapt": ("train", "adapt", "pretrain"),
-    "Judge": ("evaluate", "predict", "gap", "explain", "ladder", "depth"),
+    "Evaluate and use": ("evaluate", "predict", "gap", "explain", "ladder", "depth"),
     "Probe": ("one-pixel-attack", "audit", "embed", "similar", "suggest"),
     "Recipes and reference": ("recipes", "validate", "status", "list", "schema"),
 }
@@ -56,19 +60,32 @@ class Verbs(TyperGroup):
 
 
 def names() -> list[str]:
-    """Return every verb, sorted, from file names alone."""
+    """Return every verb, sorted, from file names and entry points alone."""
     files = Path(__file__).parent.glob("*.py")
-    return sorted(file.stem.replace("_", "-") for file in files if not file.stem.startswith("_"))
+    own = [file.stem.replace("_", "-") for file in files if not file.stem.startswith("_")]
+    return sorted({*own, *STEPS.names()})
 
 
 def summary(name: str) -> str:
     """Return the first line of the docstring of the verb's file, without importing it."""
-    with (Path(__file__).parent / f"{name.replace('-', '_')}.py").open(encoding="utf-8") as stream:
-        return stream.readline().strip().strip('"').rstrip(".")
+    path = _file(name)
+    return (docstring(path) if path.is_file() else STEPS.summary(name)).rstrip(".")
+
+
+def _file(name: str) -> Path:
+    return Path(__file__).parent / f"{name.replace('-', '_')}.py"
 
 
 def load(name: str) -> Any:
-    """Import the verb's file and return its command, ready to run."""
+    """Import the verb and return its command, ready to run.
+
+    Raises
+    ------
+    ConfigError
+        When it is a plug-in that cannot be imported.
+    """
+    if not _file(name).is_file():
+        return _step_command(name)
     module = importlib.import_module(f"galshift.cli.{name.replace('-', '_')}")
     epilog = _epilog(module.EXAMPLES)
     if hasattr(module, "app"):
@@ -79,9 +96,24 @@ def load(name: str) -> Any:
         app = typer.Typer(add_completion=False)
         text = (module.command.__doc__ or module.__doc__ or "").strip()
         app.command(name, help=_escaped(text), epilog=epilog)(module.command)
+    return _ready(app, name)
+
+
+def _step_command(name: str) -> Any:
+    """Return the command of a verb that is a Step."""
+    from galshift.cli._verb import command
+
+    function, step = command(name), STEPS.get(name)
+    app = typer.Typer(add_completion=False)
+    app.command(name, help=_escaped(function.__doc__ or ""), epilog=_epilog(step.examples))(function)
+    several = [one for one in step.options or () if getattr(one, "several", False)]
+    return _ready(app, name, tuple(f"--{one.name.replace('_', '-')}" for one in several))
+
+
+def _ready(app: typer.Typer, name: str, several: tuple[str, ...] = ()) -> Any:
     command = typer.main.get_command(app)
     command.name = name
-    command.several = getattr(module, "SEVERAL", ())
+    command.several = several
     _escape_options(command)
     return command
 

@@ -164,6 +164,9 @@ class DataInfo:
     table : Table or None
     notes : tuple of str
         What the reader had to assume or skip, for people.
+    origins : dict
+        Where ``unit``, ``pixel_scale``, ``bands``, ``mask``, ``noise`` and ``psf`` came from: a keyword and
+        its HDU, an option, a convention; what is not known has no entry.
     """
 
     n: int
@@ -187,6 +190,7 @@ class DataInfo:
     notes: tuple[str, ...] = ()
     groups_from: str = NUMBERED
     match_radius_arcsec: float | None = None
+    origins: dict[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -208,14 +212,16 @@ class Dataset(Protocol):
 
 
 class InMemory:
-    """A :class:`Cutouts` as a data set."""
+    """A :class:`Cutouts` as a data set; `reader` names the format that it was read from."""
 
-    def __init__(self, cutouts: Cutouts, name: str = "memory", path: Any = None) -> None:
+    def __init__(
+        self, cutouts: Cutouts, name: str = "memory", path: Any = None, *, reader: str = "memory"
+    ) -> None:
         self.cutouts, self.name, self.path = cutouts, name, path
         self.info = DataInfo(
             n=len(cutouts),
             shape=cutouts.images.shape[1:],
-            reader="memory",
+            reader=reader,
             unit=cutouts.unit,
             pixel_scale=cutouts.pixel_scale,
             bands=cutouts.bands,

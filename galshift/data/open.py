@@ -42,10 +42,23 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     notes = tuple(
         f"{name}: declared against the files, which say {text}" for name, text in overridden.items()
     )
-    if notes:
-        dataset.info = replace(dataset.info, notes=(*dataset.info.notes, *notes))
+    dataset.info = replace(
+        dataset.info,
+        notes=(*dataset.info.notes, *notes),
+        origins={**_said(options), **dataset.info.origins},
+    )
     dataset.name = found.name or dataset.name
     return dataset
+
+
+def _said(options: ReadOptions) -> dict[str, str]:
+    """Return what the options state, as ``DataInfo.origins``; readers that look at headers say more."""
+    stated = {
+        "unit": "--zero-point" if options.zero_point is not None else "--unit" if options.unit else "",
+        "pixel_scale": "--pixel-scale" if options.pixel_scale_arcsec is not None else "",
+        "bands": "--bands" if options.bands else "",
+    }
+    return {key: text for key, text in stated.items() if text}
 
 
 def _opened(path: str, options: ReadOptions) -> Dataset:
@@ -156,7 +169,7 @@ def find_reader(path: str | Path) -> str:
         raise DataError("the file is empty", where=first, hint="was its download or copy interrupted?")
     with first.open("rb") as stream:
         head = stream.read(16)
-    kind = _file_reader(head, first.name.lower())
+    kind = _file_reader(head, first.name.lower()) or _plugin_reader(first.name.lower())
     if kind is None:
         raise DataError(
             "this is not a kind of file that galshift can open",
@@ -187,6 +200,13 @@ def _file_reader(head: bytes, name: str) -> str | None:
     if name.endswith((".npy", ".npz")):
         return "numpy"
     return "hdf5" if name.endswith((".h5", ".hdf5", ".hdf")) else None
+
+
+def _plugin_reader(name: str) -> str | None:
+    """Return the reader of another package that opens files called like this."""
+    others = [reader for reader in READERS.available() if reader in READERS.plugins()]
+    suffixes = {reader: tuple(getattr(READERS.get(reader), "suffixes", ())) for reader in others}
+    return next((reader for reader in others if suffixes[reader] and name.endswith(suffixes[reader])), None)
 
 
 def _folder_reader(folder: Path) -> str:
