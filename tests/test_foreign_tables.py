@@ -85,6 +85,15 @@ def test_confidence_is_of_the_fraction_whatever_votes_are_given_as(tmp_path, ima
     assert any(note.startswith("4 images have no label") for note in dataset.info.notes)
 
 
+def test_confidence_counts_where_votes_are_the_labels(tmp_path, images):
+    rows = [f"{name},{30 if k % 3 else 20},10" for k, name in enumerate(IDS)]
+    labels = written(tmp_path / "t.csv", "\n".join(["id,smooth,disk", *rows]))
+    options = {"labels": labels, "vote_columns": ("smooth", "disk"), "label_kind": "votes"}
+    votes = open_dataset(images, ReadOptions(**options, min_confidence=0.7)).info.labels
+    assert int(np.isnan(votes).all(axis=1).sum()) == 4
+    assert sorted(set(votes[np.isfinite(votes)].tolist())) == [10, 30]
+
+
 def test_counts_are_of_the_column_with_their_total(tmp_path, images):
     """30 of 40 votes are 0.75, though no other column has the other ten."""
     rows = [f"{name},30,2,40" for name in IDS[:-1]] + [f"{IDS[-1]},2,38,40"]

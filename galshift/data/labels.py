@@ -40,7 +40,7 @@ def with_labels(dataset: Dataset, options: ReadOptions) -> Dataset:
     dataset, options, table = found.dataset, found.options, found.table
     if options.vote_columns:
         labels, classes, notes = votes(_need(table, dataset), found.rows, options)
-        _check_map(options.vote_columns, options, found)
+        check_map(options.vote_columns, options, found.path or dataset.path)
         rows = rows_of(table, found.rows, found.path)
         return Relabelled(dataset, np.arange(len(dataset)), labels, classes, table=rows, notes=notes)
     name = options.label_column or (None if table is None or not found.path else _guess(table, found.path))
@@ -55,7 +55,7 @@ def with_labels(dataset: Dataset, options: ReadOptions) -> Dataset:
     else:
         return _relabel(found, _own_classes(dataset, options), ())
     words, absent = labels_of_words(words, options.classes_map)
-    _check_map(words, options, found)
+    check_map(words, options, found.path or dataset.path)
     renamed = [_renamed(word, options.classes_map) for word in words]
     names = [{renamed[row] for row in rows if words[row]} for rows in found.rows or ()]
     notes = [f"read as no label: {said(absent)} of the column '{name}'"] if absent else []
@@ -70,7 +70,7 @@ def _own_classes(dataset: Dataset, options: ReadOptions) -> list[set[str]]:
             "there are no class names to map", where=dataset.name, hint="give --labels with a class column"
         )
     words = [info.classes[i] if i >= 0 else "" for i in info.labels]
-    _check_map(info.classes, options, Joined(dataset, options, None, None, None))
+    check_map(info.classes, options, dataset.path)
     return [{mapped(word, options.classes_map)} if word else set() for word in words]
 
 
@@ -189,7 +189,7 @@ def _numbered(info: Any) -> bool:
     return info.classes == tuple(f"class{k}" for k in range(len(info.classes)))
 
 
-def _check_map(words: Sequence[str], options: ReadOptions, found: Joined) -> None:
+def check_map(words: Sequence[str], options: ReadOptions, where: object) -> None:
     """Refuse a ``classes_map`` that names none of the classes there are.
 
     Raises
@@ -204,7 +204,7 @@ def _check_map(words: Sequence[str], options: ReadOptions, found: Joined) -> Non
     first = next(iter(mapping))
     raise DataError(
         f"--classes-map names none of the classes that there are: {', '.join(sorted(different)[:8])}",
-        where=found.path or found.dataset.path,
+        where=where,
         hint=did_you_mean(first, sorted(different)),
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from galshift.data.cutouts import DataInfo, Dataset
 from galshift.data.join import Relabelled, joined, rows_of
+from galshift.data.labels import check_map
 from galshift.data.no_label import missing_numbers, numbers_of_words
 from galshift.data.options import ReadOptions, mapped
 from galshift.data.tables import column
@@ -39,12 +40,23 @@ def with_numbers(dataset: Dataset, options: ReadOptions) -> Dataset:
         labels = numbers(_required(table, dataset), named, options.labels or dataset.path, join)
         if votes:
             labels = _numbered(labels, options.vote_total, table, join, options.labels)
+            check_map(named, options, options.labels or dataset.path)
             labels, names = _renamed(labels, named, options.classes_map)
         else:
             names = named
     everything = np.arange(len(dataset))
     rows = rows_of(table, join, source)
-    return Relabelled(dataset, everything, labels.astype(np.float32), tuple(names), table=rows)
+    labels, notes = _sure(labels, options.min_confidence) if votes else (labels, [])
+    named = tuple(names)
+    return Relabelled(dataset, everything, labels.astype(np.float32), named, table=rows, notes=notes)
+
+
+def _sure(counts: np.ndarray, least: float) -> tuple[np.ndarray, list[str]]:
+    """Votes whose winner has at least the fraction `least` of them, NaN for the rest, and a note on those."""
+    with np.errstate(invalid="ignore"):
+        unsure = counts.max(axis=1) / counts.sum(axis=1) < least
+    notes = [f"{int(unsure.sum())} images have no votes: their winner has less than {least:g} of them"]
+    return np.where(unsure[:, None], np.nan, counts), notes if unsure.any() else []
 
 
 def values_of(info: DataInfo, names: Sequence[str]) -> np.ndarray:

@@ -63,7 +63,7 @@ class ReadOptions(Strict):
     )
     label_bins: tuple[float, ...] = Field(
         (),
-        description="Edges that cut a column of numbers into classes, such as 0,0.3,0.7,1; one edge makes two.",
+        description="Edges that cut a column of numbers into classes, such as 0,0.3,0.7,1.",
     )
     where: str | None = Field(
         None, description="Rows of the catalogue to use, such as 'p_smooth > 0.8 and z < 0.1'."

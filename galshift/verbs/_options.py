@@ -76,8 +76,8 @@ _TYPED = {
     "roles": "role",
     "match_radius_arcsec": "match_radius",
 }
-# What holds for both data sets of a pair where it is said once: how pixels are read and which galaxies are the
-# same, not what labels mean.
+# What holds for both data sets of a pair where it is said once: how pixels are read and which galaxies are
+# the same, not what labels mean.
 _OF_BOTH = {
     "unit",
     "zero_point",

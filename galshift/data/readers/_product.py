@@ -129,7 +129,16 @@ def _info(folder: Path, table: Any, held: dict[str, Any], options: ReadOptions) 
         has_ivar=held["ivar"],
         has_psf=held["psf"],
         table=table[own] if own else None,
+        origins=_origins(held, options),
     )
+
+
+def _origins(held: dict[str, Any], options: ReadOptions) -> dict[str, str]:
+    """Where unit, scale, bands, mask, noise and PSF stand, but for what the options say."""
+    said = {"unit": options.unit, "pixel_scale": options.pixel_scale_arcsec, "bands": options.bands}
+    found = {name: CATALOG for name, word in said.items() if not word}
+    parts = {"mask": "mask", "noise": "ivar", "psf": "psf"}
+    return found | {name: f"extension {part.upper()}" for name, part in parts.items() if held[part]}
 
 
 def _labels(table: Any, held: dict[str, Any]) -> tuple[np.ndarray | None, tuple[str, ...]]:

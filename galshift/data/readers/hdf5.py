@@ -175,11 +175,24 @@ def _own_info(path: Path, file: Any, options: ReadOptions) -> DataInfo:
         survey=attribute_text(file, "survey"),
         psf_fwhm=numbers_of(file, "psf_fwhm"),
         history=tuple(attribute_list(file, "history")),
+        origins=_origins(file, options),
         has_mask="mask" in file,
         has_ivar="ivar" in file,
         has_psf="psf" in file,
         table=_table(file),
     )
+
+
+def _origins(file: Any, options: ReadOptions) -> dict[str, str]:
+    """Where in the file unit, scale, bands, mask, noise and PSF stand, but for what the options say."""
+    said = {"unit": options.unit, "pixel_scale": options.pixel_scale_arcsec, "bands": options.bands}
+    found = {
+        name: f"/{name}" if name in file else f"attribute '{name}'"
+        for name, word in said.items()
+        if not word and (name in file or name in file.attrs)
+    }
+    parts = {"mask": "mask", "noise": "ivar", "psf": "psf"}
+    return found | {name: f"/{part}" for name, part in parts.items() if part in file}
 
 
 def _labels(file: Any, n: int, path: Path) -> tuple[np.ndarray | None, tuple[str, ...]]:
