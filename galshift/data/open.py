@@ -99,14 +99,30 @@ def _opened(path: str, options: ReadOptions) -> Dataset:
         from galshift.data.numeric_labels import with_numbers
 
         dataset = with_numbers(dataset, options)
-    elif options.labels is not None or options.label_column or options.vote_columns or options.classes_map:
+    elif (
+        options.labels is not None
+        or options.label_column
+        or options.vote_columns
+        or options.classes_map
+        or options.label_bins
+    ):
         from galshift.data.labels import with_labels
 
         dataset = with_labels(dataset, options)
+    elif options.where is not None:
+        from galshift.data.join import selected
+
+        dataset = selected(dataset, options)
     if options.group_column is not None and not _grouped_by_labels(options):
         from galshift.data.grouping import regrouped
 
         dataset = regrouped(dataset, options)
+    elif options.common_ids:
+        from galshift.data.grouping import by_ids
+
+        dataset = by_ids(dataset)
+    if options.match_radius_arcsec is not None:
+        dataset.info = replace(dataset.info, match_radius_arcsec=options.match_radius_arcsec)
     _check_labels(dataset)
     return with_bands(dataset, options.bands)
 

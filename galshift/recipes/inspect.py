@@ -87,6 +87,7 @@ def _account(config: InspectConfig) -> dict[str, Any]:
     if config.against is not None:
         # Labels and positions belong to PATH; how pixels are read holds for both.
         own = {"labels": None, "label_column": None, "group_column": None, "classes_map": {}}
+        own |= {"where": None, "label_bins": ()}
         test = open_dataset(config.against, config.read.model_copy(update=own))
         account["leaks"] = _leaks(dataset, test, config.similarity)
     return account

@@ -70,9 +70,15 @@ def option(name: str, field: str | None = "", **differs: Any) -> Option:
 
 
 # Fields of ReadOptions that are typed by another name than their own.
-_TYPED = {"pixel_scale_arcsec": "pixel_scale", "vote_columns": "votes", "roles": "role"}
-# What holds for both data sets of a pair where it is said once: how pixels are read, not what labels mean.
-_OF_PIXELS = {
+_TYPED = {
+    "pixel_scale_arcsec": "pixel_scale",
+    "vote_columns": "votes",
+    "roles": "role",
+    "match_radius_arcsec": "match_radius",
+}
+# What holds for both data sets of a pair where it is said once: how pixels are read and which galaxies are
+# the same, not what labels mean.
+_OF_BOTH = {
     "unit",
     "zero_point",
     "pixel_scale_arcsec",
@@ -80,14 +86,19 @@ _OF_PIXELS = {
     "hdu",
     "roles",
     "pattern",
-    "on_error",
     "override",
+    "on_error",
+    "common_ids",
+    "match_radius_arcsec",
 }
 _METAVARS = {
     "labels": "FILE|COLUMN",
     "label_column": "COLUMN",
     "id_column": "COLUMN",
     "group_column": "COLUMN|sky:1deg",
+    "label_bins": "EDGE,...",
+    "where": "SENTENCE",
+    "match_radius_arcsec": "ARCSEC",
     "vote_columns": "COLUMN,...",
     "vote_total": "COLUMN|N",
     "unit": "UNIT",
@@ -119,8 +130,8 @@ def reading(field: str, *, both: str = "", only: str = "", **names: str) -> tupl
         Other names of the options, by field of ReadOptions.
     """
     found = []
-    for key in ReadOptions.model_fields if not only else sorted(_OF_PIXELS):
-        fields = (f"{field}.{key}", *([f"{both}.{key}"] if both and key in _OF_PIXELS else []))
+    for key in ReadOptions.model_fields if not only else sorted(_OF_BOTH):
+        fields = (f"{field}.{key}", *([f"{both}.{key}"] if both and key in _OF_BOTH else []))
         name = names.get(key) or _TYPED.get(key, key)
         name = f"{only}_{name}" if only else name
         names_of = ("galshift.data.readers", "READERS") if key == "reader" else None
