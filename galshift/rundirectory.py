@@ -16,14 +16,11 @@ from typing import Any
 from galshift.errors import ConfigError, DataError, ResourceError
 from galshift.provenance import PART_FILES, atomic_path, content_sha256, environment, jsonable, write_json
 
+# What adapt is asked to choose a method by itself, what it compares with, and what it leaves in its folder.
 AUTO = "auto"
-
 BASELINE = "source-only"
-
-FOLDER = "candidates"
-
-RECORD = "selection.json"
-
+CANDIDATES = "candidates"  # folder of the networks to choose from
+SELECTION = "selection.json"  # how one was chosen
 
 _STATE = "run.json"
 

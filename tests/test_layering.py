@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -190,6 +191,32 @@ def test_no_room_holds_more_than_a_quarter_of_the_code() -> None:
         lines[_package(path)] = lines.get(_package(path), 0) + len(path.read_text("utf-8").splitlines())
     largest = max(lines, key=lambda room: lines[room])
     assert lines[largest] <= 0.25 * sum(lines.values()), (largest, lines[largest])
+
+
+README = ROOT.parent / "README.md"
+
+
+def _tree() -> list[str]:
+    """Paths, below the repository, of the README's annotated tree: the words before a line's remark."""
+    block = README.read_text(encoding="utf-8").partition("```\ngalshift/\n")[2].partition("```")[0]
+    found, above = [], ["galshift"]
+    for line in block.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        names = re.split(r"\s{2,}", line.strip())[0].split()
+        if all(name.endswith(("/", ".py")) for name in names):
+            above = [*above[:depth], names[0].rstrip("/")]
+            found += ["/".join([*above[:-1], name.rstrip("/")]) for name in names]
+    return found
+
+
+@pytest.mark.skipif(not README.is_file(), reason="the package is not in its checkout")
+def test_the_tree_in_the_readme_is_true() -> None:
+    tree = _tree()
+    assert [path for path in tree if not (ROOT.parent / path).exists()] == []
+    rooms = {f"galshift/{path.parent.name}" for path in ROOT.glob("*/__init__.py")}
+    folders = {f"galshift/verbs/{path.parent.name}" for path in ROOT.glob("verbs/*/__init__.py")}
+    ground = {f"galshift/{name}.py" for name in GROUND}
+    assert rooms | folders | ground <= set(tree)
 
 
 def test_methods_import_neither_models_nor_data() -> None:

@@ -179,7 +179,10 @@ def test_losses_are_computed_in_float32_under_autocast() -> None:
 def test_source_only_carries_helper_terms_but_no_second_batch_norm(tmp_path: Path) -> None:
     from galshift.models.build import build_model
     from galshift.training.config import TrainConfig
-    from galshift.training.loop import TrainingSet, fit
+    from galshift.training.heads import ClassHead
+    from galshift.training.job import TrainingJob
+    from galshift.training.loop import fit
+    from galshift.training.sets import TrainingSet
 
     with pytest.raises(ConfigError, match="adabn"):
         METHODS.get("source-only")(MethodConfig(domain_batchnorm=True))
@@ -189,13 +192,16 @@ def test_source_only_carries_helper_terms_but_no_second_batch_norm(tmp_path: Pat
     result = fit(
         build_model("deepmerge", in_channels=1, size=16, n_classes=2),
         METHODS.get("source-only")(MethodConfig(fisher=0.5)),
-        images,
-        images,
-        None,
-        TrainConfig(epochs=1, batch_size=8),
+        TrainingJob(
+            source=images,
+            valid=images,
+            target=None,
+            training=TrainConfig(epochs=1, batch_size=8),
+            head=ClassHead(("a", "b")),
+            device="cpu",
+        ),
         directory=tmp_path,
         seed=0,
-        device="cpu",
         progress=None,
     )
     assert result.history[0]["fisher"] > 0

@@ -180,10 +180,10 @@ def test_sgd_momentum_by_hand() -> None:
 
 def test_accumulated_gradient_is_the_gradient_of_the_whole_batch() -> None:
     from galshift.training._networks import Networks
-    from galshift.training.device import choose_device
+    from galshift.training.job import TrainingJob
     from galshift.training.step import DomainInput
     from galshift.training.world import World
-    from tests.training_helpers import SourceOnly, images
+    from tests.training_helpers import HEAD, SourceOnly, images
 
     class Plain(nn.Module):
         """A network without batch norm."""
@@ -200,19 +200,19 @@ def test_accumulated_gradient_is_the_gradient_of_the_whole_batch() -> None:
 
     torch.manual_seed(0)
     start, (pixels, labels) = Plain(), images(8, 0)
-    plan = Plan(
-        TrainConfig(batch_size=8, clip=None, optimiser="sgd", momentum=0.0), seed=0, n_source=8, n_target=0
-    )
+    config = TrainConfig(batch_size=8, clip=None, optimiser="sgd", momentum=0.0)
+    plan, source = Plan(config, seed=0, n_source=8, n_target=0), TrainingSet(pixels, labels)
+    job = TrainingJob(source=source, valid=None, target=None, training=config, head=HEAD, device="cpu")
 
     def inputs(number: int, accumulate: int) -> list:
         parts = zip(pixels.chunk(accumulate), labels.chunk(accumulate), strict=True)
         x, y = list(parts)[number]
         return [DomainInput(x, torch.arange(len(x)), y), None]
 
-    steps, choice, plain = [], choose_device("cpu"), {"channels_last": False, "n_target": 0}
+    steps = []
     for accumulate in (1, 4):
         model = copy.deepcopy(start)
-        networks = Networks(model, SourceOnly(), plan, choice, World(), functional.cross_entropy, **plain)
+        networks = Networks(job, model, SourceOnly(), plan, World())
         values = networks.step(30, inputs, accumulate, probe=False)
         steps.append((networks.model.head.weight.detach().clone(), values))
     model = copy.deepcopy(start)

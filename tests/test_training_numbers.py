@@ -15,7 +15,9 @@ from galshift.methods import METHODS
 from galshift.models.build import build_model
 from galshift.training.config import TrainConfig
 from galshift.training.heads import Head, make_head
-from galshift.training.loop import FitResult, TrainingSet, fit
+from galshift.training.job import TrainingJob
+from galshift.training.loop import FitResult, fit
+from galshift.training.sets import TrainingSet
 from tests.training_helpers import BANDS, SIZE, images, noisy, weights_hash
 
 VALUES = [name for name in METHODS.names() if not METHODS.get(name).needs_classes]
@@ -43,8 +45,10 @@ def train(directory: Path, kind: str, name: str, **options) -> tuple[FitResult, 
     config = TrainConfig(
         **({"epochs": 2, "warmup_epochs": 0, "batch_size": 16, "select": "source-loss"} | options)
     )
-    how = {"seed": 3, "device": "cpu", "head": head, "augment": noisy, "progress": None}
-    return fit(model, method, source, valid, target, config, directory=directory, **how, **extra), head
+    job = TrainingJob(
+        source=source, valid=valid, target=target, training=config, head=head, device="cpu", augment=noisy
+    )
+    return fit(model, method, job, directory=directory, seed=3, progress=None, **extra), head
 
 
 @pytest.mark.parametrize("name", VALUES)

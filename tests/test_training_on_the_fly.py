@@ -20,6 +20,8 @@ from galshift.mocks.on_the_fly import observer_for
 from galshift.models.build import build_model
 from galshift.training.checkpoint import load_checkpoint
 from galshift.training.config import TrainConfig
+from galshift.training.heads import ClassHead
+from galshift.training.job import TrainingJob
 from galshift.training.loop import FitResult, fit
 from galshift.training.sets import TrainingSet
 from tests.training_helpers import SourceOnly, weights_hash
@@ -55,14 +57,17 @@ def trained(galaxies: Cutouts, directory: Path, **options) -> FitResult:
     return fit(
         build_model("deepmerge", in_channels=2, size=size, n_classes=2),
         SourceOnly(),
-        held,
-        held,
-        None,
-        TrainConfig(epochs=3, batch_size=8, **options),
+        TrainingJob(
+            source=held,
+            valid=held,
+            target=None,
+            training=TrainConfig(epochs=3, batch_size=8, **options),
+            head=ClassHead(galaxies.classes),
+            device="cpu",
+            stretch=lambda x: torch.asinh(x / 100),
+        ),
         directory=directory,
         seed=1,
-        device="cpu",
-        stretch=lambda x: torch.asinh(x / 100),
         progress=None,
     )
 

@@ -11,10 +11,14 @@ from torch import Tensor, nn
 from galshift.methods._base import Method
 from galshift.models.build import build_model
 from galshift.training.config import TrainConfig
-from galshift.training.loop import FitResult, TrainingSet, fit
+from galshift.training.heads import ClassHead
+from galshift.training.job import TrainingJob
+from galshift.training.loop import FitResult, fit
+from galshift.training.sets import TrainingSet
 from galshift.types import Batch
 
 SIZE, BANDS, CLASSES = 16, 2, 3
+HEAD = ClassHead(("a", "b", "c"))
 
 
 class MeanMatching(Method):
@@ -63,10 +67,9 @@ def noisy(linear: Tensor, generator: torch.Generator) -> Tensor:
 def train(
     directory: Path, kind: str = "adapt", *, method: Method | None = None, data: dict | None = None, **options
 ) -> FitResult:
-    """Train a small network; `options` are those of TrainConfig and some of fit."""
-    extra = {
-        name: options.pop(name) for name in ("augment", "selector", "on_epoch", "trackers") if name in options
-    }
+    """Train a small network; `options` are those of TrainConfig and some of the job's and of fit."""
+    extra = {name: options.pop(name) for name in ("on_epoch", "trackers") if name in options}
+    how = {name: options.pop(name) for name in ("augment", "selector") if name in options}
     seed, name = options.pop("seed", 3), options.pop("model", "deepmerge")
     config = TrainConfig(**({"epochs": 4, "warmup_epochs": 1, "batch_size": 16, "ema": 0.9} | options))
     data = sets() if data is None else data
@@ -76,15 +79,19 @@ def train(
     return fit(
         build_model(name, in_channels=BANDS, size=SIZE, n_classes=CLASSES),
         method or MeanMatching(),
-        data["source_train"],
-        data["source_valid"],
-        data["target_train"],
-        config,
+        TrainingJob(
+            source=data["source_train"],
+            valid=data["source_valid"],
+            target=data["target_train"],
+            training=config,
+            head=HEAD,
+            device="cpu",
+            **({"augment": noisy} | how),
+        ),
         directory=directory,
         seed=seed,
-        device="cpu",
         progress=None,
-        **({"augment": noisy} | extra),
+        **extra,
     )
 
 

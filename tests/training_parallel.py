@@ -20,13 +20,13 @@ from galshift.models.build import build_model
 from galshift.training import parallel
 from galshift.training._networks import Networks
 from galshift.training.config import TrainConfig
-from galshift.training.criterion import source_loss
-from galshift.training.device import choose_device
+from galshift.training.job import TrainingJob
 from galshift.training.plan import Plan
+from galshift.training.sets import TrainingSet
 from galshift.training.state import save_state
 from galshift.training.step import DomainInput
 from galshift.training.world import World
-from tests.training_helpers import images, train, weights_hash
+from tests.training_helpers import HEAD, images, train, weights_hash
 
 BATCH = 24
 # Nothing random but the order of images: the same for any number of processes.
@@ -39,19 +39,24 @@ def one_step(name: str, world: World, *, shard: bool = False, model: str = "deep
     source, labels = images(BATCH, 0)
     target = images(BATCH, 1, shift=0.5)[0]
     config = TrainConfig(
-        epochs=10, warmup_epochs=0, batch_size=BATCH, clip=None, optimiser="sgd", shard=shard
+        epochs=10,
+        warmup_epochs=0,
+        batch_size=BATCH,
+        clip=None,
+        optimiser="sgd",
+        shard=shard,
+        channels_last=False,
     )
     plan = Plan(config, 0, BATCH if method.needs_source else 0, BATCH, parts=world.size)
-    networks = Networks(
-        build_model(model, in_channels=2, size=16, n_classes=3),
-        method,
-        plan,
-        choose_device("cpu"),
-        world,
-        source_loss,
-        channels_last=False,
-        n_target=BATCH,
+    job = TrainingJob(
+        source=TrainingSet(source, labels) if method.needs_source else None,
+        valid=None,
+        target=TrainingSet(target),
+        training=config,
+        head=HEAD,
+        device="cpu",
     )
+    networks = Networks(job, build_model(model, in_channels=2, size=16, n_classes=3), method, plan, world)
     part = torch.arange(BATCH).chunk(world.size)[world.rank]
 
     def inputs(number: int, accumulate: int) -> list[DomainInput | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from galshift.data.card import resolve
 from galshift.data.cutouts import Dataset
 from galshift.data.options import ReadOptions, parse_classes_map
 from galshift.data.paths import missing, split_pair
@@ -23,16 +24,17 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     ----------
     path : path-like
         An HDF5 file, a folder of FITS or pictures, a FITS cube or multi-extension file, ``.npy``/``.npz``, or
-        a pair ``x.npy:y.npy``.
+        a pair ``x.npy:y.npy``, or a data card (:mod:`galshift.data.card`) that names one of these.
     options : ReadOptions, optional
-        What the files do not say themselves.
+        What the files, or the card, do not say.
 
     Raises
     ------
     DataError
         When there is nothing there, no reader knows it, or it is broken; the message says which.
     """
-    options = options or ReadOptions()
+    found = resolve(path, options)
+    path, options = found.path, found.options
     if options.unit is not None and unit_name(options.unit) is None:
         raise DataError(
             f"'{options.unit}' is no unit that astropy knows",
@@ -76,7 +78,9 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
 
         dataset = regrouped(dataset, options)
     _check_labels(dataset)
-    return with_bands(dataset, options.bands)
+    dataset = with_bands(dataset, options.bands)
+    dataset.name = found.name or dataset.name
+    return dataset
 
 
 def _grouped_by_labels(options: ReadOptions) -> bool:

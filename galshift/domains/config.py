@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from galshift import surveys
 from galshift.types import Strict
 
 
@@ -26,3 +27,8 @@ class OnTheFly(Strict):
     )
     random_phase: bool = Field(True, description="Place the centre at random within a pixel.")
     seed: int = Field(42, description="Of the mocks.")
+
+
+def survey_version(config: OnTheFly | None) -> dict[str, int]:
+    """Return the version of the survey that is observed with, for a step's fingerprint."""
+    return {} if config is None else {f"survey {config.survey}": surveys.load(config.survey).version}

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from galshift.data.open import open_dataset
+from galshift.data.splits import split_groups
 from galshift.domains.config import OnTheFly, SplitConfig
 from galshift.domains.observed import observed
+from galshift.domains.splits import SplitRecord, absolute
 from galshift.errors import DataError
 
 if TYPE_CHECKING:
     from galshift.data.cutouts import DataInfo, Dataset
     from galshift.data.open import ReadOptions
-    from galshift.domains.splits import SplitRecord
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,14 @@ class Domain:
         Row numbers of ``train``, ``valid`` (labelled domains only) and ``test``.
     observe : OnTheFly or None
         The survey that `dataset` shows its galaxies through.
+    labelled : Dataset or None
+        With the labels that `dataset` hides, for the evaluation alone; None where it hides none.
     """
 
     dataset: Dataset
     parts: Mapping[str, np.ndarray]
     observe: OnTheFly | None = None
+    labelled: Dataset | None = None
 
     @property
     def info(self) -> DataInfo:
@@ -45,11 +50,9 @@ class Domain:
         return [str(i) for i in self.info.ids[self.parts[part]]]
 
     def record(self, path: str, read: ReadOptions) -> SplitRecord:
-        """Return what ``splits.json`` keeps of this domain, opened from `path` with `read`."""
-        from galshift.domains.splits import SplitRecord, absolute
-
+        """Return what ``splits.json`` says of this domain, opened from `path` with `read`."""
         parts = {part: self.ids(part) for part in self.parts}
-        return SplitRecord(absolute(path), read, parts, self.observe)
+        return SplitRecord(absolute(path), read, parts, self.observe, self.labelled or self.dataset)
 
 
 def open_source(
@@ -64,9 +67,6 @@ def open_source(
     DataError
         When it has no such labels as `options` name, fewer than two classes, or too few galaxies.
     """
-    from galshift.data.open import open_dataset
-    from galshift.data.splits import split_groups
-
     dataset = observed(open_dataset(path, options), observe)
     info = dataset.info
     known = _known_numbers(info, path) if options.label_kind != "class" else _known_classes(info, path)
@@ -133,7 +133,7 @@ def open_target(
     """Open the unlabelled domain and split its galaxies into train and test; labels play no part.
 
     A galaxy that `source` shows too (mocks of one galaxy for two surveys) is in the same part of both, so
-    that none is learnt from in one survey and judged in the other; those of the source's validation part are
+    that none is trained on in one survey and tested on in the other; those of the source's validation part are
     left out of training.
 
     Raises
@@ -141,9 +141,6 @@ def open_target(
     DataError
         When it shows fewer than two galaxies, or a part would have none.
     """
-    from galshift.data.open import open_dataset
-    from galshift.data.splits import split_groups
-
     dataset = open_dataset(path, options)
     if len(np.unique(dataset.info.groups)) < 2:
         raise DataError(
@@ -168,7 +165,7 @@ def open_target(
                 where=path,
                 hint="give more galaxies, or another --seed",
             )
-    return Domain(Unlabelled(dataset), rows)
+    return Domain(Unlabelled(dataset), rows, labelled=dataset)
 
 
 def _parts_of_groups(domain: Domain | None) -> dict[str, str]:

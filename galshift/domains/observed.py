@@ -124,10 +124,3 @@ class Observed:
 def observed(dataset: Dataset, config: OnTheFly | None) -> Dataset:
     """Return `dataset` as `config` says it is observed; as it is for None."""
     return dataset if config is None else Observed(dataset, config)
-
-
-def survey_version(config: OnTheFly | None) -> dict[str, int]:
-    """Return the version of the survey that is observed with, for a step's fingerprint."""
-    from galshift import surveys
-
-    return {} if config is None else {f"survey {config.survey}": surveys.load(config.survey).version}

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Dataset
+from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
 from galshift.data.paths import split_pair
 from galshift.domains.config import OnTheFly
@@ -39,17 +40,20 @@ class SplitRecord:
         Image ids of ``train``, ``valid`` (labelled domains only) and ``test``.
     observe : OnTheFly or None
         The survey that the run saw them through.
+    dataset : Dataset or None
+        As opened with `read`, while the run is at work; it is not written.
     """
 
     path: str
     read: ReadOptions
     parts: Mapping[str, Sequence[str]]
     observe: OnTheFly | None = None
+    dataset: Dataset | None = None
 
     def open(self, read: ReadOptions | None = None) -> Dataset:
         """Return the data set as the run saw it, read with other options if they are given."""
-        from galshift.data.open import open_dataset
-
+        if self.dataset is not None and read in (None, self.read):
+            return self.dataset
         return observed(open_dataset(self.path, read or self.read), self.observe)
 
     def rows(self, dataset: Dataset, part: str, *, all_there: bool = True) -> np.ndarray:
@@ -115,8 +119,6 @@ def absolute(path: str) -> str:
 
 def split_column(ids: Any, splits: Mapping[str, Any], path: str) -> Any:
     """Return the part that each image had in the run's training, empty where it had none."""
-    import numpy as np
-
     parts = {
         str(name): part
         for record in splits.values()

@@ -2,7 +2,8 @@
 
 The loop calls, in this order::
 
-    nets = method.build(feature_dim, n_classes, n_target)     # optimised and checkpointed beside the model
+    nets = method.build(feature_dim, n_classes, n_target, label_kind=..., supervised=...)
+                                                              # optimised and checkpointed beside the model
     model = method.prepare(model)
     optimise(method.trainable(model), nets.parameters())
     each step:
@@ -192,14 +193,25 @@ class Method:
 
     # ---- what the loop calls; not overridden -----------------------------------------------------------
 
-    def build(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
-        """Make, keep in ``self.nets`` and return everything that the method learns or remembers.
+    def build(
+        self,
+        feature_dim: int,
+        n_classes: int,
+        n_target: int,
+        *,
+        label_kind: str = "class",
+        supervised: str = "classification",
+    ) -> nn.ModuleDict:
+        """Learn what is trained; make, hold in ``self.nets`` and return all that the method itself learns.
 
         Parameters
         ----------
         feature_dim, n_classes, n_target : int
             As for `modules`.
+        label_kind, supervised : str
+            The attributes of those names.
         """
+        self.label_kind, self.supervised = label_kind, supervised
         nets = self.modules(feature_dim, n_classes, n_target)
         nets["weighting"] = WEIGHTINGS.get(self.shared.weighting)()
         if self.shared.fisher > 0:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from galshift.data.card import PATHS, VERSION, is_card, resolve
 from galshift.data.paths import split_name, split_pair
 from galshift.errors import DataError
-from galshift.provenance import content_sha256
+from galshift.provenance import content_sha256, fingerprint
 from galshift.rundirectory import RunDirectory
 
 MANIFEST_SUFFIX = ".manifest.json"
@@ -145,6 +146,9 @@ def _identify_one(role: str, text: str, known: Mapping[str, str], found: Inputs)
         return
     if not path.exists():
         raise DataError("there is no such file or folder", where=text, hint=f"it was given as '{role}'")
+    if is_card(path):
+        _identify_card(role, path, known, found)
+        return
     run = _enclosing_run(path)
     if run is not None:
         found.upstream[role] = _contribution(run, path)
@@ -155,6 +159,18 @@ def _identify_one(role: str, text: str, known: Mapping[str, str], found: Inputs)
         found.upstream[role] = made
     else:
         found.hashes[role] = sha
+
+
+def _identify_card(role: str, place: Path, known: Mapping[str, str], found: Inputs) -> None:
+    """Identify what a data card names, by content, and what it says, but not where it all lies."""
+    card = resolve(place)
+    values = card.options.model_dump(mode="json", exclude_defaults=True)
+    files = {name: values.pop(name) for name in PATHS if Path(str(values.get(name) or "")).is_file()}
+    for position, part in enumerate(split_pair(card.path)):
+        _identify_one(f"{role}:{position}" if position else role, part, known, found)
+    for name, file in files.items():
+        _identify_one(f"{role}.{name}", file, known, found)
+    found.hashes[f"{role}.card"] = fingerprint("card", VERSION, values)
 
 
 def _enclosing_run(path: Path) -> RunDirectory | None:

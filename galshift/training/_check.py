@@ -7,29 +7,20 @@ from torch import nn
 
 from galshift.errors import ConfigError, DataError
 from galshift.methods._base import Method
-from galshift.training.config import TrainConfig
-from galshift.training.heads import Head, check_method
+from galshift.training.heads import check_method
+from galshift.training.job import TrainingJob
 from galshift.training.sets import TrainingSet
 
 
-def check_sets(
-    model: nn.Module,
-    method: Method,
-    source: TrainingSet | None,
-    valid: TrainingSet | None,
-    target: TrainingSet | None,
-    config: TrainConfig,
-    *,
-    head: Head,
-    has_selector: bool,
-) -> None:
+def check_sets(job: TrainingJob, model: nn.Module, method: Method) -> None:
     """Raise the error that says what is missing or does not fit; parameters as for ``fit``."""
-    check_method(method, head)
+    source, valid, target = job.source, job.valid, job.target
+    check_method(method, job.head)
     if source is None and method.needs_source:
         raise DataError("this method needs labelled source images")
     for name, images in (("source training set", source), ("source validation set", valid)):
         if images is not None:
-            head.check(images.labels, name)
+            job.head.check(images.labels, name)
     if method.uses_target and (target is None or len(target) == 0):
         raise DataError("this method needs target images")
     if source is None and target is None:
@@ -39,9 +30,9 @@ def check_sets(
     for name, images in (("source", source), ("validation", valid), ("target", target)):
         if images is not None and len(images):
             _check_shape(model, name, images)
-    if has_selector and target is None:
+    if job.selector is not None and target is None:
         raise ConfigError("a label-free selector scores target images, and there are none", where="select")
-    if not has_selector and config.select != "last" and valid is None:
+    if job.selector is None and job.training.select != "last" and valid is None:
         raise ConfigError(
             "choosing the best epoch needs a validation set or a selector",
             where="select",

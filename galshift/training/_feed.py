@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from galshift.streams import torch_stream
+from galshift.training.job import TrainingJob
 from galshift.training.plan import Plan
-from galshift.training.sets import Stretch, TrainingSet
+from galshift.training.sets import TrainingSet
 from galshift.training.step import DomainInput
+from galshift.training.world import World
 
 DOMAINS = ("source", "target")
 _PLACE_FRACTION = 0.25  # of a GPU's free memory that a training set may take up
@@ -23,41 +25,28 @@ class Feed:
 
     Parameters
     ----------
-    source, target : TrainingSet or None
+    job : TrainingJob
+        A target that the steps do not see is left out of it.
     plan : Plan
-    augment, strong_augment : callable or None
-        Of linear images, before the stretch.
-    stretch : callable
     views : int
         Further strongly augmented views of each target image.
-    device : torch.device
-    channels_last : bool
-    rank, world : int
-        This process takes part `rank` of `world` of every batch.
+    layout : torch.memory_format
+        Of the network.
+    world : World
+        Each process takes its part of every batch.
     """
 
     def __init__(
-        self,
-        source: TrainingSet | None,
-        target: TrainingSet | None,
-        plan: Plan,
-        *,
-        augment: Callable | None,
-        strong_augment: Callable | None,
-        stretch: Stretch,
-        views: int,
-        device: torch.device,
-        channels_last: bool,
-        rank: int = 0,
-        world: int = 1,
+        self, job: TrainingJob, plan: Plan, views: int, layout: torch.memory_format, world: World
     ) -> None:
-        self.plan, self.views, self.device = plan, views, device
-        self.augment, self.strong_augment, self.stretch = augment, strong_augment, stretch
-        self.format = torch.channels_last if channels_last else torch.contiguous_format
-        self.rank, self.world = rank, world
+        self.plan, self.views, self.layout, self.world = plan, views, layout, world
+        self.device, self.stretch = job.choice.device, job.stretch
+        self.augment, self.strong_augment = job.augment, job.strong_augment or job.augment
         # Without augmentation the network sees the same input every epoch: stretch once.
-        self.ready = {"source": augment is None, "target": augment is None and strong_augment is None}
-        self.sets = {name: self._placed(name, images) for name, images in zip(DOMAINS, (source, target))}
+        plain = self.augment is None
+        self.ready = {"source": plain, "target": plain and self.strong_augment is None}
+        sets = (job.source, job.target)
+        self.sets = {name: self._placed(name, images) for name, images in zip(DOMAINS, sets, strict=True)}
         # Images that must be fetched, observed or sent are made one step ahead, while this one computes.
         self._slow = {name for name, images in self.sets.items() if images is not None and self._far(images)}
         self._reader = ThreadPoolExecutor(1, "galshift-fetch") if self._slow else None
@@ -83,8 +72,10 @@ class Feed:
         indices, draws = self.plan.indices(name, step), self.plan.draws(name, step)
         if indices is None or self.sets[name] is None:
             return None
-        parts = (all.tensor_split(accumulate)[number].tensor_split(self.world) for all in (indices, draws))
-        mine, passes = (part[self.rank] for part in parts)
+        parts = (
+            all.tensor_split(accumulate)[number].tensor_split(self.world.size) for all in (indices, draws)
+        )
+        mine, passes = (part[self.world.rank] for part in parts)
         return mine, passes
 
     def _take(self, name: str, step: int, number: int, accumulate: int) -> tuple[Tensor, Tensor] | None:
@@ -120,7 +111,7 @@ class Feed:
         """Move, augment and stretch one micro-batch."""
         linear = linear.to(self.device, non_blocking=True)
         labels = self.sets[name].labels
-        names = (name, number, self.rank)
+        names = (name, number, self.world.rank)
         views = range(1, 1 + self.views) if name == "target" else ()
         return DomainInput(
             images=self._view(linear, self.augment, name, step, *names, 0),
@@ -134,15 +125,15 @@ class Feed:
     ) -> Tensor:
         """Augment with a random stream of this step and place, and stretch."""
         if self.ready[domain] and augment is None:
-            return linear.contiguous(memory_format=self.format)
+            return linear.contiguous(memory_format=self.layout)
         if augment is not None:
             linear = augment(
                 linear, torch_stream(self.plan.seed, "augment", step, *names, device=str(self.device))
             )
-        return self.stretch(linear).contiguous(memory_format=self.format)
+        return self.stretch(linear).contiguous(memory_format=self.layout)
 
     def _placed(self, name: str, images: TrainingSet | None) -> TrainingSet | None:
-        """Stretch a set once where nothing random comes first, and keep it on the GPU where it is small."""
+        """Stretch a set once where nothing random comes first, and hold it on the GPU where it is small."""
         if images is None or not images.ready:
             self.ready[name] = False
             return images

@@ -13,10 +13,8 @@ from galshift.errors import ConfigError
 from galshift.methods._base import Method
 from galshift.streams import stream_seed
 from galshift.training import _sharding, parallel
-from galshift.training.config import TrainConfig
-from galshift.training.device import DeviceChoice
 from galshift.training.ema import ema_copy, ema_decay, ema_update
-from galshift.training.heads import CLASSES, Head
+from galshift.training.job import TrainingJob
 from galshift.training.optim import build_optimizer, set_lr
 from galshift.training.plan import Plan
 from galshift.training.step import DomainForward, DomainInput, feature_gradients, forward_domains, step_losses
@@ -30,44 +28,30 @@ class Networks:
 
     Parameters
     ----------
+    job : TrainingJob
     model : nn.Module
     method : Method
     plan : Plan
-    choice : DeviceChoice
     world : World
-    criterion : callable
-        (logits, labels) to the supervised loss.
-    channels_last : bool
-    n_target : int
-        For memory banks.
-    head : Head
-        What the labels are.
+
+    Attributes
+    ----------
+    layout : torch.memory_format
+        Of the model's weights, and so of the images that it is given.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        method: Method,
-        plan: Plan,
-        choice: DeviceChoice,
-        world: World,
-        criterion: Callable[[Tensor, Tensor], Tensor],
-        *,
-        channels_last: bool,
-        n_target: int,
-        head: Head = CLASSES,
-    ) -> None:
-        self.method, self.plan, self.choice, self.world = method, plan, choice, world
-        self.criterion, self.config, spec = criterion, plan.config, model.spec
-        self.head = head
-        method.label_kind, method.supervised = head.kind, head.term
-        device = choice.device
+    def __init__(self, job: TrainingJob, model: nn.Module, method: Method, plan: Plan, world: World) -> None:
+        self.job, self.method, self.plan, self.world = job, method, plan, world
+        self.config, self.choice = job.training, job.choice
+        self.layout = _layout(job, model)
+        device, sizes = self.choice.device, (model.feature_dim, model.spec["n_classes"], job.n_target)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(stream_seed(plan.seed, "method"))
-            self.nets = method.build(model.feature_dim, spec["n_classes"], n_target).to(device)
+            nets = method.build(*sizes, label_kind=job.head.kind, supervised=job.head.term)
+            self.nets = nets.to(device)
             model = method.prepare(model).to(device)
-        if channels_last:
-            model = model.to(memory_format=torch.channels_last)
+        if self.layout is torch.channels_last:
+            model = model.to(memory_format=self.layout)
         self.plain = None
         if world.size > 1:
             self.plain = copy.deepcopy(model).cpu()
@@ -80,13 +64,13 @@ class Networks:
         own = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.own, self.extra = own, [p for p in self.nets.parameters() if p.requires_grad]
         self.optimizer = build_optimizer([*self.own, *self.extra], self.config)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=choice.precision == "float16")
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.choice.precision == "float16")
         self.mean = ema_copy(model) if self.config.ema else None
         self.pulls: dict[str, float] = {}
 
     def _wrapped(self, model: nn.Module) -> nn.Module:
         """Compile and parallelise as configured."""
-        config: TrainConfig = self.config
+        config = self.config
         if config.shard and self.world.size > 1:
             if config.ema:
                 raise ConfigError(
@@ -145,9 +129,7 @@ class Networks:
         # Without target batches there is no warm-up either, and terms on the source alone count throughout.
         adapting = self.plan.adapting(step) or self.plan.n_target == 0
         progress = self.plan.progress(step)
-        total, terms = step_losses(
-            self.method, *batches, self.criterion, progress, adapting=adapting, head=self.head
-        )
+        total, terms = step_losses(self.job, self.method, *batches, progress, adapting=adapting)
         if probe:
             self.pulls = feature_gradients(terms, features)
         self.scaler.scale(total / accumulate).backward()
@@ -204,3 +186,11 @@ class Networks:
         self.scaler.load_state_dict(state["scaler"])
         if self.mean is not None:
             self.mean.load_state_dict(state["mean"])
+
+
+def _layout(job: TrainingJob, model: nn.Module) -> torch.memory_format:
+    """As configured; else channels last on a GPU, and on a CPU for the networks that say they gain by it."""
+    last = job.training.channels_last
+    if last is None:
+        last = job.choice.device.type == "cuda" or getattr(model, "channels_last_on_cpu", False)
+    return torch.channels_last if last else torch.contiguous_format

@@ -1,9 +1,10 @@
-"""A training run from step to step: do one, save when due, stop when asked, judge each epoch."""
+"""A training run from step to step: do one, save when due, stop when asked, validate after each epoch."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,20 @@ from galshift.methods._base import Method
 from galshift.provenance import fingerprint
 from galshift.training import parallel, validate
 from galshift.training._feed import Feed
-from galshift.training._judge import Judge
 from galshift.training._live import live_line
 from galshift.training._networks import Networks
 from galshift.training._record import Record
 from galshift.training._store import Store
-from galshift.training.config import TrainConfig
-from galshift.training.device import DeviceChoice
-from galshift.training.heads import Head
+from galshift.training._validation import Validation
+from galshift.training.job import TrainingJob
 from galshift.training.plan import Plan
-from galshift.training.sets import ANY_ORDER, Stretch, TrainingSet
+from galshift.training.sets import ANY_ORDER
 from galshift.training.signals import StopRequest
 from galshift.training.tracking import Tracker
 from galshift.training.world import World
 from galshift.types import Output
 
-_CHECK_EVERY = 25  # steps between looks at a GPU's losses: each look makes it wait
+_CHECK_EVERY = 25  # steps between checks of a GPU's losses: each makes it wait
 _EPOCHS_EVERY = 10.0  # seconds between saves at the end of an epoch: short epochs would do little else
 _OUTSIDE_IDENTITY = {"checkpoint_every_s", "track"}  # options that change no number
 
@@ -40,58 +39,19 @@ class Trainer:
     """One run.  Made by :func:`galshift.training.loop.fit`, which documents the parameters."""
 
     def __init__(
-        self,
-        *,
-        model: nn.Module,
-        method: Method,
-        source: TrainingSet | None,
-        valid: TrainingSet | None,
-        target: TrainingSet | None,
-        config: TrainConfig,
-        directory: Path,
-        seed: int,
-        choice: DeviceChoice,
-        world: World,
-        augment: Callable | None,
-        strong_augment: Callable | None,
-        stretch: Stretch,
-        selector: Callable | None,
-        head: Head,
+        self, job: TrainingJob, model: nn.Module, method: Method, *, directory: Path, seed: int, world: World
     ) -> None:
-        self.method, self.config, self.choice, self.world = method, config, choice, world
-        self.target, self.stretch = target, stretch
-        sizes = [0 if images is None else len(images) for images in (source, target, valid)]
-        paired = target if _steps_see_target(method) else None
-        n_paired, parts = 0 if paired is None else sizes[1], world.size * config.accumulate
-        mixing = tuple(ANY_ORDER if images is None else images.mixing for images in (source, target))
-        self.plan = Plan(config, seed, sizes[0], n_paired, parts=parts, aim=method.aim, mixing=mixing)
-        identity = _identity(model, method, self.plan, sizes, head)
-        labels = None if source is None else source.labels
-        criterion = head.criterion(config, labels)
-        layout = {"channels_last": _channels_last(model, config, choice)}
-        self.judge = Judge(
-            method, valid, target, config, choice, criterion, stretch=stretch, selector=selector, head=head
-        )
-        self.networks = Networks(
-            model, method, self.plan, choice, world, criterion, n_target=sizes[1], head=head, **layout
-        )
-        self.feed = Feed(
-            source,
-            paired,
-            self.plan,
-            augment=augment,
-            strong_augment=strong_augment,
-            stretch=stretch,
-            views=method.views,
-            device=choice.device,
-            rank=world.rank,
-            world=world.size,
-            **layout,
-        )
+        self.job, self.method, self.world = job, method, world
+        stepped = job if _steps_see_target(method) else replace(job, target=None)
+        self.plan = _plan(stepped, method, seed, world)
+        identity = _identity(job, model, method, self.plan)
+        self.validation = Validation(job, method)
+        self.networks = Networks(job, model, method, self.plan, world)
+        self.feed = Feed(stepped, self.plan, method.views, self.networks.layout, world)
         self.store = Store(directory, identity)
-        self.record = Record(accumulate=config.accumulate)
+        self.record = Record(accumulate=job.training.accumulate)
         self._saved = time.monotonic()
-        self._looked, self._line = 0.0, ""
+        self._shown, self._line = 0.0, ""
         self.valid: Output | None = None
 
     def run(
@@ -107,7 +67,7 @@ class Trainer:
         Interrupted, NumericalError, ResourceError
         """
         record = self.record
-        with StopRequest() as request, torch.random.fork_rng(devices=_devices(self.choice.device)):
+        with StopRequest() as request, torch.random.fork_rng(devices=_devices(self.job.choice.device)):
             while not record.stopped:
                 while record.step < (record.epoch + 1) * self.plan.steps_per_epoch:
                     self._timed_step()
@@ -123,9 +83,9 @@ class Trainer:
                 self._pause(request, after_epoch=True)
 
     def _note(self) -> str:
-        """The live line, made afresh once a second: each look makes a GPU wait."""
-        if time.monotonic() - self._looked > 1:
-            self._looked, self._line = time.monotonic(), live_line(self.record, self.plan)
+        """The live line, made afresh once a second: to read the losses makes a GPU wait."""
+        if time.monotonic() - self._shown > 1:
+            self._shown, self._line = time.monotonic(), live_line(self.record, self.plan)
         return self._line
 
     def _timed_step(self) -> None:
@@ -140,7 +100,7 @@ class Trainer:
                 if not _out_of_memory(error):
                     raise
                 self._halve(error)
-        if self.choice.device.type == "cpu" or record.step % _CHECK_EVERY == 0:
+        if self.job.choice.device.type == "cpu" or record.step % _CHECK_EVERY == 0:
             self._check_finite()
         record.step += 1
         record.seconds += time.perf_counter() - started
@@ -151,14 +111,14 @@ class Trainer:
     def _halve(self, error: Exception) -> None:
         """Split the batch into twice as many micro-batches after running out of memory."""
         record, batch = self.record, self.plan.batch_size
-        if self.choice.device.type == "cuda":
+        if self.job.choice.device.type == "cuda":
             torch.cuda.empty_cache()
         smallest = batch // (2 * record.accumulate)
         if smallest < 2 or self.world.size > 1:
             raise ResourceError(
                 f"not enough memory for {batch // record.accumulate} images of "
                 f"{self.networks.model.spec['size']} pixels",
-                where=str(self.choice.device),
+                where=str(self.job.choice.device),
                 hint="smaller batch_size or size, a smaller model, or a larger accumulate",
             ) from error
         record.accumulate *= 2
@@ -170,7 +130,7 @@ class Trainer:
 
     def _pause(self, request: StopRequest, *, after_epoch: bool = False) -> None:
         """Save when it is time to, or when asked to stop."""
-        every = self.config.checkpoint_every_s
+        every = self.job.training.checkpoint_every_s
         due = time.monotonic() - self._saved > (min(every, _EPOCHS_EVERY) if after_epoch else every)
         stop, due = parallel.agree([request.name is not None, due], self.world)
         if stop or due:
@@ -192,7 +152,7 @@ class Trainer:
             raise NumericalError(
                 f"not finite at epoch {self.record.epoch + 1}, step {self.record.step}: {', '.join(named)}",
                 where=self.store.directory,
-                hint="lower lr, or the method's weight; the last good state is kept",
+                hint="lower lr, or the method's weight; the last good state is on disk",
             )
 
     def _end_epoch(self) -> dict[str, Any]:
@@ -204,22 +164,22 @@ class Trainer:
         row["phase"] = plan.phase(record.step - 1)
         row |= {name: float(value) / plan.steps_per_epoch for name, value in record.sums.items()}
         row |= {f"pull_{name}": value for name, value in self.networks.pulls.items()}
-        values, kept = self.judge.look(self.networks.best, record.epoch)
-        scores = self.judge.scores([*record.kept, kept])
+        values, measured = self.validation.measure(self.networks.best, record.epoch)
+        scores = self.validation.scores([*record.kept, measured])
         row, scores = parallel.from_first([row | values | {"score": scores[-1]}, scores], self.world)
         record.sums = {}
         record.epoch += 1
         if row["phase"] != "warm-up":
-            record.kept.append(kept)
-            if record.choose(scores, self.config.patience):
-                self._keep_best()
-        if not record.stopped and record.epoch >= self.config.epochs:
+            record.kept.append(measured)
+            if record.choose(scores, self.job.training.patience):
+                self._hold_best()
+        if not record.stopped and record.epoch >= self.job.training.epochs:
             record.stopped = "epochs"
         row["best_epoch"] = record.best_epoch
         record.history.append(row)
         return row
 
-    def _keep_best(self) -> None:
+    def _hold_best(self) -> None:
         """Hold the weights of the epoch just done; every process must call this."""
         best = self.networks.best_state()
         if self.world.rank == 0:
@@ -229,10 +189,11 @@ class Trainer:
         """Return the best epoch's model, whole and in evaluation mode, after the method's last word."""
         parallel.agree([False], self.world)  # the first process has written the file once all are here
         model = self.networks.released(self.store.best(self.record.best_epoch))
-        self.valid = self.judge.validate(model)
-        if self.target is not None:
+        self.valid = self.validation.outputs(model)
+        job = self.job
+        if job.target is not None:
             self.method.select_domain(model, "target")
-            self.method.finish(model, validate.model_inputs(self.target, self.stretch, self.choice.device))
+            self.method.finish(model, validate.model_inputs(job.target, job.stretch, job.choice.device))
         return model.eval().requires_grad_(False)
 
     def save(self) -> None:
@@ -254,22 +215,30 @@ class Trainer:
             return False
         self.networks.load(state["networks"])
         self.networks.pulls = state["pulls"]
-        self.record = Record.from_state(state["record"], self.choice.device)
+        self.record = Record.from_state(state["record"], self.job.choice.device)
         return True
 
 
-def _identity(model: nn.Module, method: Method, plan: Plan, sizes: list[int], head: Head) -> str:
+def _plan(job: TrainingJob, method: Method, seed: int, world: World) -> Plan:
+    """The steps over the sets of `job`."""
+    sets, parts = (job.source, job.target), world.size * job.training.accumulate
+    n_source, n_target = (0 if images is None else len(images) for images in sets)
+    mixing = tuple(ANY_ORDER if images is None else images.mixing for images in sets)
+    return Plan(job.training, seed, n_source, n_target, parts=parts, aim=method.aim, mixing=mixing)
+
+
+def _identity(job: TrainingJob, model: nn.Module, method: Method, plan: Plan) -> str:
     """What a saved state belongs to."""
     held = {
         "model": model.spec,
         "method": type(method).__name__,
         "method_config": method.config.model_dump(mode="json"),
         "config": plan.config.model_dump(mode="json", exclude=_OUTSIDE_IDENTITY),
-        "sizes": sizes,
+        "sizes": [0 if images is None else len(images) for images in (job.source, job.target, job.valid)],
         "seed": plan.seed,
     }
-    if head.kind != "class":  # what a classifier's state belongs to was fixed before there were others
-        held["head"] = head.spec()
+    if job.head.kind != "class":  # what a classifier's state belongs to was fixed before there were others
+        held["head"] = job.head.spec()
     return fingerprint("fit", 2, held)
 
 
@@ -277,13 +246,6 @@ def _steps_see_target(method: Method) -> bool:
     """Whether the steps need target batches; AdaBN, which only ends with the target, does without."""
     silent = type(method).losses is Method.losses and method.shared.entropy == 0
     return method.uses_target and not (silent and method.needs_source)
-
-
-def _channels_last(model: nn.Module, config: TrainConfig, choice: DeviceChoice) -> bool:
-    """As configured; else on a GPU, and on a CPU for the networks that say they gain by it."""
-    if config.channels_last is not None:
-        return config.channels_last
-    return choice.device.type == "cuda" or getattr(model, "channels_last_on_cpu", False)
 
 
 def _devices(device: torch.device) -> list[torch.device]:

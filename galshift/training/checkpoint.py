@@ -108,6 +108,18 @@ def save_checkpoint(
     return path
 
 
+def save_trained(trained: Trained) -> Path:
+    """Write `trained` to its path; see :func:`save_checkpoint`."""
+    return save_checkpoint(
+        trained.path,
+        trained.model,
+        preprocessing=trained.preprocessing.model_dump(mode="json"),
+        classes=trained.classes,
+        bands=trained.bands,
+        meta=trained.meta,
+    )
+
+
 def load_checkpoint(path: str | Path, *, encoder: bool = False, values: bool = False) -> Trained:
     """Return the trained model in a file or run directory.
 

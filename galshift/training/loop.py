@@ -19,20 +19,13 @@ from galshift.console import say
 from galshift.methods._base import Method
 from galshift.training import parallel
 from galshift.training._check import check_sets
-from galshift.training._store import clear
 from galshift.training._trainer import Trainer
 from galshift.training.config import TrainConfig
-from galshift.training.device import DeviceChoice, choose_device
-from galshift.training.heads import ClassHead, Head
+from galshift.training.job import TrainingJob
 from galshift.training.loggers import open_logger
-from galshift.training.sets import Stretch, TrainingSet
 from galshift.training.threads import suited_threads
 from galshift.training.tracking import JsonLines, Tracker
 from galshift.types import Output
-
-Augment = Callable[[Tensor, torch.Generator], Tensor]
-
-__all__ = ["Augment", "FitResult", "TrainingSet", "clear", "fit"]
 
 
 @dataclass(frozen=True)
@@ -72,24 +65,15 @@ class FitResult:
 def fit(
     model: nn.Module,
     method: Method,
-    source_train: TrainingSet | None,
-    source_valid: TrainingSet | None,
-    target_train: TrainingSet | None,
-    config: TrainConfig,
+    job: TrainingJob,
     *,
     directory: Path,
     seed: int,
-    head: Head | None = None,
-    device: str | DeviceChoice = "auto",
-    augment: Augment | None = None,
-    strong_augment: Augment | None = None,
-    stretch: Stretch = lambda images: images,
-    selector: Callable[[Any], float] | None = None,
     on_epoch: Sequence[Callable[[dict[str, Any]], None]] = (),
     trackers: Sequence[Tracker] = (),
     progress: str | None = "train",
 ) -> FitResult:
-    """Train `model` on the source, aligned to the target by `method`.
+    """Train `model` on the source of `job`, aligned to its target by `method`.
 
     Parameters
     ----------
@@ -97,28 +81,13 @@ def fit(
         From :func:`galshift.models.build.build_model`; it is changed in place.
     method : Method
         ``source-only`` for plain training.
-    source_train, source_valid : TrainingSet or None
-        Labelled; None only for methods that need no source.
-    target_train : TrainingSet or None
-        Without labels.
-    config : TrainConfig
+    job : TrainingJob
+        What it is trained on, and how.
     directory : Path
         Holds ``metrics.jsonl`` and the state of the unfinished run.  The same call with the same directory
         resumes, on a CPU to the same bits as a run that was never stopped.  Of several processes, all use
         the first one's, which they must be able to read.
     seed : int
-    head : Head, optional
-        What the labels are, and so the supervised loss; default: classes.
-    device : str or DeviceChoice
-    augment, strong_augment : callable, optional
-        (linear images (B, C, S, S), generator) to images of that shape, on their device.  The strong one
-        makes a method's further views and defaults to the other.
-    stretch : callable
-        Linear images to model input; the same for every image, whatever batch it is in.
-    selector : callable, optional
-        What chooses the epoch without target labels: a function of a candidate (``galshift.selection``) that
-        returns a score, higher is better, or a selector, which ranks all epochs so far afresh (the weights
-        of the best one alone are held).  Without it the source's validation loss chooses.
     on_epoch : sequence of callable
         Each receives the row of every finished epoch.
     trackers : sequence of Tracker
@@ -139,36 +108,15 @@ def fit(
     DataError
         When a set does not fit the network, or `directory` holds the state of another training.
     """
-    head = head or ClassHead(tuple(f"class{k}" for k in range(model.spec["n_classes"])))
-    informed = selector is not None
-    check_sets(
-        model, method, source_train, source_valid, target_train, config, head=head, has_selector=informed
-    )
-    choice = device if isinstance(device, DeviceChoice) else choose_device(device, config.precision)
-    world = parallel.connect()
+    check_sets(job, model, method)
+    config, world = job.training, parallel.connect()
     threads = torch.get_num_threads()
     torch.set_num_threads(suited_threads(model, config.threads))
     directory = Path(parallel.from_first(str(directory.absolute()), world))
     directory.mkdir(parents=True, exist_ok=True)
     first = world.rank == 0
     everyone = _trackers(config, directory, trackers) if first else []
-    trainer = Trainer(
-        model=model,
-        method=method,
-        source=source_train,
-        valid=source_valid,
-        target=target_train,
-        config=config,
-        directory=directory,
-        seed=seed,
-        choice=choice,
-        world=world,
-        augment=augment,
-        strong_augment=strong_augment or augment,
-        stretch=stretch,
-        selector=selector,
-        head=head,
-    )
+    trainer = Trainer(job, model, method, directory=directory, seed=seed, world=world)
     if trainer.resume() and first:
         done = trainer.record
         say(f"resuming at epoch {min(done.epoch + 1, config.epochs)}/{config.epochs}, step {done.step}")

@@ -1,7 +1,8 @@
-"""What selection sees of each trained network, kept beside it, and the choice between several."""
+"""What selection sees of each trained network: its outputs, stored beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,13 @@ import numpy as np
 from galshift.errors import DataError
 from galshift.provenance import atomic_path
 from galshift.selection._base import Candidate
+from galshift.training.device import choose_device
+from galshift.training.job import TrainingJob
+from galshift.training.validate import outputs
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from galshift.training.job import TrainingJob
     from galshift.types import Output
 
 OUTPUTS = "outputs.npz"
@@ -28,8 +31,8 @@ _PARTS = {
 }
 
 
-def keep_outputs(directory: Path, model: nn.Module, valid: Output | None, job: TrainingJob) -> None:
-    """Write the outputs of a trained network on target and source images, for selection and warnings.
+def write_outputs(directory: Path, model: nn.Module, valid: Output | None, job: TrainingJob) -> Candidate:
+    """Write and return a trained network's outputs on target and source images, for selection and warnings.
 
     Parameters
     ----------
@@ -42,12 +45,9 @@ def keep_outputs(directory: Path, model: nn.Module, valid: Output | None, job: T
     job : TrainingJob
         What it was trained on.
     """
-    from galshift.training.device import choose_device
-    from galshift.training.validate import outputs
-
     choice = choose_device(job.device, "float32")
     limit = job.training.select_limit
-    target = outputs(model, job.target, job.preprocessing.stretch, choice, limit=limit)
+    target = outputs(model, job.target, job.stretch, choice, limit=limit)
     held = {"features_target": target.features.numpy(), "logits_target": target.logits.numpy()}
     if valid is not None and job.valid is not None:
         held["features_source_val"] = valid.features.numpy()
@@ -55,10 +55,11 @@ def keep_outputs(directory: Path, model: nn.Module, valid: Output | None, job: T
         held["labels_source_val"] = job.head.seen(job.valid.labels).numpy()
     with atomic_path(directory / OUTPUTS) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **held)
+    return _candidate(held)
 
 
 def read_candidate(directory: Path) -> Candidate:
-    """Return what :func:`keep_outputs` wrote.
+    """Return what :func:`write_outputs` wrote.
 
     Raises
     ------
@@ -68,8 +69,13 @@ def read_candidate(directory: Path) -> Candidate:
     path = directory / OUTPUTS
     try:
         with np.load(path, allow_pickle=False) as stored:
-            held = {name: stored[name] if name in stored.files else None for name in _PARTS}
+            held = {name: stored[name] for name in _PARTS if name in stored.files}
     except (OSError, ValueError) as error:
         hint = "remove the folder and repeat the command"
-        raise DataError("the outputs kept for selection cannot be read", where=path, hint=hint) from error
-    return Candidate(**held, n_classes=held["logits_target"].shape[1])
+        raise DataError("the outputs stored for selection cannot be read", where=path, hint=hint) from error
+    return _candidate(held)
+
+
+def _candidate(held: Mapping[str, np.ndarray]) -> Candidate:
+    parts = {name: held.get(name) for name in _PARTS}
+    return Candidate(**parts, n_classes=held["logits_target"].shape[1])

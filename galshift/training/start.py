@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 
 from galshift.errors import DataError
 from galshift.models.build import build_model
 from galshift.training.checkpoint import ENCODER, Trained, load_checkpoint
-
-if TYPE_CHECKING:
-    from galshift.training.job import TrainingJob
+from galshift.training.job import NetworkJob
 
 
 def start_from(init: str | None, classes: list[str], bands: list[str], kind: str = "class") -> Trained | None:
@@ -47,11 +45,11 @@ def start_from(init: str | None, classes: list[str], bands: list[str], kind: str
     return trained
 
 
-def starting_network(job: TrainingJob, seed: int) -> torch.nn.Module:
+def starting_network(job: NetworkJob, seed: int) -> torch.nn.Module:
     """Return a fresh network, a copy of the one to start from, or a pre-trained encoder with a fresh head."""
     p, init = job.preprocessing, job.init
     if init is not None and not init.meta.get(ENCODER):
-        return load_checkpoint(init.path, values=True).model.requires_grad_(True).train()
+        return copy.deepcopy(init.model).requires_grad_(True).train()
     fresh = build_model(
         job.network,
         in_channels=len(p.bands),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from galshift.methods._base import Method
 from galshift.training.device import DeviceChoice
-from galshift.training.heads import CLASSES, Head
+from galshift.training.job import TrainingJob
 from galshift.types import Batch, Output
 
 
@@ -104,32 +104,31 @@ def forward_domains(
 
 
 def step_losses(
+    job: TrainingJob,
     method: Method,
     source: Batch | None,
     target: Batch | None,
-    criterion: Callable[[Tensor, Tensor], Tensor],
     progress: float,
     *,
     adapting: bool,
-    head: Head = CLASSES,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the scalar that is optimised, and its named terms.
 
     Parameters
     ----------
-    criterion : callable
-        (logits, labels) to the supervised source loss.
+    job : TrainingJob
+        Its head names the supervised loss, and says what of the labels the method sees.
+    method : Method
+    source, target : Batch or None
     progress : float
         Fraction of the adaptation done, in [0, 1].
     adapting : bool
         False during the warm-up, when only the supervised loss counts.
-    head : Head
-        What the labels are: it names the supervised loss, and says what of them the method sees.
     """
     terms: dict[str, Tensor] = {}
     if source is not None and source.labels is not None:
-        terms[head.term] = criterion(source.logits, source.labels)
-        source = replace(source, labels=head.seen(source.labels))
+        terms[job.head.term] = job.criterion(source.logits, source.labels)
+        source = replace(source, labels=job.head.seen(source.labels))
     if adapting:
         terms |= method.terms(source, target, progress)
     return method.combine(terms, progress), terms

@@ -1,35 +1,37 @@
-"""One network trained on one pair of domains, kept with everything its use needs."""
+"""One network trained on one pair of domains, stored with everything its use needs."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from galshift.data.augment import AugmentConfig, augment
 from galshift.methods._base import Method
+from galshift.selection._base import Candidate
 from galshift.training import parallel
+from galshift.training._store import clear
 from galshift.training.checkpoint import (
     FILE,
+    Trained,
     load_checkpoint,
     read_checkpoint,
-    save_checkpoint,
+    rebuild_with,
+    save_trained,
 )
 from galshift.training.epoch_choice import informed, selection
 from galshift.training.heads import Head
-from galshift.training.loop import clear, fit
-from galshift.training.outputs import OUTPUTS, keep_outputs
+from galshift.training.job import Augment, NetworkJob
+from galshift.training.loop import fit
+from galshift.training.outputs import OUTPUTS, read_candidate, write_outputs
 from galshift.training.start import starting_network
 from galshift.training.unknown import FILE as UNKNOWN
 from galshift.training.unknown import save_scorer
-
-if TYPE_CHECKING:
-    from galshift.training.job import TrainingJob
 
 # A strong view for self-training: what a worse night or another pointing could have done to the galaxy.
 STRONG = AugmentConfig(
@@ -37,45 +39,65 @@ STRONG = AugmentConfig(
 )
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A network that has been trained into a folder.
+
+    Attributes
+    ----------
+    directory : Path
+    summary : dict
+        ``best_epoch``, ``epochs``, ``stopped``, ``seconds`` (None when it had been trained before) and
+        ``notes`` of the training.
+    network : Trained or None
+    outputs : Candidate or None
+        Both None where it was trained before, which leaves them on the disk.
+    """
+
+    directory: Path
+    summary: dict[str, Any]
+    network: Trained | None = None
+    outputs: Candidate | None = None
+
+    @cached_property
+    def trained(self) -> Trained:
+        """The network, from the disk only where it was trained before."""
+        return self.network or load_checkpoint(self.directory, values=True)
+
+    @cached_property
+    def candidate(self) -> Candidate | None:
+        """What selection sees of it; None for a network that has seen no target, or has no classes."""
+        if self.outputs is None and (self.directory / OUTPUTS).is_file():
+            return read_candidate(self.directory)
+        return self.outputs
+
+    def copied(self, directory: Path) -> Fitted:
+        """Return the same network as one in another folder, which a copy of its files went into."""
+        network = replace(self.trained, path=directory / FILE)
+        return replace(self, directory=directory, network=network, outputs=self.candidate)
+
+
 def train_network(
-    job: TrainingJob,
+    job: NetworkJob,
     method: Method,
     directory: Path,
     seed: int,
     *,
     label: str,
     meta: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Train one network into `directory`, or return at once when it is there already.
-
-    Returns
-    -------
-    dict
-        ``best_epoch``, ``epochs``, ``stopped``, ``seconds`` (None when it had been trained before) and
-        ``notes`` of the training.
-    """
-    kept = trained_before(directory)
-    if kept is not None:
-        return {**kept, "seconds": None}
-    network = starting_network(job, seed)
+) -> Fitted:
+    """Train one network into `directory`, or return at once when it is there already."""
+    before = trained_before(directory)
+    if before is not None:
+        return Fitted(directory, {**before, "seconds": None})
     selector, training = selection(job.training, method, job.head)
-    result = fit(
-        network,
-        method,
-        job.source,
-        job.valid,
-        job.target if method.uses_target else None,
-        training,
-        directory=directory,
-        seed=seed,
-        head=job.head,
-        device=job.device,
-        augment=augmenter(job.augmentation, job.noise_scale),
-        strong_augment=augmenter(STRONG, job.noise_scale),
-        stretch=job.preprocessing.stretch,
+    own = replace(
+        job,
+        target=job.target if method.uses_target else None,
+        training=training,
         selector=informed(selector, job.prior_target),
-        progress=label,
     )
+    result = fit(starting_network(job, seed), method, own, directory=directory, seed=seed, progress=label)
     summary = {
         "best_epoch": result.best_epoch,
         "epochs": len(result.history),
@@ -84,24 +106,28 @@ def train_network(
         "notes": list(result.notes),
     }
     directory.mkdir(parents=True, exist_ok=True)
+    candidate = None
     if job.target is not None and job.head.has_classes:
-        keep_outputs(directory, result.model, result.valid, job)
+        candidate = write_outputs(directory, result.model, result.valid, job)
     if job.target is not None:
         sizes = {"n_classes": job.head.n_outputs, "n_target": len(job.target)}
         save_scorer(directory, label, method, {"feature_dim": result.model.feature_dim, **sizes})
     # Seconds differ from run to run and stay out of a checkpoint that repeats bit for bit.
-    kept = {key: value for key, value in summary.items() if key != "seconds"}
-    save_checkpoint(
-        directory,
-        result.model,
-        preprocessing=job.preprocessing.model_dump(mode="json"),
-        classes=job.preprocessing.classes,
-        bands=job.preprocessing.bands,
-        meta={**(meta or {}), **head_meta(job.head), "seed": seed, "fit": kept},
+    lasting = {key: value for key, value in summary.items() if key != "seconds"}
+    trained = Trained(
+        model=rebuild_with(result.model.spec, result.state, directory / FILE),
+        preprocessing=job.preprocessing,
+        classes=tuple(job.preprocessing.classes),
+        bands=tuple(job.preprocessing.bands),
+        meta={**(meta or {}), **head_meta(job.head), "seed": seed, "fit": lasting},
+        path=directory / FILE,
     )
+    save_trained(trained)
     clear(directory)
     share(directory)
-    return summary
+    if parallel.connect().rank > 0:  # the first process's files count for all
+        return Fitted(directory, summary)
+    return Fitted(directory, summary, trained, candidate)
 
 
 def head_meta(head: Head) -> dict[str, Any]:
@@ -130,21 +156,34 @@ def share(directory: Path) -> None:
                 shutil.copyfile(first / name, directory / name)
 
 
-def source_free(job: TrainingJob, baseline: Path) -> TrainingJob:
+def source_free(job: NetworkJob, baseline: Fitted) -> NetworkJob:
     """Return the job of a method that changes a trained network by the target alone.
 
-    It starts from the run to start from, or else from the source-only network in `baseline`.  The source's
+    It starts from the run to start from, or else from the source-only network `baseline`.  The source's
     loss, which such a method does not see, cannot choose its epoch: the last one counts instead.
     """
     training = job.training
     if training.select in ("auto", "source-loss"):
         training = training.model_copy(update={"select": "last"})
-    return replace(
-        job, source=None, init=job.init or load_checkpoint(baseline, values=True), training=training
-    )
+    return replace(job, source=None, init=job.init or baseline.trained, training=training)
 
 
-def augmenter(config: AugmentConfig, noise_scale: Tensor) -> Callable[[Tensor, torch.Generator], Tensor]:
+def augmentations(config: AugmentConfig, noise_scale: Tensor) -> dict[str, Augment]:
+    """Return a job's ``augment`` and ``strong_augment``.
+
+    Parameters
+    ----------
+    config : AugmentConfig
+    noise_scale : Tensor
+        (C,) noise level that augmentation is measured in, in the linear unit.
+    """
+    return {
+        "augment": augmenter(config, noise_scale),
+        "strong_augment": augmenter(STRONG, noise_scale),
+    }
+
+
+def augmenter(config: AugmentConfig, noise_scale: Tensor) -> Augment:
     """Return the augmentation of `config` as the loop calls it: (linear images, generator) to images."""
 
     def change(linear: Tensor, generator: torch.Generator) -> Tensor:

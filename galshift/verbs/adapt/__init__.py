@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from galshift.domains.domain import open_source, open_target
-from galshift.domains.observed import survey_version
-from galshift.rundirectory import AUTO, BASELINE, RECORD, RunDirectory
+from galshift.domains.config import survey_version
+from galshift.methods import METHODS
+from galshift.models import MODELS
+from galshift.rundirectory import AUTO, BASELINE, RunDirectory
 from galshift.selection import DEFAULT_EPOCH, SELECTORS
 from galshift.training.config import NO_NUMBERS
-from galshift.types import Strict
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
-from galshift.verbs.adapt.auto import chooser
-from galshift.verbs.adapt.config import AdaptStepConfig, _check_choice
-from galshift.verbs.adapt.work import prepare
-
-if TYPE_CHECKING:
-    from galshift.selection.choose import Choice
-    from galshift.training.job import TrainingJob
-    from galshift.verbs.evaluate.result import Evaluation
+from galshift.verbs.adapt.config import AdaptStepConfig, chooser
 
 
 @STEPS.register("adapt")
 class Adapt(Step):
-    """Train source-only and adapted networks on the same images, and judge both on galaxies neither saw."""
+    """Train source-only and adapted networks on the same images, and test both on galaxies new to both."""
 
     kind = "adapt"
     version = 3
@@ -39,96 +30,12 @@ class Adapt(Step):
 
     def run(self, config: AdaptStepConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Write the adapted model, the source-only one, predictions for the target, and the report."""
-        from galshift.domains.splits import write_splits
-        from galshift.training.checkpoint import FILE
-        from galshift.verbs.evaluate.config import EvaluateConfig
-        from galshift.verbs.evaluate.products import write_evaluation
-        from galshift.verbs.evaluate.work import evaluate
+        from galshift.verbs.adapt.work import work
 
-        _check_choice(config)
-        source = open_source(config.source, config.read, config.split, config.seed, config.observe)
-        target = open_target(config.target, config.read_target, config.split, config.seed, source)
-        job = prepare(config, source, target, context.device)
-        records = {
-            "source": source.record(config.source, config.read),
-            "target": target.record(config.target, config.read_target),
-        }
-        write_splits(run.path, records)
-        fits: dict[str, Any] = {}
-        choices: list[Choice] = []
-        for k in range(config.seeds):
-            seed = config.seed + k
-            folder = run.path if k == 0 else run.path / f"seed-{seed}"
-            fits[str(seed)] = self._fit_pair(config, job, folder, seed, choices)
-            if k > 0:
-                write_splits(folder, records)
-            write_splits(folder / BASELINE, records)
-        found = evaluate(
-            EvaluateConfig(runs=[str(run.path)], seed=config.seed), context.device, finished=False
-        )
-        chosen = choices[0].chosen if choices else config.method.kind
-        found = self._with_selection(found, run.path, chosen, choices)
-        judged = write_evaluation(found, run.path, samples=config.samples, seed=config.seed)
-        return {
-            "method": chosen,
-            "model": job.network,
-            "n_source_train": len(job.source),
-            "n_target_train": len(job.target),
-            "fit": fits,
-            **({"selection": choices[0].document()} if choices else {}),
-            **found.document(),
-            "outputs": {
-                "model": FILE,
-                "baseline": f"{BASELINE}/{FILE}",
-                **({"selection": RECORD} if choices else {}),
-                **judged,
-            },
-        }
-
-    def _fit_pair(
-        self, config: AdaptStepConfig, job: TrainingJob, folder: Path, seed: int, choices: list[Choice]
-    ) -> dict[str, Any]:
-        """Train the source-only network and the adapted one, or several to choose from, with one seed."""
-        from galshift.methods import METHODS
-        from galshift.training.train_network import source_free, train_network
-        from galshift.verbs.adapt.auto import fit_auto
-        from galshift.verbs.adapt.mix_prior import target_mix
-
-        def fit(name: str, where: Path, options: Strict | None = None) -> dict[str, Any]:
-            method = METHODS.get(name)(options)
-            own = job if method.needs_source else source_free(job, folder / BASELINE)
-            return train_network(own, method, where, seed, label=name, meta={"method": name})
-
-        pair = {BASELINE: fit(BASELINE, folder / BASELINE)}
-        if job.head.kind == "class":
-            job = replace(job, prior_target=target_mix(folder / BASELINE, job))
-        if config.method.kind != AUTO:
-            return pair | {"adapted": fit(config.method.kind, folder, config.method.config)}
-        correct = job.head.kind == "class"
-        fits, choice = fit_auto(config.method.config, config.training.select, folder, fit, correct=correct)
-        choices.append(choice)
-        return pair | fits | {"adapted": (pair | fits)[choice.chosen]}
-
-    def _with_selection(
-        self, found: Evaluation, folder: Path, method: str, choices: list[Choice]
-    ) -> Evaluation:
-        """Add warnings that need no label, and how the method was chosen."""
-        from galshift.methods import METHODS
-        from galshift.verbs.adapt.auto import choice_section
-        from galshift.verbs.adapt.warnings import adaptation_warnings
-
-        lines = adaptation_warnings(folder, folder / BASELINE, found.classes, METHODS.get(method))
-        return replace(
-            found,
-            warnings=(*found.warnings, *lines, *(line for choice in choices[:1] for line in choice.doubts)),
-            sections=tuple(choice_section(choice, found.classes) for choice in choices[:1]),
-        )
+        return work(config, run.path, context.device)
 
     def versions(self, config: AdaptStepConfig) -> Mapping[str, int]:
         """Return the versions of the network, the methods, the survey and what selects."""
-        from galshift.methods import METHODS
-        from galshift.models import MODELS
-
         auto = config.method.kind == AUTO
         names = [BASELINE, *config.method.config.methods] if auto else [config.method.kind]
         select = config.training.select

@@ -13,6 +13,7 @@ from galshift.domains.config import OnTheFly, SplitConfig
 from galshift.errors import ConfigError, did_you_mean
 from galshift.methods import METHODS
 from galshift.rundirectory import AUTO, BASELINE
+from galshift.selection import DEFAULT, SELECTORS
 from galshift.training.config import TrainConfig
 from galshift.types import Chosen, Strict
 from galshift.verbs._choice import ChoiceOf
@@ -75,8 +76,6 @@ def wants_matching(config: AdaptStepConfig) -> bool:
     ConfigError
         When it is asked for beside an observation, which has the survey's noise already.
     """
-    from galshift.methods import METHODS
-
     if config.observe is not None:
         if config.match_noise:
             raise ConfigError(
@@ -90,24 +89,6 @@ def wants_matching(config: AdaptStepConfig) -> bool:
     return config.method.kind != AUTO and METHODS.get(config.method.kind).matched
 
 
-def _check_choice(config: AdaptStepConfig) -> None:
-    """Refuse, before anything is read, what does not go together.
-
-    Raises
-    ------
-    ConfigError
-    """
-    from galshift.methods import METHODS
-    from galshift.training.epoch_choice import check_choice
-
-    wants_matching(config)
-    if config.read.label_kind != "value":
-        return
-    if config.method.kind == AUTO:
-        raise ConfigError(
-            "auto chooses between classifiers, and the labels are continuous",
-            where="method",
-            hint="name a method, such as --method coral, mmd, sinkhorn or deepjdot",
-        )
-    method = METHODS.get(config.method.kind)(config.method.config)
-    check_choice(config.training, config.method.kind, method, config.read.label_kind)
+def chooser(select: str) -> str:
+    """Return what chooses between methods, given what chooses epochs: the selector named there, or ours."""
+    return select if select in SELECTORS.names() else DEFAULT

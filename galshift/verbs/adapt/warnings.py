@@ -1,10 +1,8 @@
-"""What adapt warns of, from what it kept of the networks that it trained."""
+"""What adapt warns of, from the outputs of the networks that it trained."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,26 +19,29 @@ from galshift.selection.guards import (
 )
 from galshift.selection.label_shift import class_mix, estimate_mix
 from galshift.selection.mix_evidence import suspected_shift
-from galshift.training.outputs import OUTPUTS, read_candidate
 
 
 def adaptation_warnings(
-    adapted: Path, baseline: Path, classes: Sequence[str], method: type[Method]
+    after: Candidate | None,
+    before: Candidate | None,
+    history: Sequence[Mapping[str, Any]],
+    classes: Sequence[str],
+    method: type[Method],
 ) -> list[str]:
     """Return a sentence for everything that looks wrong with an adapted network.
 
     Parameters
     ----------
-    adapted, baseline : Path
-        Folders of the adapted and of the source-only network.
+    after, before : Candidate or None
+        Outputs of the adapted and of the source-only network; without one of them there is nothing to say.
+    history : sequence of mapping
+        Rows of the adapted network's training.
     classes : sequence of str
     method : type of Method
         That of the adapted network.
     """
-    if not all((folder / OUTPUTS).is_file() for folder in (adapted, baseline)):
+    if after is None or before is None:
         return []
-    after, before = read_candidate(adapted), read_candidate(baseline)
-    history = _history(adapted)
     found = [*collapse(after, classes, expected_mix(before)), *adversary(history), *little_known(history)]
     found += negative_transfer(after, before)
     if suspected_shift(before):
@@ -64,10 +65,3 @@ def expected_mix(plain: Candidate) -> np.ndarray:
     return estimate_mix(
         plain.logits_source_val, plain.labels_source_val, plain.logits_target, n_bootstrap=0
     ).target
-
-
-def _history(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "metrics.jsonl"
-    return (
-        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
-    )

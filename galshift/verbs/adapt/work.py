@@ -1,72 +1,142 @@
-"""Train the source-only and the adapted networks, and evaluate them."""
+"""Train the source-only and the adapted networks, and evaluate them on images that neither was trained on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from galshift.domains.domain import Domain
-from galshift.domains.frame import common_frame
-from galshift.domains.training_set import training_set
+from galshift.domains.domain import open_source, open_target
+from galshift.domains.splits import SplitRecord, write_splits
+from galshift.methods import METHODS
+from galshift.rundirectory import AUTO, BASELINE, SELECTION
+from galshift.runs.classifiers import Classifier, open_classifiers
+from galshift.runs.test_sets import open_test_sets
+from galshift.selection.choose import Choice
+from galshift.training.checkpoint import FILE
+from galshift.training.job import NetworkJob
+from galshift.training.train_network import Fitted, source_free, train_network
+from galshift.types import Strict
+from galshift.verbs.adapt.auto import choice_section, fit_auto
 from galshift.verbs.adapt.config import AdaptStepConfig
+from galshift.verbs.adapt.job import check, network_job
+from galshift.verbs.adapt.mix_prior import target_mix
+from galshift.verbs.adapt.warnings import adaptation_warnings
+from galshift.verbs.evaluate.config import EvaluateConfig
+from galshift.verbs.evaluate.products import write_evaluation
+from galshift.verbs.evaluate.result import Evaluation
+from galshift.verbs.evaluate.work import evaluate_open
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-    from galshift.training.job import TrainingJob
-    from galshift.training.sets import TrainingSet
+@dataclass(frozen=True)
+class Pair:
+    """The networks that were trained with one seed.
+
+    Attributes
+    ----------
+    plain, adapted : Fitted
+    summaries : dict
+        Of the training of each network, by method; ``adapted`` is the one that was asked for or chosen.
+    choice : Choice or None
+        How it was chosen, where that was asked for.
+    """
+
+    plain: Fitted
+    adapted: Fitted
+    summaries: dict[str, Any]
+    choice: Choice | None = None
 
 
-def prepare(config: AdaptStepConfig, source: Domain, target: Domain, device: str) -> TrainingJob:
-    """Return what every network of this run trains on; constants are fitted on the source's training part.
+def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
+    """Train and evaluate into `folder` and return the headline results.
 
     Raises
     ------
-    DataError
-        When the domains cannot be brought to common bands, unit and pixel scale.
+    ConfigError, DataError
+        When options do not go together, or the data sets cannot be trained on.
     """
-    import torch
+    check(config)
+    source = open_source(config.source, config.read, config.split, config.seed, config.observe)
+    target = open_target(config.target, config.read_target, config.split, config.seed, source)
+    job = network_job(config, source, target, device)
+    records = {
+        "source": source.record(config.source, config.read),
+        "target": target.record(config.target, config.read_target),
+    }
+    write_splits(folder, records)
+    pairs: dict[int, Pair] = {}
+    for seed in range(config.seed, config.seed + config.seeds):
+        own = folder if seed == config.seed else folder / f"seed-{seed}"
+        pairs[seed] = fit_pair(config, job, own, seed)
+        for place in (own, own / BASELINE):
+            write_splits(place, records)
+    first = pairs[config.seed]
+    found = _evaluated(config, folder, records, first, device)
+    products = write_evaluation(found, folder, samples=config.samples, seed=config.seed)
+    return {
+        "method": config.method.kind if first.choice is None else first.choice.chosen,
+        "model": job.network,
+        "n_source_train": len(job.source),
+        "n_target_train": len(job.target),
+        "fit": {str(seed): pair.summaries for seed, pair in pairs.items()},
+        **({} if first.choice is None else {"selection": first.choice.document()}),
+        **found.document(),
+        "outputs": {
+            "model": FILE,
+            "baseline": f"{BASELINE}/{FILE}",
+            **({} if first.choice is None else {"selection": SELECTION}),
+            **products,
+        },
+    }
 
-    from galshift.data.preprocess import fit_preprocessing
-    from galshift.domains.match_noise import matched
-    from galshift.domains.training_set import head_for
-    from galshift.training.job import TrainingJob
-    from galshift.training.start import start_from
-    from galshift.verbs.adapt.config import wants_matching
 
-    names, bands = list(source.info.classes), config.preprocess.bands or list(source.info.bands)
-    init = start_from(config.init, names, bands, config.read.label_kind)
-    if init is None:
-        frame = common_frame(config.preprocess, source.info, target.info)
-        preprocessing = fit_preprocessing(source.dataset, source.parts["train"], frame, config.seed)
-    else:
-        preprocessing = init.preprocessing
-        preprocessing.check(source.info, config.source)
-    preprocessing.check(target.info, config.target)
-    unlabelled = training_set(target, "train", preprocessing)
-    noise = torch.maximum(torch.tensor(preprocessing.sky_sigma), _sky(unlabelled))
-    labelled, valid = (training_set(source, part, preprocessing) for part in ("train", "valid"))
-    if wants_matching(config):
-        labelled, valid, unlabelled = matched(labelled, valid, unlabelled, config.seed)
-    return TrainingJob(
-        source=labelled,
-        valid=valid,
-        target=unlabelled,
-        preprocessing=preprocessing,
-        noise_scale=noise,
-        augmentation=config.augment,
-        model=config.model,
-        init=init,
-        training=config.training,
-        device=device,
-        head=head_for(config.read, source, preprocessing.classes, init),
+def fit_pair(config: AdaptStepConfig, job: NetworkJob, folder: Path, seed: int) -> Pair:
+    """Train the source-only network and the adapted one, or several to choose from, with one seed."""
+
+    def fit(name: str, where: Path, options: Strict | None = None) -> Fitted:
+        method = METHODS.get(name)(options)
+        own = job if method.needs_source else source_free(job, plain)
+        return train_network(own, method, where, seed, label=name, meta={"method": name})
+
+    plain = fit(BASELINE, folder / BASELINE)
+    summaries = {BASELINE: plain.summary}
+    if job.head.kind == "class":
+        job = replace(job, prior_target=target_mix(plain, job))
+    if config.method.kind != AUTO:
+        adapted = fit(config.method.kind, folder, config.method.config)
+        return Pair(plain, adapted, summaries | {"adapted": adapted.summary})
+    how, select, correct = config.method.config, config.training.select, job.head.kind == "class"
+    fitted, adapted, choice = fit_auto(how, select, folder, plain, fit, correct=correct)
+    summaries |= {name: one.summary for name, one in fitted.items()}
+    return Pair(plain, adapted, summaries | {"adapted": summaries[choice.chosen]}, choice)
+
+
+def _evaluated(
+    config: AdaptStepConfig, folder: Path, records: dict[str, SplitRecord], pair: Pair, device: str
+) -> Evaluation:
+    """The evaluation of both networks on the open domains, with what needs no label to be said."""
+    how = EvaluateConfig(runs=[str(folder)], seed=config.seed)
+    networks = {one.directory: one.trained for one in (pair.adapted, pair.plain)}
+    classifiers = [
+        replace(one, splits=records) for one in open_classifiers(how.runs, finished=False, networks=networks)
+    ]
+    sets = open_test_sets(classifiers, how.on, how.read, classifiers[0].trained.head.names)
+    found = evaluate_open(classifiers, sets, how, device)
+    return _with_selection(found, config, pair, classifiers[0])
+
+
+def _with_selection(
+    found: Evaluation, config: AdaptStepConfig, pair: Pair, adapted: Classifier
+) -> Evaluation:
+    """Add warnings that need no label, and how the method was chosen."""
+    choice = pair.choice
+    method = METHODS.get(config.method.kind if choice is None else choice.chosen)
+    outputs = (pair.adapted.candidate, pair.plain.candidate)
+    lines = adaptation_warnings(*outputs, adapted.history, found.classes, method)
+    if choice is None:
+        return replace(found, warnings=(*found.warnings, *lines))
+    return replace(
+        found,
+        warnings=(*found.warnings, *lines, *choice.doubts),
+        sections=(choice_section(choice, found.classes),),
     )
-
-
-def _sky(images: TrainingSet) -> Tensor:
-    """The sky noise (C,) of a domain's linear images, from an even sample of them."""
-    import torch
-
-    from galshift.data.preprocess import training_sky_sigma
-
-    rows = next(images.chunks(512, limit=512))
-    return torch.tensor(training_sky_sigma(images.take(rows).numpy()))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(config: EvaluateConfig, device: str, *, finished: bool = True) -> Evaluation | NumberEvaluation:
-    """Judge the classifiers of `config` on its data sets; `finished` False allows a run still at work.
+    """Evaluate the classifiers of `config` on its data sets; `finished` False allows a run still at work.
 
     Raises
     ------
@@ -32,8 +32,31 @@ def evaluate(config: EvaluateConfig, device: str, *, finished: bool = True) -> E
         When a run or data set cannot be used, or nothing is left that was not trained on.
     """
     classifiers = open_classifiers(config.runs, with_baseline=config.baseline, finished=finished, values=True)
+    sets = open_test_sets(classifiers, config.on, config.read, classifiers[0].trained.head.names)
+    return evaluate_open(classifiers, sets, config, device)
+
+
+def evaluate_open(
+    classifiers: Sequence[Classifier], sets: Sequence[TestSet], config: EvaluateConfig, device: str
+) -> Evaluation | NumberEvaluation:
+    """Evaluate classifiers on test sets that are open already.
+
+    Parameters
+    ----------
+    classifiers : sequence of Classifier
+        All with the same kind of labels and the same classes; the first is the one that the report is about.
+    sets : sequence of TestSet
+        Whose labels are in the classes of the first classifier.
+    config : EvaluateConfig
+        Of which ``n_bootstrap``, ``n_permutations`` and ``seed`` count here.
+    device : str
+
+    Raises
+    ------
+    DataError
+        When not one image of a test set gave an answer.
+    """
     classes = classifiers[0].trained.classes
-    sets = open_test_sets(classifiers, config.on, config.read, classes)
     if classifiers[0].trained.head.kind != "class":
         from galshift.verbs.evaluate.number_work import evaluate_numbers
 

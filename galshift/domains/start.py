@@ -1,0 +1,50 @@
+"""What a training starts from: another run's weights and constants, or constants fitted on its own source."""
+
+from __future__ import annotations
+
+from galshift.data.options import ReadOptions
+from galshift.data.preprocess import PreprocessConfig, Preprocessing, fit_preprocessing
+from galshift.domains.domain import Domain
+from galshift.domains.frame import common_frame
+from galshift.training.checkpoint import Trained
+from galshift.training.start import start_from
+
+
+def started(
+    init: str | None,
+    config: PreprocessConfig,
+    read: ReadOptions,
+    seed: int,
+    source: tuple[str, Domain],
+    *others: tuple[str, Domain],
+) -> tuple[Trained | None, Preprocessing]:
+    """Return the run to start from, if any, and the preprocessing of all domains.
+
+    Parameters
+    ----------
+    init : str or None
+        Run to start from.
+    config : PreprocessConfig
+    read : ReadOptions
+        How the source was read.
+    seed : int
+    source, *others : tuple of str and Domain
+        Path and domain; constants are fitted on the first one's training part.
+
+    Raises
+    ------
+    DataError
+        When the domains cannot be brought to common bands, unit and pixel scale.
+    """
+    path, first = source
+    bands = config.bands or list(first.info.bands)
+    trained = start_from(init, list(first.info.classes), bands, read.label_kind)
+    if trained is None:
+        frame = common_frame(config, first.info, *(domain.info for _, domain in others))
+        preprocessing = fit_preprocessing(first.dataset, first.parts["train"], frame, seed)
+    else:
+        preprocessing = trained.preprocessing
+        preprocessing.check(first.info, path)
+    for where, domain in others:
+        preprocessing.check(domain.info, where)
+    return trained, preprocessing

@@ -1,0 +1,82 @@
+"""What every network of one adaptation is trained on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from galshift.data.preprocess import training_sky_sigma
+from galshift.domains.domain import Domain
+from galshift.domains.match_noise import matched
+from galshift.domains.start import started
+from galshift.domains.training_set import head_for, training_set
+from galshift.errors import ConfigError
+from galshift.methods import METHODS
+from galshift.rundirectory import AUTO
+from galshift.training.epoch_choice import check_choice
+from galshift.training.job import NetworkJob
+from galshift.training.sets import TrainingSet
+from galshift.training.train_network import augmentations
+from galshift.verbs.adapt.config import AdaptStepConfig, wants_matching
+
+
+def check(config: AdaptStepConfig) -> None:
+    """Refuse, before anything is read, what does not go together.
+
+    Raises
+    ------
+    ConfigError
+    """
+    wants_matching(config)
+    if config.read.label_kind != "value":
+        return
+    if config.method.kind == AUTO:
+        raise ConfigError(
+            "auto chooses between classifiers, and the labels are continuous",
+            where="method",
+            hint="name a method, such as --method coral, mmd, sinkhorn or deepjdot",
+        )
+    method = METHODS.get(config.method.kind)(config.method.config)
+    check_choice(config.training, config.method.kind, method, config.read.label_kind)
+
+
+def network_job(config: AdaptStepConfig, source: Domain, target: Domain, device: str) -> NetworkJob:
+    """Return what every network of this run trains on; constants are fitted on the source's training part.
+
+    Raises
+    ------
+    DataError
+        When the domains cannot be brought to common bands, unit and pixel scale.
+    """
+    init, preprocessing = started(
+        config.init,
+        config.preprocess,
+        config.read,
+        config.seed,
+        (config.source, source),
+        (config.target, target),
+    )
+    unlabelled = training_set(target, "train", preprocessing)
+    noise = torch.maximum(torch.tensor(preprocessing.sky_sigma), _sky(unlabelled))
+    labelled, valid = (training_set(source, part, preprocessing) for part in ("train", "valid"))
+    if wants_matching(config):
+        labelled, valid, unlabelled = matched(labelled, valid, unlabelled, config.seed)
+    return NetworkJob(
+        source=labelled,
+        valid=valid,
+        target=unlabelled,
+        training=config.training,
+        head=head_for(config.read, source, preprocessing.classes, init),
+        device=device,
+        **augmentations(config.augment, noise),
+        stretch=preprocessing.stretch,
+        preprocessing=preprocessing,
+        model=config.model,
+        init=init,
+    )
+
+
+def _sky(images: TrainingSet) -> Tensor:
+    """The sky noise (C,) of a domain's linear images, from an even sample of them."""
+    rows = next(images.chunks(512, limit=512))
+    return torch.tensor(training_sky_sigma(images.take(rows).numpy()))

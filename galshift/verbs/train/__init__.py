@@ -1,0 +1,61 @@
+"""Train a classifier on labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from galshift.domains.config import survey_version
+from galshift.models import MODELS
+from galshift.rundirectory import RunDirectory
+from galshift.training.config import NO_NUMBERS
+from galshift.verbs import STEPS
+from galshift.verbs._base import Context, Step
+from galshift.verbs.train.config import TrainStepConfig
+
+
+@STEPS.register("train")
+class Train(Step):
+    """Split by galaxy, fit the preprocessing on the training part, train, store the best epoch."""
+
+    kind = "train"
+    version = 1
+    Config = TrainStepConfig
+    inputs = ("data", "read.labels?", "observe.survey?", "init")
+    display = NO_NUMBERS
+    resumable = True
+    distributed = True
+
+    def run(self, config: TrainStepConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
+        """Write ``model.safetensors``, ``splits.json`` and ``metrics.jsonl``."""
+        from galshift.verbs.train.work import work
+
+        return work(config, run.path, context.device)
+
+    def versions(self, config: TrainStepConfig) -> Mapping[str, int]:
+        """Return the versions of the network and the survey."""
+        return {
+            f"model {config.model.kind}": MODELS.get(config.model.kind).version,
+            **survey_version(config.observe),
+        }
+
+    def describe(self, results: Mapping[str, Any]) -> list[str]:
+        """Say how training went."""
+        fit, kind = results["fit"], results.get("label_kind", "class")
+        learnt = f"{len(results['classes'])} classes"
+        if kind != "class":
+            learnt = ("votes for " if kind == "votes" else "") + ", ".join(results["classes"])
+        return [
+            f"trained {results['model']} on {results['n_train']} images, {learnt}: "
+            f"best epoch {fit['best_epoch']} of {fit['epochs']}" + took(fit["seconds"]),
+            *fit["notes"],
+        ]
+
+    def next_steps(self, results: Mapping[str, Any]) -> list[str]:
+        """Evaluate it."""
+        return [f"galshift evaluate {results['run']}"]
+
+
+def took(seconds: float | None) -> str:
+    """Return how long training took, where it is known."""
+    return "" if seconds is None else f" in {seconds:.0f} s"

@@ -1,0 +1,32 @@
+"""Options of `train`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from galshift.data.augment import AugmentConfig
+from galshift.data.options import ReadOptions
+from galshift.data.preprocess import PreprocessConfig
+from galshift.domains.config import OnTheFly, SplitConfig
+from galshift.training.config import TrainConfig
+from galshift.types import Chosen, Strict
+from galshift.verbs._choice import ChoiceOf
+
+
+class TrainStepConfig(Strict):
+    """Everything that can change a trained classifier."""
+
+    data: str = Field(description="Labelled images.")
+    read: ReadOptions = ReadOptions()
+    observe: OnTheFly | None = Field(
+        None, description="Observe the galaxies as this survey, anew at every draw."
+    )
+    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = "deepmerge"
+    init: str | None = Field(None, description="Run to start from.")
+    split: SplitConfig = SplitConfig()
+    preprocess: PreprocessConfig = PreprocessConfig()
+    augment: AugmentConfig = AugmentConfig()
+    training: TrainConfig = TrainConfig()
+    seed: int = 42

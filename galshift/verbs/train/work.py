@@ -1,0 +1,58 @@
+"""Train one network on one labelled data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from galshift.domains.domain import open_source
+from galshift.domains.splits import write_splits
+from galshift.domains.start import started
+from galshift.domains.training_set import head_for, training_set
+from galshift.methods import METHODS
+from galshift.rundirectory import BASELINE
+from galshift.training.checkpoint import FILE
+from galshift.training.job import NetworkJob
+from galshift.training.train_network import augmentations, train_network
+from galshift.verbs.train.config import TrainStepConfig
+
+
+def work(config: TrainStepConfig, folder: Path, device: str) -> dict[str, Any]:
+    """Train into `folder` and return the headline results.
+
+    Raises
+    ------
+    DataError
+        When the data set or the run to start from cannot be trained on.
+    """
+    source = open_source(config.data, config.read, config.split, config.seed, config.observe)
+    init, preprocessing = started(
+        config.init, config.preprocess, config.read, config.seed, (config.data, source)
+    )
+    job = NetworkJob(
+        source=training_set(source, "train", preprocessing),
+        valid=training_set(source, "valid", preprocessing),
+        target=None,
+        training=config.training,
+        head=head_for(config.read, source, preprocessing.classes, init),
+        device=device,
+        **augmentations(config.augment, torch.tensor(preprocessing.sky_sigma)),
+        stretch=preprocessing.stretch,
+        preprocessing=preprocessing,
+        model=config.model,
+        init=init,
+    )
+    write_splits(folder, {"source": source.record(config.data, config.read)})
+    method, meta = METHODS.get(BASELINE)(), {"method": BASELINE}
+    fitted = train_network(job, method, folder, config.seed, label="train", meta=meta)
+    return {
+        "model": job.network,
+        "method": BASELINE,
+        "classes": list(preprocessing.classes),
+        **({} if config.read.label_kind == "class" else {"label_kind": config.read.label_kind}),
+        "n_train": len(job.source),
+        "fit": fitted.summary,
+        "outputs": {"model": FILE},
+    }

@@ -1,0 +1,33 @@
+"""Runs that commit 499a758 finished are still known by the same commands: their fingerprints are a contract.
+
+``finished/`` holds what that commit wrote (manifest, config and state; networks and pages are left out) for
+two arrays of drawn galaxies, by the commands below.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FINISHED = Path(__file__).parent / "finished"
+READ = ["--unit", "nJy", "--pixel-scale", "0.4"]
+COMMANDS = {
+    "train-d088b039": ["train", "deep.npz", "--epochs", "1", *READ],
+    "adapt-b609aed3": ["adapt", "deep.npz", "wide.npz", "--method", "mmd", "--epochs", "1", *READ],
+    "gap-dea26502": ["gap", "deep.npz", "wide.npz", *READ],
+}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_finished_run_of_the_first_version_is_skipped(tmp_path: Path, name: str) -> None:
+    shutil.copytree(FINISHED, tmp_path, dirs_exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "galshift", *COMMANDS[name]], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"runs/{name}"
+    assert f"runs/{name} is there already; nothing to do" in done.stderr
