@@ -35,14 +35,26 @@ def shift_and_zoom(images: Tensor, shift_px: Tensor, zoom: Tensor, element: Tens
         (B,) int64 of 0 to 7: turn and mirror as :func:`dihedral` does, before the rest.
     """
     height, width = images.shape[-2:]
-    flips: tuple[Tensor | None, Tensor | None] = (None, None)
     # The sums are over rows: columns first, as the rows of the transposed images.
-    lying = images.mT
-    if element is not None:
+    if element is None:
+        lying, place, flips = images.mT, None, (None, None)
+    else:
         swap, *flips = _as_flips(element)
-        lying = torch.where(swap.view(-1, 1, 1, 1), images, lying)
-    columns = _sum_of_rows(lying, *_neighbours(width, shift_px[:, 1], zoom, flips[1]))
+        lying, place = _transposed_unless(swap, images)
+    columns = _sum_of_rows(lying, *_neighbours(width, shift_px[:, 1], zoom, flips[1]), place)
     return _sum_of_rows(columns.mT, *_neighbours(height, shift_px[:, 0], zoom, flips[0]))
+
+
+def _transposed_unless(swap: Tensor, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return images, transposed but where `swap` (B,), and where each of them is now; None: where it was."""
+    if images.device.type != "cpu":  # to ask a GPU which ones would make it wait
+        return torch.where(swap.view(-1, 1, 1, 1), images, images.mT), None
+    order = torch.cat([swap.nonzero(), (~swap).nonzero()]).flatten()
+    n = int(swap.sum())
+    lying = torch.empty_like(images, memory_format=torch.contiguous_format)
+    lying[:n] = images[order[:n]]
+    lying[n:] = images[order[n:]].mT
+    return lying, order.argsort()
 
 
 def _as_flips(element: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -55,7 +67,8 @@ def _as_flips(element: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _neighbours(n: int, shift: Tensor, zoom: Tensor, flip: Tensor | None) -> tuple[Tensor, Tensor]:
     """Which four of `n` rows make up each new row, and their weights, (B, n, 4) each."""
-    # From -1 to 1 across the image, as torch's affine_grid has it: to its rounding, which bright cores show.
+    # From -1 to 1 over the image and back, each sum rounded once, as torch's affine_grid and grid_sample do:
+    # the steep slopes of bright cores show the last digit of a place.
     across = torch.linspace(-1, 1, n, dtype=shift.dtype, device=shift.device) * (n - 1) / n
     seen = across * (1 / zoom)[:, None] + (-2 * shift / n / zoom)[:, None]
     place = ((seen + 1).double() * (n / 2) - 0.5).to(shift.dtype)
@@ -76,13 +89,17 @@ def _cubic_weights(beyond: Tensor) -> Tensor:
     return torch.stack([outer[..., 0], inner[..., 0], inner[..., 1], outer[..., 1]], dim=-1)
 
 
-def _sum_of_rows(images: Tensor, index: Tensor, weights: Tensor) -> Tensor:
-    """Return (B, C, n, W): each row the sum of the rows `index` (B, n, 4) of its image, weighted."""
+def _sum_of_rows(images: Tensor, index: Tensor, weights: Tensor, place: Tensor | None = None) -> Tensor:
+    """Return (B, C, n, W): each row the sum of the rows `index` (B, n, 4) of its image, weighted.
+
+    The image of each is the one at its `place` (B,), by default its own.
+    """
     batch, channels, rows, width = images.shape
-    start = rows * torch.arange(batch * channels, device=images.device).view(batch, channels, 1, 1)
+    first = torch.arange(batch, device=images.device) if place is None else place
+    band = torch.arange(channels, device=images.device)
+    start = rows * (first[:, None] * channels + band).view(batch, channels, 1, 1)
     chosen = (start + index[:, None]).flatten(0, 2)
     share = weights[:, None].expand(-1, channels, -1, -1).flatten(0, 2)
     table = images.reshape(-1, width)
-    return functional.embedding_bag(chosen, table, mode="sum", per_sample_weights=share).view(
-        batch, channels, -1, width
-    )
+    sums = functional.embedding_bag(chosen, table, mode="sum", per_sample_weights=share)
+    return sums.view(batch, channels, -1, width)

@@ -81,7 +81,8 @@ def augment(
     if noise_scale is not None and high > 0:
         floor = max(low, high / 20)
         exponent = _uniform((len(x), 1, 1, 1), x, generator)
-        sigma = floor * (high / floor) ** exponent * noise_scale.to(x).view(1, -1, 1, 1)
+        scale = noise_scale.to(x.device, x.dtype, non_blocking=True).view(1, -1, 1, 1)
+        sigma = floor * (high / floor) ** exponent * scale
         noise = _normal(x.shape, x, generator)
         x = torch.addcmul(x, sigma, noise) if x is linear else x.addcmul_(sigma, noise)
     return x

@@ -8,8 +8,6 @@ pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -61,9 +59,7 @@ class Stretch(Strict):
     def __call__(self, linear: Tensor) -> Tensor:
         """Return stretched images (B, C, H, W) of linear ones."""
         raw, mean, std = raw_stretch(self, linear), _band(self.mean, linear), _band(self.std, linear)
-        if self.kind == "linear":  # these are the caller's
-            return (raw - mean) / std
-        return raw.sub_(mean).div_(std)
+        return (raw - mean).div_(std) if raw is linear else raw.sub_(mean).div_(std)
 
     def inverse(self, stretched: Tensor) -> Tensor:
         """Return linear images (B, C, H, W).
@@ -100,9 +96,7 @@ def raw_stretch(stretch: Stretch, x: Tensor) -> Tensor:
     if stretch.kind == "lupton":
         intensity = x.mean(dim=1, keepdim=True)
         scaled = stretch.q * intensity / stretch.range
-        return (
-            x / stretch.range * torch.where(scaled.abs() > 1e-6, asinh(scaled) / _nonzero(scaled), 1.0)
-        )
+        return x / stretch.range * torch.where(scaled.abs() > 1e-6, asinh(scaled) / _nonzero(scaled), 1.0)
     return x
 
 
@@ -157,15 +151,9 @@ class _Asinh(torch.autograd.Function):
         return gradient / torch.hypot(x, torch.ones_like(x))
 
 
-def _band(values: Sequence[float], like: Tensor) -> Tensor:
-    return _constants(tuple(values), like.dtype, like.device).view(1, -1, 1, 1)
-
-
-@lru_cache(maxsize=256)
-def _constants(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Constants on a device, sent once: each sending makes a GPU's step wait."""
-    with torch.inference_mode(False):  # what is made in that mode could not be used outside
-        return torch.tensor(values, dtype=dtype, device=device)
+def _band(values: list[float], like: Tensor) -> Tensor:
+    constants = torch.tensor(values, dtype=like.dtype)
+    return constants.to(like.device, non_blocking=True).view(1, -1, 1, 1)
 
 
 def _nonzero(x: Tensor) -> Tensor:

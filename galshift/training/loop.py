@@ -23,6 +23,7 @@ from galshift.training._trainer import Trainer
 from galshift.training.config import TrainConfig
 from galshift.training.job import TrainingJob
 from galshift.training.loggers import open_logger
+from galshift.training.memory import held_memory
 from galshift.training.threads import suited_threads
 from galshift.training.tracking import JsonLines, Tracker
 from galshift.types import Output
@@ -123,12 +124,13 @@ def fit(
     for tracker in everyone:
         tracker.resume(trainer.record.history)
     try:
-        if progress is None or not first:
-            trainer.run(everyone, on_epoch if first else (), lambda steps, note: None)
-        else:
-            with show_progress(progress, trainer.plan.total_steps) as bar:
-                bar.advance(trainer.record.step)
-                trainer.run(everyone, on_epoch, bar.advance)
+        with held_memory():
+            if progress is None or not first:
+                trainer.run(everyone, on_epoch if first else (), lambda steps, note: None)
+            else:
+                with show_progress(progress, trainer.plan.total_steps) as bar:
+                    bar.advance(trainer.record.step)
+                    trainer.run(everyone, on_epoch, bar.advance)
     finally:
         trainer.feed.close()
         for tracker in everyone:
