@@ -7,6 +7,7 @@ import sys
 
 from galshift.console import muted
 from galshift.errors import ConfigError, GalshiftError
+from galshift.machine import machine_fault
 
 
 def main() -> None:
@@ -23,7 +24,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception:
+    except Exception as error:
+        fault = machine_fault(error)
+        if fault is not None:
+            _tell(fault)
+            sys.exit(fault.exit_code)
         import traceback
 
         traceback.print_exc()

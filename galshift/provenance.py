@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import galshift
+from galshift.machine import machine_fault
 
 _HASHES: dict[tuple[str, int, int], str] = {}
 # Names that atomic_path writes under; what a killed process leaves behind.
@@ -106,6 +107,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that replaces it on success and vanishes on failure.
 
     The file is flushed to disk before the rename, so that a crash leaves the old file or the new one.
+
+    Raises
+    ------
+    ResourceError
+        When the disk is full, read-only, ...; it names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +125,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # some writers make files that only their owner may read
         os.replace(temporary, path)
+    except Exception as error:
+        fault = machine_fault(error)
+        if fault is None or fault is error:
+            raise
+        fault.where = str(path)
+        raise fault from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -80,7 +80,13 @@ class Registry:
         module = self._modules().get(name)
         spec = util.find_spec(module) if module else None
         if spec is None or spec.origin is None:
-            return (getattr(self.get(name), "__doc__", None) or "").strip().split("\n")[0]
+            thing = self.get(name)
+            own = getattr(thing, "summary", None)  # of a thing that is a row, not a file
+            return (
+                own
+                if isinstance(own, str)
+                else (getattr(thing, "__doc__", None) or "").strip().split("\n")[0]
+            )
         text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
         return text.split("\n")[0]
 

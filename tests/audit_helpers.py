@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from galshift.audit.attack import Images, Setting, value_range
+from galshift.audit.config import Detector
 from galshift.audit.faults import FAULTS
-from galshift.audit.faults._base import Detector, Fault, Scene
+from galshift.audit.faults._base import Fault, Scene
 from galshift.types import Output
 
 SIDE = 16

@@ -16,11 +16,11 @@ import torch
 from astropy.io import fits
 from astropy.table import Table
 
-from galshift.audit.statistics import wilson_interval
 from galshift.data.cutouts import Cutouts, InMemory
 from galshift.data.hdf5 import write_hdf5
 from galshift.data.preprocess import PreprocessConfig, fit_preprocessing
 from galshift.errors import DataError
+from galshift.intervals import wilson_interval
 from galshift.models.build import build_model
 from galshift.recipes.execute import execute
 from galshift.training.checkpoint import load_checkpoint, save_checkpoint

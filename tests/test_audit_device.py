@@ -19,12 +19,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from galshift.audit import batches, evolution, prober
 from galshift.audit._problem import Goal, Problem
-from galshift.audit.attack import AttackConfig, attack
-from galshift.audit.evolution import EvolutionConfig
+from galshift.audit.attack import attack
+from galshift.audit.config import AttackConfig, Detector, EvolutionConfig, GradientConfig
 from galshift.audit.exhaustive import _Pass
 from galshift.audit.faults import FAULTS
-from galshift.audit.faults._base import Detector, Scene
-from galshift.audit.gradient import GradientConfig
+from galshift.audit.faults._base import Scene
 from galshift.audit.graph import trace
 from galshift.audit.incremental import IncrementalForward
 from galshift.audit.injector import Injector

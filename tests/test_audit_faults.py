@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from galshift.audit.config import Detector
 from galshift.audit.faults import FAULTS
-from galshift.audit.faults._base import Detector, Scene
+from galshift.audit.faults._base import Scene
 from galshift.audit.faults.cosmic import event_electrons, quantile_shares, track
 from galshift.audit.injector import Injector
 from galshift.audit.prober import Places

@@ -17,7 +17,7 @@ import pytest
 import galshift
 from galshift.recipes.execute import execute
 from galshift.rundirectory import RunDirectory
-from galshift.runs.partial import Kept, Part
+from galshift.runs.partial import Part, PartialResults
 from tests.test_attack_verb import SIZE, write_images, write_run
 
 KINDS = ("noise", "dropout", "gain")
@@ -109,7 +109,7 @@ def test_so_do_depth_and_ladder(kind: str, folder: Path, tmp_path: Path) -> None
 
 def test_a_part_is_the_same_made_or_read_back(tmp_path: Path) -> None:
     with RunDirectory.open(tmp_path / "run", kind="audit", fingerprint="f", config={}) as run:
-        kept = Kept(run)
+        kept = PartialResults(run)
         assert len(kept) == 0
         array = np.array([np.nan, 1.0, -0.0])
         value = {"nan": float("nan"), "number": np.int64(3), "pair": (1, 2)}

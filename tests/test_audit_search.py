@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from galshift.audit.attack import AttackConfig, attack, grid_of, n_queries, replay
-from galshift.audit.evolution import EvolutionConfig
-from galshift.audit.gradient import GradientConfig
+from galshift.audit.attack import attack, grid_of, n_queries, replay
+from galshift.audit.config import AttackConfig, EvolutionConfig, GradientConfig
 from tests.audit_helpers import (
     SIDE,
     Toy,

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from galshift.audit.config import EventRate
 from galshift.audit.curves import success_by_amplitude, success_by_pixels
 from galshift.audit.faults._base import Variant
-from galshift.audit.rates import EventRate, misclassified_per_exposure
-from galshift.audit.statistics import flip_curve, mcnemar, query_quartiles, wilson_interval
+from galshift.audit.rates import misclassified_per_exposure
+from galshift.audit.statistics import flip_curve, mcnemar, query_quartiles
 from galshift.audit.summary import compare, latent_distances, summarise, within_class_spread
+from galshift.intervals import wilson_interval
 
 CLASSES = ("merger", "spiral")
 

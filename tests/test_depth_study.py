@@ -7,7 +7,7 @@ import pytest
 
 from galshift import surveys
 from galshift.errors import ConfigError
-from galshift.verbs.depth.work import longer, presets_of
+from galshift.verbs.depth.presets import longer, presets_of
 
 
 def test_a_family_is_all_its_presets_and_a_preset_is_exposed_longer_and_shorter():

@@ -11,15 +11,30 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from galshift.errors import DataError
-from galshift.evaluation.bootstrap import HEADLINE, statistics, summarise, wilson_interval
+from galshift.evaluation.bootstrap import numbers_of
 from galshift.evaluation.calibration import (
     adaptive_calibration_error,
     expected_calibration_error,
     reliability,
 )
-from galshift.evaluation.classes import classification_metrics, hard_labels, paired_differences
+from galshift.evaluation.class_sample import summarise
+from galshift.evaluation.classes import (
+    always_majority,
+    class_metrics,
+    classification_metrics,
+    hard_labels,
+    paired_differences,
+)
 from galshift.evaluation.honesty import entropy, labels_needed, plain_warnings, unlabelled_summary
+from galshift.intervals import wilson_interval
 from galshift.provenance import jsonable
+
+HEADLINE = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "ece", "brier", "nll")
+
+
+def statistics(scored, weights):
+    """Every metric under the given weights of galaxies."""
+    return numbers_of(class_metrics(), scored, weights)
 
 
 def made(n=300, k=3, skill=1.5, seed=0, decimals=None):
@@ -159,6 +174,17 @@ def test_absent_class_is_null_and_left_out_of_macro_averages():
     ghost = jsonable(got)["per_class"]["ghost"]
     assert ghost == {"precision": None, "recall": None, "f1": None, "n": 0}
     json.dumps(jsonable(got), allow_nan=False)
+
+
+def test_the_floor_is_always_answering_the_most_common_class():
+    y, p = made(n=90, k=3)
+    floor = always_majority(classification_metrics(y, p, list("abc"), n_bootstrap=0))
+    guess = np.full(90, np.bincount(y).argmax())
+    assert floor["accuracy"] == pytest.approx(sk.accuracy_score(y, guess))
+    assert floor["balanced_accuracy"] == pytest.approx(1 / 3)
+    assert floor["macro_f1"] == pytest.approx(sk.f1_score(y, guess, average="macro"))
+    assert floor["auroc"] == 0.5
+    assert "ece" not in floor
 
 
 def test_one_class_only_has_no_auroc():

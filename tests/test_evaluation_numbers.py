@@ -8,8 +8,8 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from galshift.errors import DataError
-from galshift.evaluation.bootstrap import paired_changes
-from galshift.evaluation.values import is_redshift, nmad, photo_z_metrics, value_metrics, value_statistics
+from galshift.evaluation.bootstrap import changes
+from galshift.evaluation.values import RMSE, is_redshift, nmad, photo_z_metrics, value_metrics, value_scored
 from galshift.evaluation.votes import dirichlet_multinomial_log_p, vote_metrics
 
 
@@ -80,9 +80,9 @@ def test_intervals_cover_galaxies_not_images(drawn):
 
 def test_a_network_does_not_differ_from_itself(drawn):
     columns = [drawn[name] for name in ("labels", "values", "sigmas", "groups")]
-    pair = value_statistics(*columns, 1.0), value_statistics(*columns, 1.0)
-    change = paired_changes(*pair, ("rmse",), n_bootstrap=50, seed=0)["rmse"]
-    assert change == {"difference": 0.0, "ci95": [0.0, 0.0]}
+    pair = value_scored(*columns, 1.0), value_scored(*columns, 1.0)
+    change = changes([RMSE], *pair, n_bootstrap=50, seed=0)["rmse"]
+    assert change == {"difference": 0.0, "ci95": [0.0, 0.0], "share_above_zero": 0.0}
 
 
 def test_redshift_errors_are_over_one_plus_z():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from galshift.verbs.evaluate.classes import augmentation_sentence
+from galshift.verbs.evaluate.class_words import augmentation_sentence
 
 
 def classifier(name: str, *, adapted: bool, noise: list[float]) -> SimpleNamespace:
@@ -15,9 +15,13 @@ def classifier(name: str, *, adapted: bool, noise: list[float]) -> SimpleNamespa
 def evaluation(*rows: tuple[SimpleNamespace, float]) -> SimpleNamespace:
     """Stand for classifiers with their macro F1 on one labelled target; 'source-only' is the reference."""
     target = SimpleNamespace(name="sdss", role="target", labelled=True)
-    outcomes = {(c.name, "sdss"): SimpleNamespace(metrics={"accuracy": f1, "macro_f1": f1}) for c, f1 in rows}
+    numbers = {c.name: {"accuracy": f1, "macro_f1": f1} for c, f1 in rows}
     return SimpleNamespace(
-        classifiers=tuple(c for c, _ in rows), sets=(target,), outcomes=outcomes, reference="source-only"
+        classifiers=tuple(c for c, _ in rows),
+        main=rows[0][0],
+        sets=(target,),
+        metrics=lambda c, s: numbers[c.name],
+        reference="source-only",
     )
 
 

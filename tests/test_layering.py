@@ -42,11 +42,31 @@ FLOORS: list[set[str]] = [
     {"training", "evaluation", "audit", "embedding", "simulate"},
     {"mocks", "report"},
     {"methods", "selection", "models", "data", "surveys"},
-    {"types", "registry", "errors", "console", "provenance", "rundirectory", "streams"},
+    {
+        "types",
+        "registry",
+        "errors",
+        "machine",
+        "console",
+        "provenance",
+        "rundirectory",
+        "streams",
+        "intervals",
+    },
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules of the ground floor may build on one another, in this order.
-GROUND = ["errors", "types", "streams", "provenance", "console", "registry", "rundirectory"]
+GROUND = [
+    "errors",
+    "machine",
+    "types",
+    "streams",
+    "intervals",
+    "provenance",
+    "console",
+    "registry",
+    "rundirectory",
+]
 
 
 def _modules() -> list[Path]:

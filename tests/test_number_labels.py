@@ -212,23 +212,23 @@ def test_target_values_never_reach_adaptation(folder, tmp_path):
         for place, target in (("a", folder / "target.h5"), ("b", tmp_path / "other" / "target.h5")):
             out = tmp_path / f"{method}-{place}"
             execute("adapt", value_config(folder, target=str(target), method=method), out=out)
-            tensors.append(load_checkpoint(out, values=True).model.state_dict())
+            tensors.append(load_checkpoint(out).model.state_dict())
         assert all(bool((tensors[0][name] == tensors[1][name]).all()) for name in tensors[0])
 
 
 def test_the_same_seed_gives_the_same_bits_and_init_keeps_the_scale(adapted, folder, tmp_path):
     config = value_config(folder)
     config["read"] = dict(config["read"])
-    first = load_checkpoint(folder / "value", values=True)
+    first = load_checkpoint(folder / "value")
     execute("adapt", config, out=tmp_path / "again")
-    again = load_checkpoint(tmp_path / "again", values=True)
+    again = load_checkpoint(tmp_path / "again")
     held = first.model.state_dict()
     assert all(bool((held[name] == t).all()) for name, t in again.model.state_dict().items())
     assert first.head == again.head
     assert first.head.kind == "value"
     start = {"data": str(folder / "target.h5"), "read": config["read"], "init": str(folder / "value")}
     execute("train", start | {"training": {"epochs": 1}}, out=tmp_path / "more")
-    assert load_checkpoint(tmp_path / "more", values=True).head == first.head
+    assert load_checkpoint(tmp_path / "more").head == first.head
     with pytest.raises(DataError, match="kind 'value', not 'votes'"):
         read = {"label_kind": "votes", "vote_columns": ["wide", "thin"]}
         execute("train", start | {"read": read}, out=tmp_path / "wrong")

@@ -11,12 +11,13 @@ import pytest
 
 from galshift.errors import ConfigError, DataError
 from galshift.recipes.execute import execute
-from galshift.selection import DEFAULT, mix_evidence
+from galshift.selection import DEFAULT
 from galshift.selection._base import Candidate
 from galshift.selection.choose import Choice, choose
 from galshift.selection.information import has_failed, information_kept
 from galshift.training.outputs import read_candidate
 from galshift.verbs import STEPS
+from galshift.verbs.adapt import mix_prior
 from galshift.verbs.adapt.warnings import adaptation_warnings, expected_mix
 
 
@@ -69,7 +70,7 @@ def test_the_mix_is_asked_of_source_only_and_of_the_same_with_the_targets_batch_
     surveys: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Candidate] = []
-    monkeypatch.setattr(mix_evidence, "credible_mix", lambda *witnesses: asked.extend(witnesses))
+    monkeypatch.setattr(mix_prior, "credible_mix", lambda *witnesses: asked.extend(witnesses))
     once = {"epochs": 1, "batch_size": 16, "precision": "float32"}
     run = execute("adapt", values(surveys, method="coral", training=once), out=tmp_path / "run").run.path
     plain, moved = asked
@@ -227,7 +228,7 @@ def test_damaged_outputs_are_refused(tmp_path: Path) -> None:
     (tmp_path / "outputs.npz").write_bytes(b"nothing")
     with pytest.raises(DataError, match="selection"):
         read_candidate(tmp_path)
-    assert adaptation_warnings(tmp_path, tmp_path / "other", ("a", "b"), object) == []
+    assert adaptation_warnings(None, None, (), ("a", "b"), object) == []
 
 
 def test_the_expected_mix_is_the_sources_where_the_plain_network_knows_no_better() -> None:

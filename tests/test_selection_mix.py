@@ -30,7 +30,7 @@ from galshift.selection.mix_evidence import (
     suspected_shift,
 )
 from galshift.training.checkpoint import load_checkpoint, save_checkpoint
-from galshift.verbs.adapt.auto import correct_mix
+from galshift.verbs.adapt.auto import corrected
 
 EVEN = np.array([0.5, 0.5])
 
@@ -183,7 +183,7 @@ def test_the_correction_lives_in_the_networks_last_layer(tmp_path: Path) -> None
         before = model(images).logits.double().numpy()
     candidate, _ = gaussians(0.2)
     mix, (calibration, ratio) = believed_mix(candidate), correction(candidate)
-    correct_mix(tmp_path, candidate)
+    corrected(load_checkpoint(tmp_path), candidate)
     trained = load_checkpoint(tmp_path)
     with torch.no_grad():
         after = softmax(trained.model(images).logits.double().numpy(), axis=1)
@@ -208,22 +208,13 @@ def test_a_known_mix_counts_against_epochs_that_drift_from_it() -> None:
     assert score(drifted) - score(told[1]) == pytest.approx(3 * abs(predicted[0] - 0.1))
 
 
-def test_adapt_warns_of_a_credible_shift_and_names_what_aligning_does(tmp_path: Path) -> None:
+def test_adapt_warns_of_a_credible_shift_and_names_what_aligning_does() -> None:
     from galshift.methods import METHODS
-    from galshift.training.outputs import OUTPUTS
     from galshift.verbs.adapt.warnings import adaptation_warnings
 
-    def keep(name: str, candidate: Candidate) -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        parts = ("features_target", "logits_target", "features_source_val", "logits_source_val")
-        held = {part: getattr(candidate, part) for part in (*parts, "labels_source_val")}
-        np.savez(folder / OUTPUTS, **held)
-        return folder
-
-    moved, same = keep("moved", gaussians(0.1)[0]), keep("same", gaussians(0.5)[0])
-    lines = adaptation_warnings(moved, moved, ("merger", "spiral"), METHODS.get("coral"))
+    moved, same = gaussians(0.1)[0], gaussians(0.5)[0]
+    lines = adaptation_warnings(moved, moved, (), ("merger", "spiral"), METHODS.get("coral"))
     assert len(lines) == 1
     assert "another mix" in lines[0]
     assert "forces" in lines[0]
-    assert adaptation_warnings(same, same, ("merger", "spiral"), METHODS.get("coral")) == []
+    assert adaptation_warnings(same, same, (), ("merger", "spiral"), METHODS.get("coral")) == []

@@ -5,43 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from galshift.audit import evolution, exhaustive, gradient
 from galshift.audit._problem import Found, Goal, Hit, Problem
-from galshift.audit.evolution import EvolutionConfig
+from galshift.audit.config import AttackConfig
 from galshift.audit.faults._base import Fault, Scene, Variant
-from galshift.audit.gradient import GradientConfig
 from galshift.audit.injector import Injector
 from galshift.audit.prober import Prober
-from galshift.types import Strict
-
-
-class AttackConfig(Strict):
-    """How to search.
-
-    Attributes
-    ----------
-    search : str
-        ``exhaustive`` (complete, with a certificate), ``de`` (differential evolution, the published attack)
-        or ``gradient`` (the candidates that the gradient ranks first: a quick look).
-    pixels : int
-        How many pixels may change.
-    seed : int
-    de, gradient
-        Settings of those searches.
-    """
-
-    search: Literal["exhaustive", "de", "gradient"] = "exhaustive"
-    pixels: int = Field(1, ge=1, le=64)
-    seed: int = 42
-    de: EvolutionConfig = EvolutionConfig()
-    gradient: GradientConfig = GradientConfig()
 
 
 class Stack(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from galshift.audit.faults._base import Variant
-from galshift.audit.statistics import wilson_interval
+from galshift.intervals import wilson_interval
 
 Values = Mapping[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from galshift.audit.faults._base import Detector
+from galshift.audit.config import Detector
 from galshift.errors import DataError
 
 NANOJANSKY_ZERO_POINT = 31.4  # AB magnitude of 1 nJy

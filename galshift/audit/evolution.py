@@ -12,21 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from galshift.audit._problem import Found, Hit, Problem
+from galshift.audit.config import EvolutionConfig
 from galshift.streams import torch_stream
-from galshift.types import Strict
-
-
-class EvolutionConfig(Strict):
-    """Settings of differential evolution; the defaults are the published ones."""
-
-    population: int = Field(400, ge=4)
-    generations: int = Field(100, ge=0)
-    factor: float = Field(0.5, gt=0, le=2)
-    together: int = Field(16, ge=1, description="Images that advance together; results do not depend on it.")
 
 
 @dataclass

@@ -7,19 +7,12 @@ of the complete search with 100 candidates in our measurements; a failure proves
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from galshift.audit._problem import Found, Hit, Problem
+from galshift.audit.config import GradientConfig
 from galshift.audit.injector import cut
 from galshift.models.precision import exact_float32
-from galshift.types import Strict
-
-
-class GradientConfig(Strict):
-    """How many of the ranked candidates to try."""
-
-    candidates: int = Field(100, ge=1)
 
 
 def search(problem: Problem, config: GradientConfig) -> Found:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from galshift.audit.faults._base import Detector, Fault, Scene, Variant, strike
+from galshift.audit.config import Detector
+from galshift.audit.faults._base import Fault, Scene, Variant, strike
 from galshift.audit.prober import Places, paste, patch_pixels
 
 
@@ -150,7 +151,7 @@ class Injector:
                 amplitudes[row, list(variant.bands)] = torch.tensor(variant.values)
                 bands[row, list(variant.bands)] = True
             if not self.fault.stretched:
-                amplitudes = amplitudes / self.detector.scale(len(self.scene.bands))
+                amplitudes = amplitudes / torch.tensor(self.detector.scale(amplitudes.shape[1]))
             tables = (amplitudes, bands, torch.stack(self._stencils))
             self._by_variant = tuple(table.to(like.device) for table in tables)
         return self._by_variant

@@ -11,53 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
-from galshift.audit.statistics import wilson_interval
+from galshift.intervals import wilson_interval
 from galshift.streams import numpy_stream
-from galshift.types import Strict
-
-SECONDS_A_MINUTE = 60.0
-CM_PER_MICRON = 1e-4
-
-
-class EventRate(Strict):
-    """How often a fault strikes.
-
-    Attributes
-    ----------
-    events_cm2_min : float
-        Cosmic-ray events per square centimetre and minute; about 5 at zenith in DECam (DES verification
-        pages; the requirement is below 10).
-    pixel_um : float
-        Side of a detector pixel [micrometre]; 15 in DECam and ACS/WFC, 10 in LSSTCam.
-    events_per_pixel : float or None
-        Events per detector pixel of one exposure, in place of the two above: the share of bad pixels, for
-        faults that stay (hot, dead).
-    n_bootstrap : int
-        Resamples of images for the interval.
-    """
-
-    events_cm2_min: float = Field(5.0, ge=0)
-    pixel_um: float = Field(15.0, gt=0)
-    events_per_pixel: float | None = Field(None, ge=0)
-    n_bootstrap: int = Field(1000, ge=0)
-
-    @property
-    def stated(self) -> str:
-        """The rate in words."""
-        if self.events_per_pixel is not None:
-            return f"{self.events_per_pixel:g} events per pixel and exposure"
-        return f"{self.events_cm2_min:g} events / cm2 / min on pixels of {self.pixel_um:g} micrometres"
-
-    def per_pixel(self, exposure_s: float | None) -> float | None:
-        """Return events per detector pixel of one exposure; None where the exposure time is not known."""
-        if self.events_per_pixel is not None:
-            return self.events_per_pixel
-        if exposure_s is None:
-            return None
-        area_cm2 = (self.pixel_um * CM_PER_MICRON) ** 2
-        return self.events_cm2_min * area_cm2 * exposure_s / SECONDS_A_MINUTE
 
 
 def misclassified_per_exposure(

@@ -11,7 +11,8 @@ import numpy as np
 
 from galshift.audit.curves import success, success_by_amplitude, success_by_pixels
 from galshift.audit.faults._base import Variant
-from galshift.audit.statistics import flip_curve, mcnemar, query_quartiles, wilson_interval
+from galshift.audit.statistics import flip_curve, mcnemar, query_quartiles
+from galshift.intervals import wilson_interval
 
 Values = Mapping[str, Any]
 

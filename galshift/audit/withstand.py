@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from galshift.audit.batches import CPU_IMAGES
 from galshift.audit.corruptions._base import SEVERITIES, Corruption, Frame
-from galshift.audit.statistics import wilson_interval
+from galshift.intervals import wilson_interval
 from galshift.models.precision import exact_float32
 from galshift.streams import numpy_stream
 

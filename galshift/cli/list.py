@@ -1,4 +1,4 @@
-"""List the methods, models, surveys, readers, selectors, weightings or faults that can be named."""
+"""List the methods, models, surveys, readers, selectors, weightings, faults or metrics that can be named."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def command(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="methods|models|surveys|readers|selectors|weightings|faults",
+            metavar="methods|models|surveys|readers|selectors|weightings|faults|metrics",
             help="What to list.",
             autocompletion=_kinds,
             show_default=False,
@@ -30,7 +30,7 @@ def command(
     ],
     json: Json = False,
 ) -> None:
-    """List the methods, models, surveys, readers, selectors, weightings or faults that can be named."""
+    """List the methods, models, surveys, readers, selectors, weightings, faults or metrics by name."""
     from galshift.recipes.catalogue import entries
 
     rows = entries(kind)

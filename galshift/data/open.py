@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from galshift.data.card import resolve
 from galshift.data.cutouts import Dataset
+from galshift.data.declared import check_declared
 from galshift.data.options import ReadOptions, parse_classes_map
 from galshift.data.paths import missing, split_pair
 from galshift.data.readers import READERS
@@ -35,6 +37,18 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     """
     found = resolve(path, options)
     path, options = found.path, found.options
+    dataset = _opened(path, options)
+    overridden = check_declared(dataset, options, lambda plain: _opened(path, plain))
+    notes = tuple(
+        f"{name}: declared against the files, which say {text}" for name, text in overridden.items()
+    )
+    if notes:
+        dataset.info = replace(dataset.info, notes=(*dataset.info.notes, *notes))
+    dataset.name = found.name or dataset.name
+    return dataset
+
+
+def _opened(path: str, options: ReadOptions) -> Dataset:
     if options.unit is not None and unit_name(options.unit) is None:
         raise DataError(
             f"'{options.unit}' is no unit that astropy knows",
@@ -78,9 +92,7 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
 
         dataset = regrouped(dataset, options)
     _check_labels(dataset)
-    dataset = with_bands(dataset, options.bands)
-    dataset.name = found.name or dataset.name
-    return dataset
+    return with_bands(dataset, options.bands)
 
 
 def _grouped_by_labels(options: ReadOptions) -> bool:

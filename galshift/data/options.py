@@ -56,6 +56,8 @@ class ReadOptions(Strict):
         Sky positions and the side (``12arcsec``, ``64pix``) of cut-outs from one large frame.
     on_error : {"raise", "skip"}
         What a file that cannot be read does: stop with an error, or be counted and left out.
+    override : tuple of str
+        Which of ``unit``, ``zero_point``, ``pixel_scale`` and ``bands`` are meant against what the files say.
     """
 
     reader: str | None = None
@@ -78,6 +80,7 @@ class ReadOptions(Strict):
     catalog: str | None = None
     cutout_size: str | None = None
     on_error: Literal["raise", "skip"] = "raise"
+    override: tuple[Literal["unit", "zero_point", "pixel_scale", "bands"], ...] = ()
 
     @model_serializer(mode="wrap")
     def _brief(self, dump: Any) -> dict[str, Any]:
@@ -87,6 +90,8 @@ class ReadOptions(Strict):
             values.pop("label_kind", None)
         if self.vote_total is None:
             values.pop("vote_total", None)
+        if not self.override:
+            values.pop("override", None)
         return values
 
 

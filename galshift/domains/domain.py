@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,7 +54,10 @@ class Domain:
     def record(self, path: str, read: ReadOptions) -> SplitRecord:
         """Return what ``splits.json`` says of this domain, opened from `path` with `read`."""
         parts = {part: self.ids(part) for part in self.parts}
-        return SplitRecord(absolute(path), read, parts, self.observe, self.labelled or self.dataset)
+        dataset = copy.copy(self.dataset if self.labelled is None else self.labelled)
+        # As it is called when it is opened from splits.json, whatever folder that is done from.
+        dataset.path = Path(absolute(str(dataset.path)))
+        return SplitRecord(absolute(path), read, parts, self.observe, dataset)
 
 
 def open_source(
@@ -133,8 +138,8 @@ def open_target(
     """Open the unlabelled domain and split its galaxies into train and test; labels play no part.
 
     A galaxy that `source` shows too (mocks of one galaxy for two surveys) is in the same part of both, so
-    that none is trained on in one survey and tested on in the other; those of the source's validation part are
-    left out of training.
+    that none is trained on in one survey and tested on in the other; those of the source's validation part
+    are left out of training.
 
     Raises
     ------

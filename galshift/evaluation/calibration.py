@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from galshift.evaluation.bootstrap import N_BINS, confidence_bin
+from galshift.evaluation.class_sample import N_BINS, confidence_bin
 
 
 @dataclass(frozen=True)

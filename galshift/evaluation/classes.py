@@ -1,17 +1,4 @@
-"""The numbers of ``metrics.json``: what each means, and its interval.
-
-==================  ========================================================================================
-accuracy            share of images whose most probable class is the true one
-balanced_accuracy   mean recall over the classes that have images (absent classes are left out)
-macro_f1            mean F1 over the classes that have images; F1 = 2 TP / (2 TP + FP + FN)
-auroc               mean over classes of the one-versus-rest area under the ROC curve, ties counted half;
-                    over classes with members and non-members, null when there is none
-ece                 expected calibration error: top label, 15 equal-width bins, L1 (Naeini et al. 2015, AAAI;
-                    Guo et al. 2017, arXiv:1706.04599, eq. 3); biased upwards for few images
-brier               mean squared distance of the probabilities from the truth, summed over classes, 0 to 2
-                    (Brier 1950); halve it for the two-class convention
-nll                 mean negative natural logarithm of the true class's probability, floored at 1e-12
-==================  ========================================================================================
+"""The numbers of ``metrics.json`` where labels are classes: one row a metric, and the tables beside them.
 
 ``ci95`` are percentile intervals of a bootstrap over galaxies.  Where every replicate agrees (a perfect or a
 hopeless classifier on few galaxies) the bootstrap claims a certainty that it does not have: proportions then
@@ -20,24 +7,127 @@ take Wilson's interval over the number of galaxies, other numbers have no interv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from galshift.errors import DataError
-from galshift.evaluation.bootstrap import (
-    HEADLINE,
-    Sums,
-    percentile_interval,
-    recall_and_f1,
-    replicates,
-    statistics,
-    summarise,
-    wilson_interval,
-)
+from galshift.evaluation.bootstrap import changes, point_values, scores
+from galshift.evaluation.class_sample import ClassSample, recall_and_f1, summarise
+from galshift.evaluation.metric import Metric, add, metrics_for
 
-_PROPORTIONS = ("accuracy", "balanced_accuracy", "macro_f1")
+
+def _accuracy(sample: ClassSample) -> np.ndarray:
+    return np.trace(sample.table, axis1=1, axis2=2) / sample.total
+
+
+def _balanced_accuracy(sample: ClassSample) -> np.ndarray:
+    return np.nanmean(sample.recall_and_f1[0], axis=1)
+
+
+def _macro_f1(sample: ClassSample) -> np.ndarray:
+    return np.nanmean(sample.recall_and_f1[1], axis=1)
+
+
+def _mean_auroc(sample: ClassSample) -> np.ndarray:
+    values, known = sample.aurocs, np.isfinite(sample.aurocs).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(known > 0, np.nansum(values, axis=1) / known, np.nan)
+
+
+def _calibration_error(sample: ClassSample) -> np.ndarray:
+    return np.abs(sample.weights @ sample.scored.bins).sum(axis=1) / sample.total
+
+
+ACCURACY = add(
+    Metric(
+        "accuracy",
+        "accuracy",
+        _accuracy,
+        proportion=True,
+        shown=("table", "figure", "headline", "seeds"),
+        phrase="{name} {value:.2f}",
+        summary="share of images whose most probable class is the true one",
+    )
+)
+BALANCED_ACCURACY = add(
+    Metric(
+        "balanced_accuracy",
+        "balanced accuracy",
+        _balanced_accuracy,
+        proportion=True,
+        shown=("table", "seeds"),
+        over_classes=True,
+        phrase="{name} {value:.2f}",
+        summary="mean recall over the classes that have images",
+        source="Brodersen et al. 2010 (ICPR)",
+    )
+)
+MACRO_F1 = add(
+    Metric(
+        "macro_f1",
+        "macro F1",
+        _macro_f1,
+        proportion=True,
+        shown=("table", "figure", "headline", "seeds"),
+        over_classes=True,
+        phrase="{name} {value:.2f}",
+        summary="mean F1 = 2 TP / (2 TP + FP + FN) over the classes that have images",
+        source="van Rijsbergen 1979",
+    )
+)
+AUROC = add(
+    Metric(
+        "auroc",
+        "AUROC",
+        _mean_auroc,
+        phrase="{name} {value:.2f}",
+        summary="mean over classes of the one-versus-rest area under the ROC curve, ties counted half",
+        source="Hanley & McNeil 1982 (Radiology 143, 29)",
+    )
+)
+ECE = add(
+    Metric(
+        "ece",
+        "calibration error",
+        _calibration_error,
+        better="lower",
+        floor=False,
+        phrase="{name} {value:.2f}",
+        summary="expected calibration error: top label, 15 equal-width bins; biased upwards for few images",
+        source="Naeini et al. 2015 (AAAI); Guo et al. 2017 (arXiv:1706.04599, eq. 3)",
+    )
+)
+BRIER = add(
+    Metric(
+        "brier",
+        "Brier score",
+        lambda sample: sample.losses[:, 1],
+        better="lower",
+        shown=(),
+        floor=False,
+        summary="mean squared distance of the probabilities from the truth, summed over classes, 0 to 2",
+        source="Brier 1950; halve it for the two-class convention",
+    )
+)
+NLL = add(
+    Metric(
+        "nll",
+        "NLL",
+        lambda sample: sample.losses[:, 0],
+        better="lower",
+        shown=(),
+        floor=False,
+        summary="mean negative natural logarithm of the true class's probability, floored at 1e-12",
+    )
+)
+_ROWS = (ACCURACY, BALANCED_ACCURACY, MACRO_F1, AUROC, ECE, BRIER, NLL)
+
+
+def class_metrics() -> tuple[Metric, ...]:
+    """Return the metrics of classifiers, those of other packages last."""
+    return metrics_for("class", _ROWS)
 
 
 def classification_metrics(
@@ -49,7 +139,7 @@ def classification_metrics(
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return every headline number with its interval, the confusion table and the per-class scores.
+    """Return every metric with its interval, the confusion table and the per-class scores.
 
     Parameters
     ----------
@@ -69,7 +159,7 @@ def classification_metrics(
     Returns
     -------
     dict
-        ``n``, ``n_groups``, ``n_unlabelled``, the headline numbers, ``ci95`` (name to [low, high]),
+        ``n``, ``n_groups``, ``n_unlabelled``, the metrics by key, ``ci95`` (key to [low, high]),
         ``majority_class``, ``majority_class_accuracy``, ``per_class`` and ``confusion`` (rows true).
         NaN where a number is not defined: precision of a class never predicted, anything of an absent class.
 
@@ -79,18 +169,15 @@ def classification_metrics(
         When shapes disagree, or no image has a label.
     """
     labels, probabilities, groups, known = _checked(labels, probabilities, classes, groups)
-    sums = summarise(labels, probabilities, groups)
-    point = {name: float(value[0]) for name, value in statistics(sums, np.ones((1, sums.n_groups))).items()}
-    confusion = sums.confusion.sum(axis=0).astype(int)
+    scored = summarise(labels, probabilities, groups)
+    confusion = scored.confusion.sum(axis=0).astype(int)
     counts = confusion.sum(axis=1)
-    drawn = replicates(sums, n_bootstrap, seed)
     majority = int(counts.argmax())
     return {
         "n": len(labels),
-        "n_groups": sums.n_groups,
+        "n_groups": scored.n_groups,
         "n_unlabelled": int((~known).sum()),
-        **point,
-        "ci95": {name: _interval(name, drawn[name], point[name], sums) for name in drawn},
+        **scores(class_metrics(), scored, n_bootstrap, seed),
         "majority_class": classes[majority],
         "majority_class_accuracy": float(counts[majority] / counts.sum()),
         "per_class": per_class(confusion, classes),
@@ -124,7 +211,7 @@ def paired_differences(
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return ``after - before`` of every headline number, on the same galaxies in every replicate.
+    """Return ``after - before`` of every metric, on the same galaxies in every replicate.
 
     Parameters
     ----------
@@ -136,7 +223,7 @@ def paired_differences(
     Returns
     -------
     dict
-        For each headline name: ``difference``, ``ci95`` and ``share_above_zero`` (of the replicates); and
+        For each key of a metric: ``difference``, ``ci95`` and ``share_above_zero`` (of the replicates); and
         ``n``, ``n_groups``, ``n_changed`` (images on which the two models disagree).
     """
     labels, before, groups_, known = _checked(labels, before, classes, groups)
@@ -144,23 +231,27 @@ def paired_differences(
     if after.shape != before.shape:
         raise DataError(f"the two models' probabilities have shapes {before.shape} and {after.shape}")
     pair = [summarise(labels, probabilities, groups_) for probabilities in (before, after)]
-    ones = np.ones((1, pair[0].n_groups))
-    points = [statistics(sums, ones) for sums in pair]
-    drawn = [replicates(sums, n_bootstrap, seed) for sums in pair]
-    found: dict[str, Any] = {
+    return {
         "n": len(labels),
         "n_groups": pair[0].n_groups,
         "n_changed": int((before.argmax(axis=1) != after.argmax(axis=1)).sum()),
+        **changes(class_metrics(), *pair, n_bootstrap=n_bootstrap, seed=seed),
     }
-    for name in HEADLINE:
-        change = drawn[1][name] - drawn[0][name] if drawn[0] else np.zeros(0)
-        finite = change[np.isfinite(change)]
-        found[name] = {
-            "difference": float(points[1][name][0] - points[0][name][0]),
-            "ci95": list(percentile_interval(change)),
-            "share_above_zero": float((finite > 0).mean()) if finite.size else float("nan"),
-        }
-    return found
+
+
+def always_majority(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return what always answering the most common class reaches, by key, where that is worth comparing with.
+
+    Parameters
+    ----------
+    metrics : mapping
+        From :func:`classification_metrics`.
+    """
+    counts = [row["n"] for row in metrics["per_class"].values()]
+    labels = np.repeat(np.arange(len(counts)), counts)
+    answers = np.tile(np.eye(len(counts))[int(np.argmax(counts))], (len(labels), 1))
+    rows = [one for one in class_metrics() if one.floor]
+    return point_values(rows, summarise(labels, answers, None))
 
 
 def hard_labels(labels: np.ndarray | None, n: int) -> np.ndarray:
@@ -205,18 +296,3 @@ def _checked(
     if not known.any():
         raise DataError("no image has a label, so there is nothing to score against")
     return labels[known], probabilities[known], groups[known], known
-
-
-def _interval(name: str, drawn: np.ndarray, point: float, sums: Sums) -> list[float]:
-    low, high = percentile_interval(drawn)
-    if high > low or not np.isfinite(point):
-        return [low, high]
-    if name not in _PROPORTIONS:
-        return [float("nan"), float("nan")]
-    n_groups = sums.n_groups
-    if name != "accuracy":
-        # A macro average is only as well known as its rarest class.
-        present = sums.confusion.sum(axis=2) > 0
-        n_groups = int(present.sum(axis=0)[present.any(axis=0)].min())
-    low, high = wilson_interval(point * n_groups, n_groups)
-    return [min(low, point), max(high, point)]

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-_FEW_GROUPS = 50
+from galshift.evaluation.classes import ACCURACY
+
+FEW_GALAXIES = 50
 _FEW_PER_CLASS = 20
 _WIDE = 0.2
 _Z95 = 1.959963984540054
@@ -65,6 +67,14 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
     return np.maximum(-(probabilities * logs).sum(axis=1), 0.0)
 
 
+def few_galaxies(name: str, n: int, of_what: str = "") -> list[str]:
+    """Return the sentence that `name` has too few galaxies, and nothing where `n` are enough.
+
+    `of_what` follows the number: ``" in its test set"``.
+    """
+    return [f"Too few galaxies: {name} has only {n}{of_what}."] if n < FEW_GALAXIES else []
+
+
 def plain_warnings(name: str, metrics: Mapping[str, Any]) -> list[str]:
     """Return sentences that a reader should see before believing the metrics of data set `name`.
 
@@ -72,16 +82,18 @@ def plain_warnings(name: str, metrics: Mapping[str, Any]) -> list[str]:
     ----------
     name : str
     metrics : mapping
-        From :func:`galshift.evaluation.metrics.classification_metrics`.
+        From :func:`galshift.evaluation.classes.classification_metrics`.
     """
     found = []
-    low, high = metrics.get("ci95", {}).get("accuracy", (None, None))
+    low, high = metrics.get("ci95", {}).get(ACCURACY.key, (None, None))
     interval = f" (accuracy {low:.2f} to {high:.2f})" if low is not None else ""
-    if metrics["n_groups"] < _FEW_GROUPS:
-        found.append(
-            f"Too few galaxies: {name} has only {metrics['n_groups']} in its test set; its numbers could be "
-            f"quite different on another sample{interval}."
-        )
+    few = few_galaxies(
+        name,
+        metrics["n_groups"],
+        f" in its test set; its numbers could be quite different on another sample{interval}",
+    )
+    if few:
+        found += few
     elif low is not None and high - low > _WIDE:
         found.append(
             f"Too few galaxies: the accuracy on {name} is known only to between {low:.2f} and {high:.2f}."
@@ -91,9 +103,9 @@ def plain_warnings(name: str, metrics: Mapping[str, Any]) -> list[str]:
     rare = [f"{label} ({n})" for label, n in counts.items() if 0 < n < _FEW_PER_CLASS]
     if absent:
         found.append(f"{name} holds no {_and(absent)}: macro averages are over the classes that are there.")
-    if rare and metrics["n_groups"] >= _FEW_GROUPS:
+    if rare and metrics["n_groups"] >= FEW_GALAXIES:
         found.append(f"Few test images of {_and(rare)} in {name}: scores for these classes are uncertain.")
-    if metrics["accuracy"] <= metrics["majority_class_accuracy"]:
+    if metrics[ACCURACY.key] <= metrics["majority_class_accuracy"]:
         found.append(
             f"On {name} the classifier is no more accurate than always answering "
             f"'{metrics['majority_class']}' ({metrics['majority_class_accuracy']:.2f})."

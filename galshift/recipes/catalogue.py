@@ -17,6 +17,7 @@ REGISTRIES = {
     "weightings": ("galshift.methods.weighting", "WEIGHTINGS"),
     "faults": ("galshift.audit.faults", "FAULTS"),
     "corruptions": ("galshift.audit.corruptions", "CORRUPTIONS"),
+    "metrics": ("galshift.evaluation", "METRICS"),
 }
 # What can be named where a thing of the kind is asked for, and is none itself.
 ALSO = {"methods": [("auto", "Try several methods and choose among them, and source-only, without labels.")]}
@@ -28,7 +29,7 @@ def entries(kind: str) -> list[tuple[str, str]]:
 
     Parameters
     ----------
-    kind : {'methods', 'models', 'readers', 'selectors', 'weightings', 'faults', 'surveys'}
+    kind : {'methods', 'models', 'readers', 'selectors', 'weightings', 'faults', 'metrics', 'surveys'}
 
     Raises
     ------

@@ -92,36 +92,9 @@ _NOTHING = {
 
 def _use(cpus: int, *, measure: bool) -> dict[str, Any]:
     """What a training would use here, each with the reason in words."""
-    import torch
+    from galshift.training.machine import in_use
 
-    from galshift.training.device import choose_device
-    from galshift.training.threads import measured_threads
-    from galshift.training.world import world_from
-
-    choice, world = choose_device(), world_from(os.environ)
-    return {
-        "cuda": [_device(index) for index in range(torch.cuda.device_count())],
-        "device": str(choice.device),
-        "why": choice.why_device,
-        "precision": choice.precision,
-        "why_precision": choice.why_precision,
-        "processes": world.size,
-        "launcher": world.launcher,
-        "threads": torch.get_num_threads(),
-        "step_seconds": measured_threads(cpus) if measure else {},
-    }
-
-
-def _device(index: int) -> dict[str, Any]:
-    """One GPU."""
-    import torch
-
-    free, total = torch.cuda.mem_get_info(index)
-    return {
-        "name": torch.cuda.get_device_name(index),
-        "memory_gb": round(total / 1e9, 1),
-        "free_gb": round(free / 1e9, 1),
-    }
+    return in_use(cpus, measure=measure)
 
 
 def lines(report: dict[str, Any]) -> list[str]:

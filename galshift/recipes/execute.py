@@ -5,6 +5,7 @@ The command line, the Python functions and recipes all pass through :func:`execu
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from galshift.errors import ConfigError, GalshiftError, Interrupted
+from galshift.machine import machine_fault
 from galshift.provenance import content_sha256, environment, jsonable, write_json
 from galshift.recipes.inputs import manifest_beside
 from galshift.recipes.prepare import Prepared, prepare, resolved
@@ -152,9 +154,12 @@ def _work(prepared: Prepared, run: RunDirectory, context: Context) -> dict[str, 
         if not prepared.step.resumable or (fresh and _only_bookkeeping(run.path)):
             _discard(run)
         raise
-    except Exception:
-        run.log("failed: this is a bug in galshift\n" + traceback.format_exc())
-        raise
+    except Exception as error:
+        fault = machine_fault(error)
+        if fault is None:
+            run.log("failed: this is a bug in galshift\n" + traceback.format_exc())
+            raise
+        raise fault from error
 
 
 def _check_device(name: str) -> None:
@@ -238,8 +243,6 @@ def _located(results: Mapping[str, Any], where: Path, prepared: Prepared) -> dic
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    import json
-
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

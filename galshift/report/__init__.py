@@ -26,6 +26,7 @@ from galshift.report.page import (
     ReportData,
     Section,
     Table,
+    about,
     build,
     render,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "ReportData",
     "Section",
     "Table",
+    "about",
     "build",
     "render",
 ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from galshift.provenance import atomic_path
+from galshift.provenance import atomic_path, command_line, environment
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -150,6 +150,32 @@ class ReportData:
     sections: tuple[Section, ...] = ()
     command: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def about(
+    title: str,
+    *,
+    lede: Sequence[str],
+    sections: Sequence[Section],
+    cards: Sequence[Card] = (),
+    warnings: Sequence[str] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> ReportData:
+    """Return a page about what the running command made: with the command, and versions as its provenance.
+
+    `facts` are further rows of the provenance, such as the run and the seed; the other parameters are as of
+    :class:`ReportData`.
+    """
+    versions = {key: value for key, value in environment().items() if key != "command"}
+    return ReportData(
+        title=title,
+        lede=tuple(lede),
+        cards=tuple(cards),
+        warnings=tuple(warnings),
+        sections=tuple(sections),
+        command=command_line(),
+        provenance={**versions, **(facts or {})},
+    )
 
 
 def build(path: str | Path, data: ReportData) -> Path:

@@ -1,12 +1,12 @@
-"""Sections of a classifier's report, from the metrics dictionaries and plain arrays.
+"""Sections of an evaluation's report, from the metrics dictionaries and plain arrays.
 
-A *row* is ``(classifier, data set, metrics)``, where metrics is a dictionary as in ``metrics.json``.
+A *row* is ``(classifier, data set, numbers)``, where numbers is a dictionary as in ``metrics.json``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,14 +14,18 @@ from galshift.report import figures
 from galshift.report.page import Figure, Section, Table
 
 Row = tuple[str, str, Mapping[str, Any]]
+# Of one row: what always giving the same answer is called, and its numbers by key.
+Always = Callable[[Mapping[str, Any]], tuple[str, Mapping[str, float]]]
 
-_SHOWN = (
-    ("accuracy", "accuracy"),
-    ("balanced_accuracy", "balanced accuracy"),
-    ("macro_f1", "macro F1"),
-    ("auroc", "AUROC"),
-    ("ece", "calibration error"),
-)
+
+class Shown(Protocol):
+    """What a table or figure needs to know of a metric; see :class:`galshift.evaluation.Metric`."""
+
+    key: str
+    name: str
+    better: str
+    proportion: bool
+    interval: bool
 
 
 def number(value: float | None, digits: int = 2) -> str | None:
@@ -29,61 +33,94 @@ def number(value: float | None, digits: int = 2) -> str | None:
     return None if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
 
 
-def with_interval(metrics: Mapping[str, Any], name: str) -> str | None:
+def digits(value: float | None) -> str | None:
+    """Return a number of any size with three digits, None where it is not defined."""
+    return None if value is None or not np.isfinite(value) else f"{value:.3g}"
+
+
+def with_interval(
+    numbers: Mapping[str, Any], key: str, form: Callable[[float | None], str | None] = number
+) -> str | None:
     """Return ``0.81 (0.75 to 0.86)``, or the number alone where it has no interval."""
-    shown = number(metrics.get(name))
-    low, high = metrics.get("ci95", {}).get(name, (None, None))
-    if shown is None or number(low) is None:
+    shown = form(numbers.get(key))
+    low, high = numbers.get("ci95", {}).get(key, (None, None))
+    if shown is None or form(low) is None:
         return shown
-    return f"{shown} ({number(low)} to {number(high)})"
+    return f"{shown} ({form(low)} to {form(high)})"
 
 
-def scores_table(rows: Sequence[Row]) -> Table:
-    """Return every headline number of every labelled row, and the majority-class line of each data set."""
+def scores_table(
+    rows: Sequence[Row],
+    metrics: Sequence[Shown],
+    always: Always,
+    *,
+    form: Callable[[float | None], str | None] = number,
+    network: str = "classifier",
+    caption: str = "",
+) -> Table:
+    """Return the metrics of every row, and for each data set those of always giving the same answer.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    metrics : sequence of Shown
+        The columns.
+    always : callable
+    form : callable
+        How a number is written.
+    network : str
+        What the column with the networks is called.
+    caption : str
+    """
     lines: list[tuple[Any, ...]] = []
     for data_set in dict.fromkeys(row[1] for row in rows):
-        mine = [(name, metrics) for name, where, metrics in rows if where == data_set]
-        for name, metrics in mine:
-            cells = [with_interval(metrics, key) for key, _ in _SHOWN]
-            lines.append((data_set, name, metrics["n_groups"], *cells))
-        metrics = mine[0][1]
-        floor = [number(value) for value in floor_of(metrics).values()]
-        lines.append((data_set, f"always '{metrics['majority_class']}'", metrics["n_groups"], *floor, None))
-    return Table(
-        ("data set", "classifier", "galaxies", *(label for _, label in _SHOWN)),
-        tuple(lines),
-        "In brackets: 95% intervals from resampling galaxies. Balanced accuracy, macro F1 and AUROC are "
-        "means "
-        "over the classes that are there. Calibration error: 15 bins, of the predicted class; 0 is best.",
-    )
+        mine = [(name, numbers) for name, where, numbers in rows if where == data_set]
+        for name, numbers in mine:
+            cells = [
+                with_interval(numbers, one.key, form) if one.interval else form(numbers.get(one.key))
+                for one in metrics
+            ]
+            lines.append((data_set, name, numbers["n_groups"], *cells))
+        name, floor = always(mine[0][1])
+        cells = [form(floor.get(one.key)) for one in metrics]
+        lines.append((data_set, name, mine[0][1]["n_groups"], *cells))
+    columns = ("data set", network, "galaxies", *(one.name for one in metrics))
+    return Table(columns, tuple(lines), caption)
 
 
-def comparison_figure(rows: Sequence[Row], data_sets: Sequence[str], metric: str = "accuracy") -> Figure:
-    """Return one number of every classifier on each data set, with intervals and the majority-class line."""
-    found = [
-        (f"{name} on {where}", metrics, floor_of(metrics)[metric])
-        for data_set in data_sets
-        for name, where, metrics in rows
-        if where == data_set
-    ]
+def comparison_figure(
+    rows: Sequence[Row], metric: Shown, title: str, always: Always, constant: str
+) -> Figure:
+    """Return one metric of every classifier on each data set, with intervals and the line of a constant.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    metric : Shown
+    title : str
+    always : callable
+    constant : str
+        What is always said on the short line, in words.
+    """
+    key = metric.key
+    unknown = (np.nan, np.nan)
     bars = [
-        (name, metrics[metric], *metrics.get("ci95", {}).get(metric, (np.nan, np.nan)), floor)
-        for name, metrics, floor in found
+        (
+            f"{name} on {where}",
+            numbers[key],
+            *numbers.get("ci95", {}).get(key, unknown),
+            always(numbers)[1].get(key, np.nan),
+        )
+        for name, where, numbers in rows
     ]
     names = list(dict.fromkeys(row[0] for row in rows))
-    colours = [names.index(row[0]) for data_set in data_sets for row in rows if row[1] == data_set]
-    label = dict(_SHOWN)[metric]
-    drawn = figures.intervals(bars, x_label=label, colours=colours, limits=(0, 1))
-    caption = f"{label[0].upper()}{label[1:]} with 95% intervals; the short line is always answering "
-    return Figure(drawn, caption + "with the most common class.")
-
-
-def floor_of(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return the scores of always answering the most common class."""
-    present = sum(row["n"] > 0 for row in metrics["per_class"].values())
-    share = metrics["majority_class_accuracy"]
-    f1 = 2 * share / (1 + share) / present
-    return {"accuracy": share, "balanced_accuracy": 1 / present, "macro_f1": f1, "auroc": 0.5}
+    limits = (0, 1) if metric.proportion else None
+    drawn = figures.intervals(
+        bars, x_label=title, colours=[names.index(row[0]) for row in rows], limits=limits
+    )
+    small = ", the smaller the better" if metric.better == "lower" else ""
+    caption = f"{title[0].upper()}{title[1:]} with 95% intervals{small}; the short line is {constant}."
+    return Figure(drawn, caption)
 
 
 def confusion_section(rows: Sequence[Row], classes: Sequence[str]) -> Section:
@@ -147,7 +184,7 @@ def training_section(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Se
             )
     if not drawn:
         return None
-    text = "Losses by epoch. The kept epoch was chosen without looking at any target label."
+    text = "Losses by epoch. The best epoch was chosen without any target label."
     return Section("How training went", (text,), tuple(drawn))
 
 
@@ -185,10 +222,8 @@ def gap_section(gaps: Mapping[str, Mapping[str, Any]], between: str, text: Itera
     )  # fmt: skip
     caption = (
         "Proxy A-distance: 0 = cannot be told apart, 2 = told apart without error, by a cross-validated "
-        "linear "
         "classifier (50 % is chance). p: share of random relabellings with as large an MMD². Fréchet: "
-        "between "
-        "Gaussians with shrunk covariances, beside the same for random halves."
+        "between Gaussians with shrunk covariances, beside the same for random halves."
     )
     return Section(f"How far apart {between} are", tuple(text), (Table(columns, rows, caption),))
 

@@ -11,10 +11,8 @@ from typing import Any
 from galshift.data.paths import split_name
 from galshift.domains.splits import SplitRecord, read_splits
 from galshift.errors import DataError, GalshiftError
-from galshift.rundirectory import AUTO, RECORD
+from galshift.rundirectory import AUTO, BASELINE, SELECTION
 from galshift.training.checkpoint import FILE, Trained, load_checkpoint
-
-BASELINE = "source-only"
 
 
 @dataclass(frozen=True)
@@ -59,12 +57,16 @@ class Classifier:
 
 
 def open_classifiers(
-    runs: Sequence[str], *, with_baseline: bool = True, finished: bool = True, values: bool = False
+    runs: Sequence[str],
+    *,
+    with_baseline: bool = True,
+    finished: bool = True,
+    networks: Mapping[Path, Trained] | None = None,
 ) -> list[Classifier]:
     """Open the given runs, and the source-only companion of each adapted one after them.
 
-    With `finished` False a run may still be at work: adapt judges its own before it is done.  With `values`
-    networks for continuous labels will do.
+    With `finished` False a run may still be at work: adapt evaluates its own before it is done.  Those of
+    `networks`, by folder, are in memory already.
 
     Raises
     ------
@@ -73,16 +75,17 @@ def open_classifiers(
     """
     found: list[Classifier] = []
     companions: list[Classifier] = []
+    networks = networks or {}
     for text in runs:
         label, path = split_name(text)
         if not Path(path).is_dir() and Path(path).name != FILE:
             hint = f"give the folder that train or adapt printed, or its {FILE}"
             raise DataError("this is no run of train or adapt", where=path, hint=hint)
         folder = Path(path) if Path(path).is_dir() else Path(path).parent
-        classifier = _open(folder, label, finished, values)
+        classifier = _open(folder, label, finished, networks)
         found.append(classifier)
         if with_baseline and (folder / BASELINE / FILE).is_file():
-            companion = _open(folder / BASELINE, None, finished, values)
+            companion = _open(folder / BASELINE, None, finished, networks)
             seeds = tuple(p / BASELINE for p in classifier.seeds if (p / BASELINE / FILE).is_file())
             companions.append(replace(companion, given=False, config=classifier.config, seeds=seeds))
     for companion in companions:
@@ -92,12 +95,37 @@ def open_classifiers(
     return _named(found)
 
 
+def load_classifier(path: str | Path) -> Trained:
+    """Return the trained network in a file or run directory, for a verb that needs classes or votes for them.
+
+    Raises
+    ------
+    DataError
+        When it cannot be used, or predicts continuous labels.
+    """
+    trained = load_checkpoint(path)
+    require_classes(trained)
+    return trained
+
+
+def require_classes(*networks: Trained) -> None:
+    """Raise DataError where one of the networks predicts continuous labels, which are no classes."""
+    for trained in networks:
+        if not trained.head.has_classes:
+            raise DataError(
+                f"this network predicts continuous labels ({', '.join(trained.head.names)}), and this needs "
+                "classes",
+                where=trained.path,
+                hint="evaluate, predict, embed and gap take it",
+            )
+
+
 def augmentation_of(classifier: Classifier) -> Mapping[str, Any]:
     """Return the augmentation settings that a classifier was trained with; empty where not recorded."""
     return classifier.config.get("augment", {})
 
 
-def _open(folder: Path, label: str | None, finished: bool, values: bool = False) -> Classifier:
+def _open(folder: Path, label: str | None, finished: bool, networks: Mapping[Path, Trained]) -> Classifier:
     import yaml
 
     from galshift.methods import METHODS
@@ -105,7 +133,7 @@ def _open(folder: Path, label: str | None, finished: bool, values: bool = False)
 
     if finished and (folder / "run.json").is_file():
         RunDirectory.load(folder)
-    trained = load_checkpoint(folder, values=values)
+    trained = networks.get(folder) or load_checkpoint(folder)
     config = folder / "config.yaml"
     method = str(trained.meta.get("method", BASELINE))
     try:
@@ -113,7 +141,7 @@ def _open(folder: Path, label: str | None, finished: bool, values: bool = False)
     except GalshiftError:
         adapted = "target" in read_splits(folder)
     return Classifier(
-        name=label or (f"{AUTO} ({method})" if (folder / RECORD).is_file() else method),
+        name=label or (f"{AUTO} ({method})" if (folder / SELECTION).is_file() else method),
         path=folder,
         trained=trained,
         splits=read_splits(folder),

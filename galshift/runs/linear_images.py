@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from galshift.data.cutouts import Cutouts
+from galshift.data.options import ReadOptions
+from galshift.data.preprocess import Preprocessing
 from galshift.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from torch import Tensor
-
-    from galshift.data.options import ReadOptions
-    from galshift.runs.classifiers import Classifier
-    from galshift.runs.test_sets import TestSet
+from galshift.runs.classifiers import Classifier
+from galshift.runs.test_sets import TestSet, open_test_sets
+from galshift.streams import numpy_stream
 
 BLOCK = 128
 
 
 class LinearImages:
-    """Images in one model's bands, scale and unit, read when they are asked for; one block is held.
+    """Images in one model's bands, scale and unit, read when they are asked for; one block is cached.
 
     Parameters
     ----------
     classifier : Classifier
-    judged : TestSet
+    test_set : TestSet
 
     Attributes
     ----------
@@ -34,10 +34,10 @@ class LinearImages:
         (N, C, S, S).
     """
 
-    def __init__(self, classifier: Classifier, judged: TestSet) -> None:
-        self._pre, self._judged = classifier.trained.preprocessing, judged
-        self._pre.check(judged.dataset.info, judged.name)
-        self.shape = (len(judged.rows), len(self._pre.bands), self._pre.size, self._pre.size)
+    def __init__(self, classifier: Classifier, test_set: TestSet) -> None:
+        self._pre, self._test_set = classifier.trained.preprocessing, test_set
+        self._pre.check(test_set.dataset.info, test_set.name)
+        self.shape = (len(test_set.rows), len(self._pre.bands), self._pre.size, self._pre.size)
         self._number, self._block = -1, None
 
     def __len__(self) -> int:
@@ -55,10 +55,8 @@ class LinearImages:
             yield self._read(number)
 
     def _read(self, number: int) -> Tensor:
-        import torch
-
-        rows = self._judged.rows[number * BLOCK : (number + 1) * BLOCK]
-        return torch.from_numpy(_linear(self._pre, self._judged.dataset.read(rows)))
+        rows = self._test_set.rows[number * BLOCK : (number + 1) * BLOCK]
+        return torch.from_numpy(_linear(self._pre, self._test_set.dataset.read(rows)))
 
 
 def labelled_images(
@@ -79,13 +77,8 @@ def labelled_images(
     DataError
         When there is none.
     """
-    from dataclasses import replace
-
-    from galshift.runs.test_sets import open_test_sets
-    from galshift.streams import numpy_stream
-
-    judged = open_test_sets(classifiers, [data], read, list(classifiers[0].trained.classes))[0]
-    known = np.flatnonzero(judged.labels >= 0)
+    test_set = open_test_sets(classifiers, [data], read, list(classifiers[0].trained.classes))[0]
+    known = np.flatnonzero(test_set.labels >= 0)
     if not len(known):
         raise DataError(
             f"the images have no labels that the model knows, and {why}",
@@ -95,10 +88,10 @@ def labelled_images(
     if limit is not None and limit < len(known):
         drawn = numpy_stream(seed, "one-pixel-attack", "limit").choice(len(known), limit, False)
         known = known[np.sort(drawn)]
-    return replace(judged, rows=judged.rows[known], labels=judged.labels[known])
+    return replace(test_set, rows=test_set.rows[known], labels=test_set.labels[known])
 
 
-def _linear(pre: Any, cutouts: Any) -> np.ndarray:
+def _linear(pre: Preprocessing, cutouts: Cutouts) -> np.ndarray:
     """Return the images as the model takes them, NaN where a band has no good pixel at all."""
     linear = pre.linear(cutouts)
     if cutouts.mask is not None:

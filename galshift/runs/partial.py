@@ -1,4 +1,4 @@
-"""Finished parts of a step's work, kept on disk, so that a killed run goes on where it stopped."""
+"""Finished parts of a step's work on disk, so that a killed run goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
+from galshift import console
 from galshift.provenance import atomic_path
-
-if TYPE_CHECKING:
-    from galshift.rundirectory import RunDirectory
+from galshift.rundirectory import RunDirectory
 
 _VALUE = "value"
 
@@ -27,7 +26,7 @@ class Part:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-class Kept:
+class PartialResults:
     """The finished parts of a run, one file each, which is there whole or not at all.
 
     A part is the same bits whether it was computed now or read back, so a resumed run ends in the same
@@ -47,8 +46,6 @@ class Kept:
 
     def say(self, what: str) -> None:
         """Say and log how many parts, called `what`, an earlier try left, if any."""
-        from galshift import console
-
         if len(self):
             line = f"{len(self)} {what} were done already"
             console.say(line)

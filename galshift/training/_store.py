@@ -8,10 +8,7 @@ from typing import Any
 import torch
 
 from galshift.errors import DataError
-from galshift.training.state import load_state, save_state
-
-STATE_FILE = "state.safetensors"
-_BEST = "best-*.safetensors"
+from galshift.training.state import BEST_FILES, STATE_FILE, load_state, save_state
 
 
 class Store:
@@ -41,7 +38,7 @@ class Store:
             self.directory / STATE_FILE,
             {"identity": self.identity, "threads": torch.get_num_threads(), **state},
         )
-        for old in self.directory.glob(_BEST):
+        for old in self.directory.glob(BEST_FILES):
             if old != self._best_file(best_epoch):
                 old.unlink(missing_ok=True)
 
@@ -78,9 +75,3 @@ class Store:
 
     def _best_file(self, epoch: int) -> Path:
         return self.directory / f"best-{epoch:05d}.safetensors"
-
-
-def clear(directory: Path) -> None:
-    """Remove what only an unfinished run needs."""
-    for path in (directory / STATE_FILE, *directory.glob(_BEST)):
-        path.unlink(missing_ok=True)

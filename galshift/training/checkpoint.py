@@ -120,7 +120,7 @@ def save_trained(trained: Trained) -> Path:
     )
 
 
-def load_checkpoint(path: str | Path, *, encoder: bool = False, values: bool = False) -> Trained:
+def load_checkpoint(path: str | Path, *, encoder: bool = False) -> Trained:
     """Return the trained model in a file or run directory.
 
     Parameters
@@ -128,14 +128,11 @@ def load_checkpoint(path: str | Path, *, encoder: bool = False, values: bool = F
     path : path-like
     encoder : bool
         Whether a pre-trained encoder, which has no classes and an untrained head, will do.
-    values : bool
-        Whether a network for continuous labels, which has no classes either, will do.
 
     Raises
     ------
     DataError
-        When it is missing, truncated, pickled, of a newer format, its tensors do not fit the network, or it
-        cannot classify.
+        When it is missing, truncated, pickled, of a newer format, or its tensors do not fit the network.
     """
     from galshift.data.preprocess import Preprocessing
 
@@ -146,13 +143,6 @@ def load_checkpoint(path: str | Path, *, encoder: bool = False, values: bool = F
             "this is a pre-trained encoder, which has no classes yet",
             where=path,
             hint=f"train it first: galshift train DATA --init {path.parent}",
-        )
-    head = head_of(header["meta"].get("head"), header["classes"])
-    if not head.has_classes and not values:
-        raise DataError(
-            f"this network predicts continuous labels ({', '.join(head.names)}), and this needs classes",
-            where=path,
-            hint="evaluate, predict, embed and gap take it",
         )
     model = rebuild_with(header["model"], tensors, path)
     try:

@@ -178,10 +178,6 @@ Head = ClassHead | VotesHead | ValueHead
 _KINDS: dict[str, type] = {kind.kind: kind for kind in (ClassHead, VotesHead, ValueHead)}
 
 
-#: Classes, however many: what the loop's parts take labels for unless they are told.
-CLASSES = ClassHead(())
-
-
 def make_head(
     kind: str, names: Sequence[str], labels: np.ndarray, *, total: str | float | None = None
 ) -> Head:

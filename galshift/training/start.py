@@ -24,7 +24,7 @@ def start_from(init: str | None, classes: list[str], bands: list[str], kind: str
     """
     if init is None:
         return None
-    trained = load_checkpoint(init, encoder=True, values=True)
+    trained = load_checkpoint(init, encoder=True)
     if trained.head.kind != kind and not trained.meta.get(ENCODER):
         raise DataError(
             f"the run to start from has labels of the kind '{trained.head.kind}', not '{kind}'", where=init

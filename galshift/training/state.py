@@ -19,6 +19,8 @@ from torch import Tensor
 from galshift.errors import DataError
 from galshift.provenance import atomic_path
 
+STATE_FILE = "state.safetensors"
+BEST_FILES = "best-*.safetensors"
 VERSION = 1
 _TENSOR = "tensor"
 
@@ -83,3 +85,9 @@ def _join(value: Any, tensors: dict[str, Tensor]) -> Any:
             return tensors[value[_TENSOR]]
         return {key: _join(item, tensors) for key, item in value["dict"]}
     return [_join(item, tensors) for item in value] if isinstance(value, list) else value
+
+
+def clear(directory: Path) -> None:
+    """Remove what only an unfinished run needs."""
+    for path in (directory / STATE_FILE, *directory.glob(BEST_FILES)):
+        path.unlink(missing_ok=True)

@@ -15,7 +15,6 @@ from galshift.data.augment import AugmentConfig, augment
 from galshift.methods._base import Method
 from galshift.selection._base import Candidate
 from galshift.training import parallel
-from galshift.training._store import clear
 from galshift.training.checkpoint import (
     FILE,
     Trained,
@@ -30,6 +29,7 @@ from galshift.training.job import Augment, NetworkJob
 from galshift.training.loop import fit
 from galshift.training.outputs import OUTPUTS, read_candidate, write_outputs
 from galshift.training.start import starting_network
+from galshift.training.state import clear
 from galshift.training.unknown import FILE as UNKNOWN
 from galshift.training.unknown import save_scorer
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from galshift.training.device import DeviceChoice
-from galshift.training.heads import CLASSES, Head
+from galshift.training.heads import Head
 from galshift.training.sets import Stretch, TrainingSet
 from galshift.types import Output
 
@@ -100,7 +100,7 @@ def outputs_of(model: nn.Module, inputs: Iterable[Tensor], choice: DeviceChoice)
 
 
 def validation_row(
-    output: Output, labels: Tensor, criterion: Callable[[Tensor, Tensor], Tensor], head: Head = CLASSES
+    output: Output, labels: Tensor, criterion: Callable[[Tensor, Tensor], Tensor], head: Head
 ) -> dict[str, float]:
     """Return the validation loss (the one that is trained on), and what else the head measures."""
     return {

@@ -97,5 +97,10 @@ class Step:
         return []
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Return the commands to type next; ``results["run"]`` or ``results["out"]`` is where they are."""
-        return []
+        """Return the commands to type next; ``results["run"]`` or ``results["out"]`` is where they are.
+
+        A step that says nothing else has its page opened, where it has one.
+        """
+        outputs = results.get("outputs", {})
+        pages = [outputs[role] for role in ("report", "explorer") if role in outputs]
+        return [f"open {results['run']}/{page} in a browser" for page in pages if "run" in results]

@@ -34,8 +34,9 @@ from galshift.audit import attack as attacks
 from galshift.audit import exhaustive
 from galshift.audit._problem import Goal, Problem
 from galshift.audit.attack import Setting
+from galshift.audit.config import Detector
 from galshift.audit.faults import FAULTS
-from galshift.audit.faults._base import Detector, Scene
+from galshift.audit.faults._base import Scene
 from galshift.audit.injector import Injector
 from galshift.audit.prober import Prober
 from galshift.data.open import open_dataset

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from galshift.audit._problem import Found, Goal, Problem
-from galshift.audit.attack import AttackConfig, Images, Setting, attack, n_queries
+from galshift.audit.attack import Images, Setting, attack, n_queries
+from galshift.audit.config import AttackConfig
 from galshift.audit.exhaustive import search
 from galshift.audit.faults import FAULTS
 from galshift.audit.injector import Injector

@@ -32,7 +32,10 @@ from galshift.data.stream import BlockReader
 from galshift.methods import METHODS
 from galshift.models.build import build_model
 from galshift.training.config import TrainConfig
-from galshift.training.loop import TrainingSet, fit
+from galshift.training.heads import ClassHead
+from galshift.training.job import TrainingJob
+from galshift.training.loop import fit
+from galshift.training.sets import TrainingSet
 
 BANDS, SIZE, CLASSES, REPEATS = ("g", "r", "i"), 64, ("a", "b", "c"), 5
 IMAGE_BYTES = 4 * len(BANDS) * SIZE**2
@@ -91,14 +94,17 @@ def epoch(train: TrainingSet, valid: TrainingSet, stretch) -> tuple[float, float
         fit(
             model,
             METHODS.get("source-only")(),
-            train,
-            valid,
-            None,
-            TrainConfig(epochs=1, batch_size=64),
+            TrainingJob(
+                source=train,
+                valid=valid,
+                target=None,
+                training=TrainConfig(epochs=1, batch_size=64),
+                head=ClassHead(tuple(CLASSES)),
+                device="cpu",
+                stretch=stretch,
+            ),
             directory=Path(name),
             seed=0,
-            device="cpu",
-            stretch=stretch,
             progress=None,
         )
         return time.perf_counter() - wall, time.thread_time() - own + Waiting.seconds

@@ -22,7 +22,10 @@ from torch.nn import functional
 from galshift.methods import METHODS
 from galshift.models.build import build_model
 from galshift.training.config import TrainConfig
-from galshift.training.loop import TrainingSet, fit
+from galshift.training.heads import ClassHead
+from galshift.training.job import TrainingJob
+from galshift.training.loop import fit
+from galshift.training.sets import TrainingSet
 from tests import killing
 
 SIZE, BANDS, CLASSES, BATCH, EPOCHS = 75, 3, 3, 64, 16
@@ -96,13 +99,16 @@ def compared(*, target: bool, ours: bool, bare: bool) -> tuple[list[float], list
         fit(
             build_model("deepmerge", in_channels=BANDS, size=SIZE, n_classes=CLASSES),
             METHODS.get("mmd" if target else "source-only")(),
-            TrainingSet(*data(N_TRAIN, 0)),
-            TrainingSet(*data(N_VALID, 1)),
-            TrainingSet(data(N_TRAIN, 2)[0]) if target else None,
-            config,
+            TrainingJob(
+                source=TrainingSet(*data(N_TRAIN, 0)),
+                valid=TrainingSet(*data(N_VALID, 1)),
+                target=TrainingSet(data(N_TRAIN, 2)[0]) if target else None,
+                training=config,
+                head=ClassHead(("a", "b", "c")),
+                device="cpu",
+            ),
             directory=Path(folder),
             seed=0,
-            device="cpu",
             on_epoch=[take_turns],
             progress=None,
         )
@@ -173,11 +179,16 @@ def _digits(name: str, apart: bool, seed: int) -> float:
     config = TrainConfig(
         epochs=30, warmup_epochs=0, batch_size=64, schedule="constant", lr_ramp=0, select="last"
     )
-    sets = TrainingSet(*digits.source), TrainingSet(*digits.validation), TrainingSet(digits.target)
+    job = TrainingJob(
+        source=TrainingSet(*digits.source),
+        valid=TrainingSet(*digits.validation),
+        target=TrainingSet(digits.target),
+        training=config,
+        head=ClassHead(tuple("0123456789")),
+        device="cpu",
+    )
     with tempfile.TemporaryDirectory() as folder:
-        run = fit(
-            model, method, *sets, config, directory=Path(folder), seed=seed, device="cpu", progress=None
-        )
+        run = fit(model, method, job, directory=Path(folder), seed=seed, progress=None)
     images, labels = digits.test
     with torch.no_grad():
         return float((run.model(images).logits.argmax(1) == labels).double().mean())

@@ -23,6 +23,8 @@ from galshift.methods._base import Method
 from galshift.models.build import build_model
 from galshift.provenance import atomic_path
 from galshift.training.config import TrainConfig
+from galshift.training.heads import ClassHead
+from galshift.training.job import TrainingJob
 from galshift.training.loop import fit
 from galshift.training.sets import TrainingSet
 from tests.benchmarks.transfer_tasks import Task
@@ -70,19 +72,25 @@ def run_cell(name: str, task: Task, seed: int, folder: Path) -> None:
         model.load_state_dict(load_file(weights))
     watch = Watch(model, method, task)
     config = AugmentConfig() if name == PLAIN else AugmentConfig(noise=(0.0, 1.0))
+    source, valid, target = _sets(task, method, seed)
     started = time.process_time()
     with tempfile.TemporaryDirectory() as directory:
         result = fit(
             model,
             method,
-            *_sets(task, method, seed),
-            TrainConfig(epochs=EPOCHS, batch_size=BATCH, patience=None),
+            TrainingJob(
+                source=source,
+                valid=valid,
+                target=target,
+                training=TrainConfig(epochs=EPOCHS, batch_size=BATCH, patience=None),
+                head=ClassHead(tuple(task.classes)),
+                device="cpu",
+                augment=partial(_augment, config=config, scale=task.noise_scale),
+                strong_augment=partial(_augment, config=STRONG, scale=task.noise_scale),
+                stretch=task.preprocessing.stretch,
+            ),
             directory=Path(directory),
             seed=seed,
-            device="cpu",
-            augment=partial(_augment, config=config, scale=task.noise_scale),
-            strong_augment=partial(_augment, config=STRONG, scale=task.noise_scale),
-            stretch=task.preprocessing.stretch,
             on_epoch=[watch],
             progress=None,
         )

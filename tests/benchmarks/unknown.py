@@ -47,6 +47,8 @@ from galshift.methods._base import Method
 from galshift.models.build import build_model
 from galshift.provenance import atomic_path, write_json
 from galshift.training.config import TrainConfig
+from galshift.training.heads import ClassHead
+from galshift.training.job import TrainingJob
 from galshift.training.loop import fit
 from galshift.training.sets import TrainingSet
 from tests.benchmarks.transfer_tasks import Task
@@ -79,15 +81,18 @@ def run_row(name: str, task: Task, seed: int, path: Path) -> None:
         result = fit(
             model,
             method,
-            source,
-            valid,
-            TrainingSet(task.target[0]) if method.uses_target else None,
-            CONFIG,
+            TrainingJob(
+                source=source,
+                valid=valid,
+                target=TrainingSet(task.target[0]) if method.uses_target else None,
+                training=CONFIG,
+                head=ClassHead(tuple(task.classes)),
+                device="cpu",
+                augment=partial(_augmented, config=AUGMENT),
+                stretch=task.preprocessing.stretch,
+            ),
             directory=Path(directory),
             seed=seed,
-            device="cpu",
-            augment=partial(_augmented, config=AUGMENT),
-            stretch=task.preprocessing.stretch,
             progress=None,
         )
     facts = {"seconds": time.process_time() - started, "settings": _settings(name)}

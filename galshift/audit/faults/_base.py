@@ -7,73 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from galshift.errors import DataError
+from galshift.audit.config import Detector
 from galshift.types import Strict
 
 CENTRE = ((0, 0, 1.0),)
-
-
-class Detector(Strict):
-    """How electrons relate to the values of the images.
-
-    Attributes
-    ----------
-    electrons_per_unit : tuple of float
-        Electrons that one image unit (such as nJy) stands for in the whole stack, one number per band, or one
-        for all.  Empty where it is not known; faults in electrons are then refused.
-    exposures : tuple of float
-        Exposures in the stack, likewise.  An event strikes one of them.
-    sky_e : tuple of float
-        Sky electrons per pixel in the stack that were subtracted, likewise: a dead pixel ends below the sky
-        by this much.
-    full_well_e : float
-        Electrons at which a pixel saturates in one exposure; 77 400 is that of ACS/WFC (Instrument Handbook).
-    exposure_s : float or None
-        Seconds of one exposure, for event rates.
-    pixel_arcsec : float or None
-        Side of a detector pixel on the sky; that of the images where absent.
-    source : str
-        Where the numbers come from, shown in the report.
-    """
-
-    electrons_per_unit: tuple[float, ...] = ()
-    exposures: tuple[float, ...] = (1.0,)
-    sky_e: tuple[float, ...] = (0.0,)
-    full_well_e: float = Field(77_400.0, gt=0)
-    exposure_s: float | None = Field(None, gt=0)
-    pixel_arcsec: float | None = Field(None, gt=0)
-    source: str = "not stated"
-
-    def scale(self, n_bands: int) -> Tensor:
-        """Return electrons per image unit, (C,).
-
-        Raises
-        ------
-        DataError
-            When they are not known, not positive, or do not fit the bands.
-        """
-        if not self.electrons_per_unit:
-            raise DataError(
-                "faults in electrons need to know how many electrons one image unit is",
-                where="detector.electrons_per_unit",
-                hint="give --survey, or --set detector.electrons_per_unit=[...], or use --fault rgb",
-            )
-        return torch.tensor(self.by_band("electrons_per_unit", n_bands, above_zero=True), dtype=torch.float32)
-
-    def by_band(self, name: str, n_bands: int, *, above_zero: bool = False) -> tuple[float, ...]:
-        """Return the attribute `name` with one number per band; refuses wrong counts and signs."""
-        given: tuple[float, ...] = getattr(self, name)
-        wrong_sign = any(not (value > 0 if above_zero else value >= 0) for value in given)
-        if len(given) not in (1, n_bands) or wrong_sign:
-            raise DataError(
-                f"it takes one {'positive' if above_zero else 'non-negative'} number, or one for each of the "
-                f"{n_bands} bands, not {list(given)}",
-                where=f"detector.{name}",
-            )
-        return given if len(given) == n_bands else given * n_bands
 
 
 @dataclass(frozen=True)
@@ -161,7 +100,8 @@ def strike(
     bands = list(variant.bands)
     amplitude = torch.tensor(variant.values, dtype=linear.dtype, device=linear.device)
     if not fault.stretched:
-        amplitude = amplitude / detector.scale(linear.shape[-3]).to(linear)[bands]
+        scale = torch.tensor(detector.scale(linear.shape[-3]), dtype=torch.float32).to(linear)
+        amplitude = amplitude / scale[bands]
     image = (stretch(linear) if fault.stretched else linear).clone()
     before = image[..., bands, :, :]
     share = shares.to(linear).unsqueeze(-3)

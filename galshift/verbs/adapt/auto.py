@@ -125,8 +125,8 @@ def choice_section(choice: Choice, classes: Sequence[str]) -> Section:
         )
         text.append(
             f"The target seems to hold another mix of classes ({shares}). Methods that force the source's "
-            "mix on it were left out, source-only was chosen unless the accounts of another agree better, and "
-            "the answers were corrected for the mix, half-way."
+            "mix on it were left out, source-only was chosen unless the accounts of another agree better, "
+            "and the answers were corrected for the mix, half-way."
         )
     elif choice.failed:
         text.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from galshift.audit.corruptions import CORRUPTIONS
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
@@ -23,23 +24,12 @@ class Audit(Step):
 
     def run(self, config: AuditConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Audit every model on the same damaged images."""
-        from galshift.provenance import write_json
-        from galshift.report import build
-        from galshift.runs.partial import Kept
-        from galshift.verbs.audit.report import audit_report
-        from galshift.verbs.audit.work import audit
+        from galshift.verbs.audit.work import work
 
-        kept = Kept(run)
-        results, examples = audit(config, context.device, kept)
-        write_json(run.path / "audit.json", results)
-        build(run.path / "report.html", audit_report(results, examples))
-        kept.clear()
-        return {**results, "outputs": {"results": "audit.json", "report": "report.html"}}
+        return work(config, run, context.device)
 
     def versions(self, config: AuditConfig) -> Mapping[str, int]:
         """Return the version of every corruption."""
-        from galshift.audit.corruptions import CORRUPTIONS
-
         names = config.corruptions or CORRUPTIONS.names()
         return {f"corruption {name}": CORRUPTIONS.get(name).version for name in names}
 
@@ -52,7 +42,5 @@ class Audit(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Look at the report; then search for faults."""
-        return [
-            f"open {results['run']}/report.html",
-            f"galshift one-pixel-attack {results['models'][0]['run']} DATA",
-        ]
+        attack = f"galshift one-pixel-attack {results['models'][0]['run']} DATA"
+        return [*super().next_steps(results), attack]

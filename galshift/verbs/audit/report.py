@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from galshift.provenance import command_line, environment
-from galshift.report import Card, Figure, ReportData, Section, Table, figures, pictures
+from galshift.report import Card, Figure, ReportData, Section, Table, about, figures, pictures
 
 
 def headline(model: Mapping[str, Any]) -> str:
@@ -26,27 +25,24 @@ def audit_report(results: Mapping[str, Any], examples: Sequence[tuple[str, np.nd
     """Return the page; `results` is what ``audit.json`` holds."""
     models = results["models"]
     lede = [pair["verdict"] for pair in results["compare"]] or [headline(models[0])]
-    made = {key: value for key, value in environment().items() if key != "command"}
-    return ReportData(
-        title=f"Audit on {results['data']}",
-        lede=tuple(lede),
-        cards=tuple(
+    return about(
+        f"Audit on {results['data']}",
+        lede=lede,
+        cards=[
             Card(
                 model["name"],
                 f"{model['mean_accuracy']:.1%}",
                 f"damaged; {model['clean']['accuracy']:.1%} undamaged",
             )
             for model in models
-        ),
-        warnings=tuple(results["warnings"]),
-        sections=(
+        ],
+        warnings=results["warnings"],
+        sections=[
             _overall(results),
             *(_table(model, results) for model in models),
-            _looks(examples),
+            _examples(examples),
             _levels(results),
-        ),
-        command=command_line(),
-        provenance=made,
+        ],
     )
 
 
@@ -95,7 +91,7 @@ def _table(model: Mapping[str, Any], results: Mapping[str, Any]) -> Section:
     return Section(f"By kind: {model['name']}", blocks=(Table(columns, rows, caption=caption),))
 
 
-def _looks(examples: Sequence[tuple[str, np.ndarray]]) -> Section:
+def _examples(examples: Sequence[tuple[str, np.ndarray]]) -> Section:
     images, titles = [image for _, image in examples], [name for name, _ in examples]
     shown = pictures.gallery(images, titles, size_px=130)
     return Section(

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs.depth.config import DepthConfig
-from galshift.verbs.depth.report import _page, answer
-
-if TYPE_CHECKING:
-    pass
 
 
 @STEPS.register("depth")
@@ -28,36 +24,17 @@ class DepthStep(Step):
 
     def versions(self, config: DepthConfig) -> Mapping[str, int]:
         """Return the version of each preset."""
-        from galshift.verbs.depth.work import presets_of
+        from galshift.verbs.depth.presets import presets_of
 
         return {f"survey {preset.name}": preset.version for preset in presets_of(config.survey, config.times)}
 
     def run(self, config: DepthConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
-        """Observe, judge, draw."""
-        from galshift.provenance import write_json
-        from galshift.report import build
-        from galshift.runs.partial import Kept
-        from galshift.verbs.depth.work import study
+        """Observe, evaluate, draw."""
+        from galshift.verbs.depth.work import work
 
-        kept = Kept(run)
-        found = study(config, context.device, kept)
-        document = {
-            "survey": config.survey,
-            "data_set": found.data_set,
-            "depths": [{"name": r.name, "limit_mag_arcsec2": r.limit, **r.metrics} for r in found.rungs],
-            "answer": answer(found),
-            "warnings": list(found.notes),
-        }
-        write_json(run.path / "depth.json", {"schema": 1, **document})
-        build(run.path / "report.html", _page(found, config))
-        kept.clear()
-        return {**document, "outputs": {"results": "depth.json", "report": "report.html"}}
+        return work(config, run, context.device)
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Say every accuracy, then what it means."""
         lines = [f"{row['name']}: accuracy {row['accuracy']:.2f}" for row in results["depths"]]
         return [*lines, *results["answer"], *(f"note: {line}" for line in results["warnings"])]
-
-    def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Look at the report."""
-        return [f"open {results['run']}/report.html in a browser"]

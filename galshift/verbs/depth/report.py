@@ -3,54 +3,52 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from galshift.evaluation.classes import ACCURACY, always_majority, class_metrics
+from galshift.evaluation.metric import shown_in
+from galshift.report import Figure, ReportData, Section, Table, about, figures
+from galshift.report.pictures import gallery
+from galshift.report.scores import number, with_interval
 from galshift.verbs.depth.config import DepthConfig
-
-if TYPE_CHECKING:
-    from galshift.report import ReportData, Section
-    from galshift.verbs.depth.work import DepthStudy
+from galshift.verbs.depth.result import DepthStudy
 
 
-def answer(found: DepthStudy) -> list[str]:
+def opening_sentences(found: DepthStudy) -> list[str]:
     """Return the opening sentences: the best depth, and the shallowest that is not surely worse."""
-    best = max(found.rungs, key=lambda rung: rung.metrics["accuracy"])
-    low, high = best.metrics["ci95"].get("accuracy", (float("nan"), float("nan")))
+    best = max(found.rungs, key=lambda rung: rung.metrics[ACCURACY.key])
+    key = ACCURACY.key
+    low, high = best.metrics["ci95"].get(key, (float("nan"), float("nan")))
     interval = f" ({low:.0%} to {high:.0%})" if low == low else ""
     lines = [
         f"On {best.metrics['n_groups']} galaxies of {found.data_set} the classifier is right for "
-        f"{best.metrics['accuracy']:.0%}{interval} at its best, as {best.name}; always answering "
+        f"{best.metrics[key]:.0%}{interval} at its best, as {best.name}; always answering "
         f"'{best.metrics['majority_class']}' would be right for "
         f"{best.metrics['majority_class_accuracy']:.0%}."
     ]
-    enough = next((r for r in found.rungs if r.metrics["accuracy"] >= low), best)
-    worse = [r for r in found.rungs if r.metrics["accuracy"] < low]
+    enough = next((r for r in found.rungs if r.metrics[key] >= low), best)
+    worse = [r for r in found.rungs if r.metrics[key] < low]
     if enough is not best:
         lines.append(f"From {enough.name} on, its accuracy lies within that interval.")
     if worse:
         shown = worse[-1]
-        lines.append(f"As {shown.name} it falls below it, to {shown.metrics['accuracy']:.0%}.")
+        lines.append(f"As {shown.name} it falls below it, to {shown.metrics[key]:.0%}.")
     lines.append("The classifier was not trained anew for any depth; adapted to one, it may do better there.")
     return lines
 
 
-def _page(found: DepthStudy, config: DepthConfig) -> ReportData:
-    """Accuracy against depth, then the same galaxies at every depth."""
-    from galshift.provenance import command_line, environment
-    from galshift.report import Figure, ReportData, Section, Table, figures
-    from galshift.report.scores import floor_of, number, with_interval
-
-    bands = list(found.rungs[0].limit)
+def depth_report(found: DepthStudy, config: DepthConfig) -> ReportData:
+    """Return the whole page: accuracy against depth, then the same galaxies at every depth."""
+    bands, metrics = list(found.rungs[0].limit), shown_in("table", class_metrics())
     rows = tuple(
         (
             r.name,
             *(number(r.limit[band]) for band in bands),
-            *(with_interval(r.metrics, key) for key in ("accuracy", "macro_f1", "auroc", "ece")),
+            *(with_interval(r.metrics, metric.key) for metric in metrics),
             number(r.metrics["mean_confidence"]),
         )
         for r in found.rungs
     )
-    names = ("accuracy", "macro F1", "AUROC", "calibration error", "mean confidence")
+    names = (*(metric.name for metric in metrics), "mean confidence")
     table = Table(
         ("as", *(f"limit in {band}" for band in bands), *names),
         rows,
@@ -59,18 +57,18 @@ def _page(found: DepthStudy, config: DepthConfig) -> ReportData:
     bars = [
         (
             r.name,
-            r.metrics["accuracy"],
-            *r.metrics["ci95"].get("accuracy", (math.nan, math.nan)),
-            floor_of(r.metrics)["accuracy"],
+            r.metrics[ACCURACY.key],
+            *r.metrics["ci95"].get(ACCURACY.key, (math.nan, math.nan)),
+            always_majority(r.metrics)[ACCURACY.key],
         )
         for r in found.rungs
     ]
-    drawn = figures.intervals(bars, x_label="accuracy", limits=(0, 1))
+    drawn = figures.intervals(bars, x_label=ACCURACY.name, limits=(0, 1))
     middle = bands[len(bands) // 2]
     curve = figures.curves(
         {
             name: ([r.limit[middle] for r in found.rungs], [r.metrics[key] for r in found.rungs])
-            for key, name in (("accuracy", "accuracy"), ("mean_confidence", "mean confidence"))
+            for key, name in ((ACCURACY.key, ACCURACY.name), ("mean_confidence", "mean confidence"))
         },
         x_label=f"limit in {middle} [mag / arcsec2]",
         y_label="share",
@@ -85,22 +83,17 @@ def _page(found: DepthStudy, config: DepthConfig) -> ReportData:
         )
     ]
     sections += _pictures(found) if found.truths else []
-    made = {key: value for key, value in environment().items() if key != "command"}
-    return ReportData(
-        title=f"How deep {found.survey} must be",
-        lede=tuple(answer(found)),
+    return about(
+        f"How deep {found.survey} must be",
+        lede=opening_sentences(found),
         warnings=found.notes,
-        sections=tuple(sections),
-        command=command_line(),
-        provenance={**made, "run": config.run, "sim": config.sim, "seed": config.seed},
+        sections=sections,
+        facts={"run": config.run, "sim": config.sim, "seed": config.seed},
     )
 
 
 def _pictures(found: DepthStudy) -> list[Section]:
-    """The same galaxies at every depth, with the answers."""
-    from galshift.report import Section
-    from galshift.report.pictures import gallery
-
+    """The same galaxies at every depth, with the predicted classes."""
     sections = []
     for r in found.rungs:
         tones = ["good" if said == truth else "bad" for (said, _), truth in zip(r.answers, found.truths)]

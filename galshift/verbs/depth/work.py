@@ -3,124 +3,67 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from galshift import surveys
 from galshift.console import progress
 from galshift.data.cutouts import Cutouts, Dataset, InMemory
 from galshift.data.open import open_dataset
 from galshift.data.paths import split_name
-from galshift.errors import ConfigError, DataError, did_you_mean
+from galshift.domains.splits import read_splits
+from galshift.errors import DataError
+from galshift.evaluation.classes import classification_metrics
+from galshift.evaluation.honesty import few_galaxies
 from galshift.mocks.config import ObserveConfig
 from galshift.mocks.observe import observe
-from galshift.runs.partial import Kept, Part
+from galshift.provenance import write_json
+from galshift.report import build
+from galshift.rundirectory import RunDirectory
+from galshift.runs.answers import answer
+from galshift.runs.classifiers import load_classifier
+from galshift.runs.partial import PartialResults
 from galshift.runs.test_sets import matched_labels
 from galshift.streams import numpy_stream
 from galshift.surveys.schema import Survey
-
-if TYPE_CHECKING:
-    from galshift.training.checkpoint import Trained
-    from galshift.verbs.depth.config import DepthConfig
+from galshift.training.checkpoint import Trained
+from galshift.verbs.depth.config import DepthConfig
+from galshift.verbs.depth.presets import presets_of
+from galshift.verbs.depth.report import depth_report, opening_sentences
+from galshift.verbs.depth.result import DepthStudy, Rung
 
 _CHUNK = 64
-_FEW = 50
-_MAGNITUDE_PER_FACTOR = 1.25  # of exposure, where the sky's noise rules: -2.5 log10(1 / sqrt(f))
 
 
-@dataclass(frozen=True)
-class Rung:
-    """One depth.
-
-    Attributes
-    ----------
-    name : str
-    limit : dict of str to float
-        Surface brightness [mag / arcsec2] of 5 sigma in one arcsec2 of sky, by band, from the mocks' noise.
-    metrics : dict
-        As in ``metrics.json``.
-    images : ndarray
-        (n, C, S, S) linear, of the galaxies in the report.
-    answers : list of (str, float)
-        The answer to each of those and its confidence.
-    """
-
-    name: str
-    limit: dict[str, float]
-    metrics: dict[str, Any]
-    images: np.ndarray
-    answers: list[tuple[str, float]]
-
-    def part(self) -> Part:
-        """Return it as it is kept on disk."""
-        value = {key: item for key, item in vars(self).items() if key != "images"}
-        return Part(value, {"images": self.images})
-
-
-@dataclass(frozen=True)
-class DepthStudy:
-    """Every depth, shallowest first, and what was left out."""
-
-    trained: Trained
-    survey: str
-    data_set: str
-    rungs: tuple[Rung, ...]
-    truths: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-def presets_of(survey: str, times: Sequence[float]) -> list[Survey]:
-    """Return the presets of a family (``lsst``), or one preset exposed each of `times` as long.
+def work(config: DepthConfig, run: RunDirectory, device: str) -> dict[str, Any]:
+    """Study every depth of `config`, write numbers and report, and return the results.
 
     Raises
     ------
-    ConfigError
-        When there is neither a preset nor a family of this name.
+    DataError
+        As of :func:`study`.
     """
-    family = [name for name in surveys.names() if name.startswith(f"{survey}-")]
-    if survey in surveys.names() or survey.endswith((".yaml", ".yml")):
-        return [longer(surveys.load(survey), factor) for factor in sorted(times)]
-    if len(family) > 1:
-        return [surveys.load(name) for name in family]
-    families = {name.split("-")[0] for name in surveys.names()}
-    raise ConfigError(
-        f"there is no survey '{survey}', nor a family of several depths",
-        where="survey",
-        hint=did_you_mean(survey, {*surveys.names(), *families}),
-    )
+    done = PartialResults(run)
+    found = study(config, device, done)
+    document = {**found.document(), "answer": opening_sentences(found), "warnings": list(found.notes)}
+    write_json(run.path / "depth.json", {"schema": 1, **document})
+    build(run.path / "report.html", depth_report(found, config))
+    done.clear()
+    return {**document, "outputs": {"results": "depth.json", "report": "report.html"}}
 
 
-def longer(preset: Survey, factor: float) -> Survey:
-    """Return `preset` with `factor` times the exposures, or a depth that such exposures would reach."""
-    if factor == 1:
-        return preset
-    bands = {}
-    for name, band in preset.bands.items():
-        changes: dict[str, Any] = {}
-        if band.exposures is not None:
-            number = band.exposures
-            changes["exposures"] = number.model_copy(update={"value": number.value * factor})
-        if band.depth is not None:
-            deeper = band.depth.value + _MAGNITUDE_PER_FACTOR * float(np.log10(factor))
-            changes["depth"] = band.depth.model_copy(update={"value": deeper})
-        bands[name] = band.model_copy(update=changes)
-    return preset.model_copy(update={"name": f"{preset.name} x {factor:g}", "bands": bands})
+def study(config: DepthConfig, device: str, done: PartialResults) -> DepthStudy:
+    """Observe the galaxies of `config` at every depth and evaluate the classifier on each.
 
-
-def study(config: DepthConfig, device: str, kept: Kept) -> DepthStudy:
-    """Observe the galaxies of `config` at every depth and judge the classifier on each, if `kept` has it not.
+    What `done` holds is not done again.
 
     Raises
     ------
     DataError
         When the images have no labels that the model knows, or cannot be observed.
     """
-    from galshift.training.checkpoint import load_checkpoint
-
-    trained = load_checkpoint(config.run)
+    trained = load_classifier(config.run)
     presets = presets_of(config.survey, config.times)
     label, path = split_name(config.sim)
     dataset = open_dataset(path, config.read)
@@ -128,14 +71,14 @@ def study(config: DepthConfig, device: str, kept: Kept) -> DepthStudy:
     observing = ObserveConfig(band_map=config.band_map)
     rungs = []
     shown = np.linspace(0, len(rows) - 1, min(config.samples, len(rows))).astype(int)
-    kept.say("depths")
+    done.say("depths")
 
     def rung_of(preset: Survey) -> Rung:
         mocks = _observed(dataset, rows, preset, trained, observing, config.seed)
-        return _judged(preset.name, mocks, labels, trained, config, device, np.unique(shown))
+        return _evaluated(preset.name, mocks, labels, trained, config, device, np.unique(shown))
 
     for preset in presets:
-        part = kept.once(lambda preset=preset: rung_of(preset).part(), preset.name, config.samples)
+        part = done.once(lambda preset=preset: rung_of(preset).part(), preset.name, config.samples)
         rungs.append(Rung(**part.value, **part.arrays))
     rungs.sort(key=lambda rung: float(np.mean(list(rung.limit.values()))))
     truths = tuple(trained.classes[labels[i]] for i in np.unique(shown))
@@ -146,8 +89,6 @@ def _galaxies(
     dataset: Dataset, trained: Trained, config: DepthConfig
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return rows and labels of one image of each galaxy that the run did not train on, in an order drawn."""
-    from galshift.domains.splits import read_splits
-
     info = dataset.info
     labels, notes = matched_labels(dataset, np.arange(len(dataset)), trained.classes)
     used = {
@@ -176,8 +117,7 @@ def _galaxies(
     rows = numpy_stream(config.seed, "depth", "galaxies").permutation(rows)
     first = np.sort(np.unique(info.groups[rows], return_index=True)[1])[: config.limit]
     rows = np.sort(rows[first])
-    if len(rows) < _FEW:
-        notes.append(f"Too few galaxies: only {len(rows)} of {dataset.name} could be used.")
+    notes += few_galaxies(dataset.name, len(rows), " that could be used")
     return rows, labels[rows], notes
 
 
@@ -185,8 +125,6 @@ def _observed(
     dataset: Dataset, rows: np.ndarray, preset: Survey, trained: Trained, config: ObserveConfig, seed: int
 ) -> Cutouts:
     """The galaxies as `preset` sees them, in the model's bands where it has them."""
-    from dataclasses import replace
-
     bands = trained.bands if set(trained.bands) <= set(preset.bands) else None
     parts = []
     with progress(f"observe as {preset.name}", len(rows)) as bar:
@@ -203,7 +141,7 @@ def _observed(
     return replace(first, **joined, **plain)
 
 
-def _judged(
+def _evaluated(
     name: str,
     mocks: Cutouts,
     labels: np.ndarray,
@@ -212,12 +150,9 @@ def _judged(
     device: str,
     shown: np.ndarray,
 ) -> Rung:
-    from galshift.evaluation.classes import classification_metrics
-    from galshift.training.predict import forward
-
     dataset = InMemory(mocks, name)
-    p = forward(trained, dataset, device=device).probabilities
-    usable = np.isfinite(p).all(axis=1)
+    answers = answer(trained, dataset, device=device, label=f"classify as {name}")
+    p, usable = answers.centre, answers.usable
     metrics = classification_metrics(
         labels[usable],
         p[usable],
@@ -227,9 +162,9 @@ def _judged(
         seed=config.seed,
     )
     metrics["mean_confidence"] = float(p[usable].max(axis=1).mean())
-    answers = [(trained.classes[int(np.nan_to_num(row).argmax())], float(row.max())) for row in p[shown]]
+    said = [(trained.classes[int(np.nan_to_num(row).argmax())], float(row.max())) for row in p[shown]]
     images = trained.preprocessing.linear(mocks.take(shown)) if len(shown) else np.zeros((0, 1, 1, 1))
-    return Rung(name, _limit(mocks), metrics, images, answers)
+    return Rung(name, _limit(mocks), metrics, images, said)
 
 
 def _limit(mocks: Cutouts) -> dict[str, float]:

@@ -1,146 +1,107 @@
-"""The sentences of an evaluation's report: the answer first, in words an astronomer would use."""
+"""Networks for classes: their scores, their part of ``metrics.json`` and their lines in the terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from galshift.evaluation.honesty import labels_needed
-from galshift.runs.classifiers import Classifier, augmentation_of
+from galshift.evaluation.classes import class_metrics, classification_metrics, paired_differences
+from galshift.evaluation.honesty import few_galaxies, plain_warnings, unlabelled_summary
+from galshift.evaluation.metric import Metric
+from galshift.report.scores import number
+from galshift.runs.answers import Answers
+from galshift.runs.classifiers import Classifier
 from galshift.runs.test_sets import TestSet
-from galshift.verbs.evaluate.result import Evaluation
+from galshift.selection.label_shift import MixEstimate
+from galshift.training.heads import ClassHead
+from galshift.training.unknown import load_scorer, unknown_scores
+from galshift.verbs.evaluate.class_mix import described, estimates
+from galshift.verbs.evaluate.class_page import class_page, picture
+from galshift.verbs.evaluate.config import EvaluateConfig
+from galshift.verbs.evaluate.headline import headline
+from galshift.verbs.evaluate.result import Evaluation, Page
+from galshift.verbs.evaluate.unknown import unknown_lines, unknown_part
+
+LABEL = "classes"  # the one thing that is scored
 
 
-def answer(found: Evaluation) -> list[str]:
-    """Return the opening sentences: how well, compared with what, at what cost."""
-    main = found.classifiers[0]
-    lines = []
-    for s in found.sets[::-1]:
-        metrics = found.outcomes[main.name, s.name].metrics
+class ClassTask:
+    """One class an image; the questions are those of :class:`galshift.verbs.evaluate.result.Task`."""
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return the rows of classes."""
+        return class_metrics()
+
+    def score(self, head: ClassHead, s: TestSet, answers: Answers, config: EvaluateConfig) -> dict[str, Any]:
+        """Return every metric, or what can be said without labels."""
+        usable = answers.usable
+        labels, probabilities, groups = s.labels[usable], answers.centre[usable], s.groups[usable]
+        if not (labels >= 0).any():
+            return unlabelled_summary(probabilities, answers.names, groups=groups)
+        how = {"groups": groups, "n_bootstrap": config.n_bootstrap, "seed": config.seed}
+        return {**classification_metrics(labels, probabilities, answers.names, **how), "labelled": True}
+
+    def unknown(
+        self, c: Classifier, s: TestSet, answers: Answers
+    ) -> tuple[np.ndarray | None, dict[str, Any]]:
+        """Return the method's own scores of an unknown class, and how well it is found."""
+        scorer = load_scorer(c.path)
+        scores = None if scorer is None else unknown_scores(scorer, answers.outputs)
+        return scores, unknown_part(scores, s, answers.names, answers.centre)
+
+    def change(
+        self, head: ClassHead, s: TestSet, pair: Sequence[Answers], rows: np.ndarray, config: EvaluateConfig
+    ) -> dict[str, Any]:
+        """Return every metric's paired difference."""
+        before, after = (answers.centre[rows] for answers in pair)
+        how = {"groups": s.groups[rows], "n_bootstrap": config.n_bootstrap, "seed": config.seed}
+        return paired_differences(s.labels[rows], before, after, pair[0].names, **how)
+
+    def by_label(self, metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """Return the metrics themselves, where there are labels."""
+        return {LABEL: metrics} if metrics["labelled"] else {}
+
+    def joined(self, by_label: Mapping[str, Any]) -> Any:
+        """Return what is known of the classes."""
+        return by_label[LABEL]
+
+    def warnings(self, found: Evaluation, s: TestSet) -> list[str]:
+        """Return what to beware of: few galaxies, rare classes, no better than the majority."""
+        metrics = found.metrics(found.main, s)
         if metrics["labelled"]:
-            lines.append(_labelled_answer(found, main, s, metrics))
+            return plain_warnings(s.name, metrics)
+        return few_galaxies(s.name, metrics["n_groups"], " in its test set")
+
+    def estimates(self, found: Evaluation) -> dict[str, MixEstimate]:
+        """Return the class mixes by the classifier whose errors hold in both domains if anything does."""
+        name = found.reference or found.main.name
+        return estimates(found.sets, {s.name: found.answers(name, s) for s in found.sets})
+
+    def document(self, found: Evaluation) -> dict[str, Any]:
+        """Return the classes and the estimated class mixes."""
+        mix = {name: described(one, found.classes) for name, one in found.estimates.items()}
+        return {"classes": list(found.classes), "class_mix": mix}
+
+    def headline(self, data_set: str, network: str, metrics: Mapping[str, Any]) -> list[str]:
+        """Return the accuracy with its interval and its majority-class line, and how unknown classes fare."""
+        told = f"{data_set}: {network}: "
+        if metrics["labelled"]:
+            always = f"majority class {metrics['majority_class_accuracy']:.2f}"
+            line = headline(metrics, self.metrics(), number, always)
         else:
-            lines.append(
-                f"{s.name} has no labels, so nothing is claimed about accuracy there; what can be said "
-                f"without "
-                "labels is below."
-            )
-    augmented = augmentation_sentence(found)
-    return [*lines, *([augmented] if augmented else [])]
+            line = "no labels, so no accuracy is claimed"
+        return [told + line, *unknown_lines(data_set, network, metrics)]
 
+    def page(self, found: Evaluation) -> Page:
+        """Return confusion tables, curves, class mixes and the sentences that go with them."""
+        return class_page(found, LABEL)
 
-def augmentation_sentence(found: Evaluation) -> str | None:
-    """Say what augmentation alone would have given, without ever looking at the target."""
-    targets = [s for s in found.sets if s.role != "source" and s.labelled]
-    if not any(c.adapted for c in found.classifiers) or not targets or found.reference is None:
-        return None
-    s = targets[-1]
-    reference = next(c for c in found.classifiers if c.name == found.reference)
-    noise = augmentation_of(reference).get("noise")
-    kind = "noise and geometric augmentation" if noise and max(noise) > 0 else "augmentation"
-    score = found.outcomes[reference.name, s.name].metrics
-    text = (
-        f"What augmentation alone gives: trained on the source with the same {kind} and never shown the "
-        f"target, the "
-        f"network reaches accuracy {score['accuracy']:.2f} and macro F1 {score['macro_f1']:.2f} on {s.name}"
-    )
-    plain = [
-        c
-        for c in found.classifiers
-        if not c.adapted and c.name != reference.name and augmentation_of(c) != augmentation_of(reference)
-    ]
-    if not plain:
-        return text + "."
-    other = found.outcomes[plain[0].name, s.name].metrics
-    noise = augmentation_of(plain[0]).get("noise")
-    how = "without added noise" if noise and max(noise) == 0 else "with its own augmentation"
-    text += f"; {how}, {plain[0].name} reaches {other['accuracy']:.2f} and {other['macro_f1']:.2f}. "
-    main = found.classifiers[0]
-    if not main.adapted:
-        return text.strip()
-    alone = score["macro_f1"] - other["macro_f1"]
-    gained = found.outcomes[main.name, s.name].metrics["macro_f1"] - other["macro_f1"]
-    return (
-        f"{text}Over {plain[0].name}, {main.name} gains {gained:+.2f} in macro F1: {alone:+.2f} come with "
-        f"augmentation and {gained - alone:+.2f} with the target's images."
-    )
+    def sample(self, found: Evaluation, s: TestSet, i: int) -> tuple[str, list[str], str]:
+        """Return the answer with its confidence, the truth, and whether they agree."""
+        return picture(found, s, i)
 
-
-def unlabelled_words(found: Evaluation, s: TestSet) -> list[str]:
-    """Return what may be said about a data set without labels."""
-    main = found.classifiers[0]
-    metrics = found.outcomes[main.name, s.name].metrics
-    lines = [
-        f"No accuracy is claimed for {s.name}, because it has no labels. The shares below are of "
-        f"predictions, not of "
-        "galaxies: a classifier that errs has the wrong mix.",
-        f"Its mean confidence is {metrics['mean_confidence']:.0%}; {metrics['share_confident']:.0%} of "
-        f"images are "
-        "above 90%. Under a shift, confidence can stay high while answers are wrong.",
-        f"To know its accuracy to ± 5%, label {labels_needed()} galaxies drawn at random, "
-        f"whatever the "
-        f"accuracy is; {labels_needed(0.9)} are enough if it is near 90%.",
-    ]
-    source = next((o for o in found.sets if o.role == "source" and o.labelled), None)
-    if source is not None:
-        score = found.outcomes[main.name, source.name].metrics["accuracy"]
-        lines.insert(1, f"On held-out images of {source.name}, its own survey, it is right for {score:.0%}.")
-    return lines
-
-
-def called(c: Classifier) -> str:
-    """Return how a sentence speaks of a classifier."""
-    if c.adapted and c.name.startswith(c.method):
-        return f"the classifier adapted with {c.name}"
-    return f"the {c.name} classifier" if c.name.startswith(c.method) else c.name
-
-
-def class_losses(found: Evaluation) -> list[str]:
-    """Return a sentence for each class whose recall adaptation lowered by more than 0.15."""
-    main = found.classifiers[0]
-    if found.reference in (None, main.name):
-        return []
-    lines = []
-    for s in found.sets:
-        pair = [found.outcomes[name, s.name].metrics for name in (found.reference, main.name)]
-        if not all(metrics["labelled"] for metrics in pair):
-            continue
-        for label in found.classes:
-            before, after = (metrics["per_class"][label]["recall"] for metrics in pair)
-            if np.isfinite([before, after]).all() and before - after > 0.15:
-                lines.append(
-                    f"Fewer {label} are found on {s.name} than before: recall {after:.2f} against "
-                    f"{before:.2f} for "
-                    f"{found.reference}."
-                )
-    return lines
-
-
-def _labelled_answer(found: Evaluation, main: Classifier, s: TestSet, metrics: dict[str, Any]) -> str:
-    low, high = metrics["ci95"].get("accuracy", (float("nan"), float("nan")))
-    text = (
-        f"On {s.name}, {called(main)} is right for {metrics['accuracy']:.0%} of the images of "
-        f"{metrics['n_groups']} "
-        f"galaxies that it never saw (95% interval {low:.0%} to {high:.0%}); always answering "
-        f"'{metrics['majority_class']}' would be right for {metrics['majority_class_accuracy']:.0%}."
-    )
-    gain = found.differences.get(main.name, {}).get(s.name)
-    if not gain or not main.adapted:
-        return text
-    change, (low, high) = gain["accuracy"]["difference"], gain["accuracy"]["ci95"]
-    before = found.outcomes[found.reference, s.name].metrics["accuracy"]
-    points = f"{abs(100 * change):.0f} points (interval {100 * low:+.0f} to {100 * high:+.0f})"
-    compared = f" The same network trained on the source alone reaches {before:.0%}: "
-    if found.differences[main.name][s.name]["n_changed"] == 0:
-        return text + " The same network trained on the source alone gives the same answer to every image."
-    if not np.isfinite([low, high]).all() or low <= 0 <= high:
-        verdict = f"a change of {100 * change:+.0f} points (interval {100 * low:+.0f} to {100 * high:+.0f}), "
-        if s.role == "source":
-            return text + compared + verdict + "within what chance could make."
-        return text + compared + verdict + "so this test set cannot tell whether adaptation helped."
-    if change > 0:
-        return text + compared + f"adaptation gained {points}."
-    if s.role == "source":
-        return text + compared + f"adaptation cost {points} here, on its own survey."
-    return text + compared + f"adaptation lost {points}, and it did harm."
+    def samples_text(self, found: Evaluation) -> str:
+        """Return what the titles of the pictures are."""
+        return "the answer and its confidence"

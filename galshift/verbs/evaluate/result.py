@@ -1,23 +1,26 @@
-"""What an evaluation found."""
+"""What an evaluation found, and the questions that each kind of labels answers in its own way."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from astropy.table import Table, vstack
 
-from galshift.evaluation.predictions import predictions_table
+from galshift.evaluation.metric import Metric
+from galshift.report import Card, Section
+from galshift.runs.answers import Answers
 from galshift.runs.classifiers import Classifier
 from galshift.runs.test_sets import TestSet
 from galshift.selection.label_shift import MixEstimate
+from galshift.verbs.evaluate.config import EvaluateConfig
 
 if TYPE_CHECKING:
-    from astropy.table import Table
+    from galshift.training.heads import Head
 
-    from galshift.report import Section
-    from galshift.selection.label_shift import MixEstimate
+Row = tuple[str, str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -26,28 +29,91 @@ class Outcome:
 
     Attributes
     ----------
-    probabilities : ndarray
-        (N, K) in the common class order; NaN where the image could not be used.
-    features : ndarray
-        (N, D).
-    flags : ndarray
-        (N,).
+    answers : Answers
+        With the columns in the evaluation's order.
     metrics : dict
         As in ``metrics.json``.
     unknown : ndarray or None
         (N,) scores of the method, above 0.5 for a class that the source does not have.
     """
 
-    probabilities: np.ndarray
-    features: np.ndarray
-    flags: np.ndarray
+    answers: Answers
     metrics: dict[str, Any]
     unknown: np.ndarray | None = None
 
-    @property
-    def usable(self) -> np.ndarray:
-        """(N,) bool: images with an answer."""
-        return np.isfinite(self.probabilities).all(axis=1)
+
+@dataclass(frozen=True)
+class Page:
+    """What the report of one kind of labels has of its own.
+
+    Attributes
+    ----------
+    subject : str
+        What is predicted, for the title; empty for classes.
+    lede, reading, warnings : tuple of str
+        Opening sentences, how to read the page, and warnings that only the page has.
+    cards : tuple of Card
+    results, details : tuple of Section
+        What stands first, and what stands after the galaxies.
+    sets : dict
+        Name of a test set to a section about it.
+    """
+
+    subject: str
+    lede: tuple[str, ...]
+    cards: tuple[Card, ...]
+    results: tuple[Section, ...]
+    details: tuple[Section, ...]
+    reading: tuple[str, ...]
+    sets: Mapping[str, Section] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+class Task(Protocol):
+    """What differs between networks for classes, for continuous labels and for votes."""
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return the rows of this kind of labels."""
+
+    def score(self, head: Head, s: TestSet, answers: Answers, config: EvaluateConfig) -> dict[str, Any]:
+        """Return what ``metrics.json`` says of one network on one test set."""
+
+    def unknown(
+        self, c: Classifier, s: TestSet, answers: Answers
+    ) -> tuple[np.ndarray | None, dict[str, Any]]:
+        """Return (N,) scores of an unknown class, if any, and what ``metrics.json`` says of such classes."""
+
+    def change(
+        self, head: Head, s: TestSet, pair: Sequence[Answers], rows: np.ndarray, config: EvaluateConfig
+    ) -> dict[str, Any]:
+        """Return by how much the second of a pair is better than the first, on `rows` (N,) bool."""
+
+    def by_label(self, metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """Return the numbers in the metrics of one test set by what they are about; empty without labels."""
+
+    def joined(self, by_label: Mapping[str, Any]) -> Any:
+        """Return what is known by label as ``metrics.json`` has it."""
+
+    def warnings(self, found: Evaluation, s: TestSet) -> list[str]:
+        """Return what to beware of in the numbers of one test set."""
+
+    def estimates(self, found: Evaluation) -> dict[str, MixEstimate]:
+        """Return the class mix of test sets as label shift explains the predictions; empty where none is."""
+
+    def document(self, found: Evaluation) -> dict[str, Any]:
+        """Return what ``metrics.json`` has at its top of this kind of labels alone."""
+
+    def headline(self, data_set: str, network: str, metrics: Mapping[str, Any]) -> list[str]:
+        """Return the lines of one network on one data set in the terminal."""
+
+    def page(self, found: Evaluation) -> Page:
+        """Return what the report has of its own."""
+
+    def sample(self, found: Evaluation, s: TestSet, i: int) -> tuple[str, list[str], str]:
+        """Return title, notes and tone of the picture of image `i` of a test set."""
+
+    def samples_text(self, found: Evaluation) -> str:
+        """Return what the titles of those pictures are."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +122,9 @@ class Evaluation:
 
     Attributes
     ----------
+    task : Task
     classes : tuple of str
+        Names of the classes, or of the continuous labels.
     classifiers : tuple of Classifier
         The runs given, in order, then companions.
     sets : tuple of TestSet
@@ -67,7 +135,7 @@ class Evaluation:
     differences : dict
         Classifier name to set name to paired differences against `reference`.
     seeds : dict
-        Classifier name to set name to metric to the values over seeds.
+        Classifier name to set name to metric (of numbers: to label to metric) to the values over seeds.
     reference : str or None
         The classifier that others are compared with: the source-only one.
     warnings : tuple of str
@@ -77,26 +145,52 @@ class Evaluation:
         Further parts of the report.
     """
 
+    task: Task
     classes: tuple[str, ...]
     classifiers: tuple[Classifier, ...]
     sets: tuple[TestSet, ...]
     outcomes: dict[tuple[str, str], Outcome]
     gaps: dict[str, dict[str, Any]] = field(default_factory=dict)
     differences: dict[str, dict[str, Any]] = field(default_factory=dict)
-    seeds: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
+    seeds: dict[str, dict[str, Any]] = field(default_factory=dict)
     reference: str | None = None
     warnings: tuple[str, ...] = ()
     estimates: dict[str, MixEstimate] = field(default_factory=dict)
     sections: tuple[Section, ...] = ()
 
+    @property
+    def main(self) -> Classifier:
+        """The classifier that the report is about."""
+        return self.classifiers[0]
+
+    def ordered(self) -> list[Classifier]:
+        """Return classifiers as a reader wants them: not adapted first, the reference last of those."""
+        return sorted(self.classifiers, key=lambda c: (c.adapted, c.name == self.reference))
+
+    def metrics(self, c: Classifier | str, s: TestSet) -> dict[str, Any]:
+        """Return what ``metrics.json`` says of one classifier, or of the one so called, on one test set."""
+        return self.outcomes[c if isinstance(c, str) else c.name, s.name].metrics
+
+    def answers(self, c: Classifier | str, s: TestSet) -> Answers:
+        """Return what one classifier, or the one so called, answers for the images of a test set."""
+        return self.outcomes[c if isinstance(c, str) else c.name, s.name].answers
+
+    def rows(self, label: str) -> list[Row]:
+        """Return (classifier, data set, numbers of `label`) wherever there are labels, the target first."""
+        scored = [
+            (c.name, s.name, self.task.by_label(self.metrics(c, s)))
+            for s in self.sets[::-1]
+            for c in self.ordered()
+        ]
+        return [(name, where, numbers[label]) for name, where, numbers in scored if label in numbers]
+
     def document(self) -> dict[str, Any]:
         """Return the contents of ``metrics.json``."""
-        return {
-            "classes": list(self.classes),
+        own = self.task.document(self)
+        return own | {
             "results": [self._result(c) for c in self.classifiers],
             "reference": self.reference,
             "warnings": list(self.warnings),
-            "class_mix": {name: described(one, self.classes) for name, one in self.estimates.items()},
         }
 
     def _result(self, c: Classifier) -> dict[str, Any]:
@@ -106,60 +200,22 @@ class Evaluation:
             "method": c.method,
             "adapted": c.adapted,
             "given": c.given,
-            "domains": {s.name: self.outcomes[c.name, s.name].metrics for s in self.sets},
+            "domains": {s.name: self.metrics(c, s) for s in self.sets},
         }
-        if c.name in self.gaps:
-            found["gap"] = self.gaps[c.name]
-        if c.name in self.differences:
-            found["difference_from_reference"] = self.differences[c.name]
-        if c.name in self.seeds:
-            found["seeds"] = self.seeds[c.name]
-        return found
-
-    def mixes(self, s: TestSet) -> dict[str, dict[str, float]]:
-        """Return what else is known of the class mix of a set: its label-shift estimate, the source's."""
-        estimate = self.estimates.get(s.name)
-        if estimate is None:
-            return {}
-        mixes = {"estimated": estimate.target, "the source": estimate.source}
-        return {name: dict(zip(self.classes, mix.tolist())) for name, mix in mixes.items()}
+        parts = {"gap": self.gaps, "difference_from_reference": self.differences, "seeds": self.seeds}
+        return found | {name: part[c.name] for name, part in parts.items() if c.name in part}
 
     def predictions(self, c: Classifier) -> Table:
-        """Return the table of predictions of one classifier on every judged set."""
-        from astropy.table import vstack
-
-        tables = []
-        for s in self.sets:
-            outcome = self.outcomes[c.name, s.name]
-            catalogue = s.dataset.info.table
-            tables.append(
-                predictions_table(
-                    ids=s.ids,
-                    groups=s.groups,
-                    probabilities=outcome.probabilities,
-                    classes=self.classes,
-                    data_set=s.name,
-                    split=s.split,
-                    labels=s.labels,
-                    flags=outcome.flags,
-                    unknown=outcome.unknown,
-                    catalogue=None if catalogue is None else catalogue[s.rows],
-                )
+        """Return the table of predictions of one classifier on every test set."""
+        tables = [
+            self.answers(c, s).table(
+                s.dataset,
+                s.rows,
+                truth=s.labels if s.truth is None else s.truth,
+                data_set=s.name,
+                split=s.split,
+                unknown=self.outcomes[c.name, s.name].unknown,
             )
+            for s in self.sets
+        ]
         return vstack(tables, metadata_conflicts="silent") if len(tables) > 1 else tables[0]
-
-
-def described(estimate: MixEstimate, classes: Sequence[str]) -> dict[str, Any]:
-    """Return an estimate for ``metrics.json``."""
-    named = {
-        part: dict(zip(classes, map(float, getattr(estimate, part)), strict=True))
-        for part in ("source", "target", "low", "high")
-    }
-    return {
-        "method": estimate.method,
-        "source": named["source"],
-        "estimate": named["target"],
-        "ci95": {name: [named["low"][name], named["high"][name]] for name in classes},
-        "shift": estimate.shift,
-        "shifted": estimate.shifted,
-    }

@@ -1,20 +1,18 @@
-"""What an evaluation says of classes that only the judged images have."""
+"""What an evaluation says of classes that only the test sets have."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from galshift.evaluation.classes import hard_labels
 from galshift.evaluation.unknown import unknown_metrics
 from galshift.report import Section, Table
+from galshift.runs.test_sets import TestSet
 from galshift.training.unknown import THRESHOLD
-
-if TYPE_CHECKING:
-    from galshift.runs.test_sets import TestSet
-    from galshift.verbs.evaluate.result import Evaluation
+from galshift.verbs.evaluate.result import Evaluation
 
 
 def foreign(s: TestSet, classes: Sequence[str]) -> np.ndarray:
@@ -25,7 +23,7 @@ def foreign(s: TestSet, classes: Sequence[str]) -> np.ndarray:
     return (given >= 0) & (s.labels < 0) if set(names) - set(classes) else np.zeros(len(s.rows), dtype=bool)
 
 
-def judged_unknown(
+def unknown_part(
     scores: np.ndarray | None, s: TestSet, classes: Sequence[str], probabilities: np.ndarray
 ) -> dict[str, Any]:
     """Return the ``unknown`` part of a data set's metrics; empty where there is nothing to say.
@@ -48,10 +46,10 @@ def judged_unknown(
     found: dict[str, Any] = {"score": "method" if own else "1 - max p"}
     if own:
         found |= {"threshold": THRESHOLD, "share_flagged": float((values[usable] > THRESHOLD).mean())}
-    kept = usable & (outside | (s.labels >= 0))
-    if outside[kept].any():
-        right = probabilities[kept].argmax(axis=1) == s.labels[kept]
-        found |= unknown_metrics(values[kept], outside[kept], right, THRESHOLD if own else None)
+    known = usable & (outside | (s.labels >= 0))
+    if outside[known].any():
+        right = probabilities[known].argmax(axis=1) == s.labels[known]
+        found |= unknown_metrics(values[known], outside[known], right, THRESHOLD if own else None)
     return {"unknown": found}
 
 
@@ -73,7 +71,7 @@ def unknown_section(found: Evaluation) -> Section | None:
     rows = []
     for c in found.classifiers:
         for s in found.sets:
-            one = found.outcomes[c.name, s.name].metrics.get("unknown")
+            one = found.metrics(c, s).get("unknown")
             if one:
                 keys = ("share_flagged", "n_unknown", "auroc", "h_score", "known_right", "unknown_found")
                 rows.append((c.name, s.name, one["score"], *(_shown(one.get(key)) for key in keys)))

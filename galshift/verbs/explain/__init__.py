@@ -23,23 +23,10 @@ class Explain(Step):
 
     def run(self, config: ExplainConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Draw maps, score them, check them against a network of noise."""
-        from galshift.provenance import write_json
-        from galshift.report import build
-        from galshift.verbs.explain.report import answer, explain_report, warnings
-        from galshift.verbs.explain.work import explain_sets, write_maps
+        from galshift.verbs.explain.work import work
 
-        found = explain_sets(config, context.device)
-        document = {**found.document(), "answer": answer(found), "warnings": warnings(found)}
-        write_json(run.path / "explain.json", {"schema": 1, **document})
-        write_maps(run.path / "explain.fits", found)
-        build(run.path / "report.html", explain_report(found, samples=config.samples, seed=config.seed))
-        outputs = {"results": "explain.json", "table": "explain.fits", "report": "report.html"}
-        return {**document, "outputs": outputs}
+        return work(config, run, context.device)
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Say what the report says at its top."""
         return [*results["answer"], *(f"note: {line}" for line in results["warnings"])]
-
-    def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Look at the report."""
-        return [f"open {results['run']}/report.html in a browser"]

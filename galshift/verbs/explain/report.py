@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from galshift.evaluation.explain import enlarged
-from galshift.provenance import command_line, environment
-from galshift.report import Card, Figure, Gallery, Picture, ReportData, Section, Table, figures
+from galshift.report import Card, Figure, Gallery, Picture, ReportData, Section, Table, about, figures
 from galshift.report.pictures import composite, data_uri, heat
 from galshift.report.scores import number
 from galshift.streams import numpy_stream
@@ -14,7 +13,6 @@ from galshift.verbs.explain.result import SCORES, Explained, Explanation
 
 # A map that still ranks pixels like the true one after the whole network is noise shows the image's shape.
 _UNMOVED = 0.5
-
 
 _LABELS = {
     "on_galaxy": "on the galaxy",
@@ -30,15 +28,13 @@ def explain_report(found: Explanation, *, samples: int, seed: int) -> ReportData
     """Return the whole page."""
     sections = [_pictures_section(found, s, samples, seed) for s in found.sets if samples]
     sections += [_scores_section(found), _check_section(found)]
-    made = {key: value for key, value in environment().items() if key != "command"}
-    return ReportData(
-        title=f"Where the classifier looks on {' and '.join(s.name for s in found.sets)}",
-        lede=tuple(answer(found)),
-        cards=tuple(_cards(found)),
-        warnings=tuple(warnings(found)),
-        sections=tuple(sections),
-        command=command_line(),
-        provenance={**made, "run": str(found.trained.path.parent), "layer": found.layer},
+    return about(
+        f"Where the classifier looks on {' and '.join(s.name for s in found.sets)}",
+        lede=opening_sentences(found),
+        cards=_cards(found),
+        warnings=warnings(found),
+        sections=sections,
+        facts={"run": str(found.trained.path.parent), "layer": found.layer},
     )
 
 
@@ -134,13 +130,13 @@ def _check_section(found: Explanation) -> Section:
     return Section("Whether to believe the maps", (text,), (Figure(drawn), table))
 
 
-def answer(found: Explanation) -> list[str]:
+def opening_sentences(found: Explanation) -> list[str]:
     """Return the opening sentences."""
     lines = []
     for s in found.sets:
         on, area = _mean(s.scores["on_galaxy"]), _mean(s.scores["galaxy_area"])
         if not np.isfinite(on):
-            lines.append(f"On {s.name} no galaxy was found to hold the maps against.")
+            lines.append(f"On {s.name} no galaxy was detected to compare the maps with.")
             continue
         verdict = (
             "it looks at the galaxy more than at the rest of the image"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from astropy.io import fits
+from astropy.table import Table, vstack
 
 from galshift.console import progress
 from galshift.data.cutouts import Dataset
@@ -13,20 +16,38 @@ from galshift.data.open import open_dataset
 from galshift.data.paths import split_name
 from galshift.errors import DataError
 from galshift.evaluation.explain import grad_cam, map_scores, randomisation_check, spatial_layer
+from galshift.provenance import atomic_path, write_json
+from galshift.report import build
+from galshift.rundirectory import RunDirectory
+from galshift.runs.answers import answer, drawn_rows
+from galshift.runs.classifiers import load_classifier
 from galshift.runs.test_sets import matched_labels
-from galshift.streams import numpy_stream
+from galshift.training.checkpoint import Trained
+from galshift.training.device import DeviceChoice, choose_device
+from galshift.verbs.explain.config import ExplainConfig
+from galshift.verbs.explain.report import explain_report, opening_sentences, warnings
 from galshift.verbs.explain.result import SCORES, Explained, Explanation
-
-if TYPE_CHECKING:
-    from astropy.table import Table
-
-    from galshift.training.checkpoint import Trained
-    from galshift.training.device import DeviceChoice
-    from galshift.verbs.explain.config import ExplainConfig
 
 _BATCH = 64
 
 _CHECKED = 64
+
+
+def work(config: ExplainConfig, run: RunDirectory, device: str) -> dict[str, Any]:
+    """Explain the data sets of `config`, write numbers, maps and report, and return the results.
+
+    Raises
+    ------
+    DataError
+        As of :func:`explain_sets`.
+    """
+    found = explain_sets(config, device)
+    document = {**found.document(), "answer": opening_sentences(found), "warnings": warnings(found)}
+    write_json(run.path / "explain.json", {"schema": 1, **document})
+    write_maps(run.path / "explain.fits", found)
+    build(run.path / "report.html", explain_report(found, samples=config.samples, seed=config.seed))
+    outputs = {"results": "explain.json", "table": "explain.fits", "report": "report.html"}
+    return {**document, "outputs": outputs}
 
 
 def explain_sets(config: ExplainConfig, device: str) -> Explanation:
@@ -38,12 +59,7 @@ def explain_sets(config: ExplainConfig, device: str) -> Explanation:
         When a data set does not fit the model, has no usable image or, for ``true``, no labels; or the
         network has no layer to draw from.
     """
-    import torch
-
-    from galshift.training.checkpoint import load_checkpoint
-    from galshift.training.device import choose_device
-
-    trained = load_checkpoint(config.run)
+    trained = load_classifier(config.run)
     opened = []
     for text in config.data:
         label, path = split_name(text)
@@ -72,8 +88,6 @@ def explain_sets(config: ExplainConfig, device: str) -> Explanation:
 
 def scores_table(found: Explanation) -> Table:
     """Return one row an image: its answer and where the weight of its map lies."""
-    from astropy.table import Table, vstack
-
     names = np.array([*found.trained.classes, ""])
     tables = []
     for s in found.sets:
@@ -91,10 +105,6 @@ def scores_table(found: Explanation) -> Table:
 
 def write_maps(path: Path, found: Explanation) -> None:
     """Write the table of scores and, as the second extension MAPS, the maps in the same order."""
-    from astropy.io import fits
-
-    from galshift.provenance import atomic_path
-
     table = fits.table_to_hdu(scores_table(found))
     table.name = "SCORES"
     maps = fits.ImageHDU(np.concatenate([s.maps for s in found.sets]).astype(np.float32), name="MAPS")
@@ -107,12 +117,7 @@ def _explained(
     name: str, dataset: Dataset, trained: Trained, layer: str, config: ExplainConfig, choice: DeviceChoice
 ) -> Explained:
     """Draw and score the maps of one data set."""
-    import torch
-
-    from galshift.training.predict import forward
-
-    order = numpy_stream(config.seed, "explain", "limit", name).permutation(len(dataset))
-    rows = np.sort(order[: config.limit])
+    rows = drawn_rows(len(dataset), config.limit, config.seed, "explain", "limit", name)
     labels, _ = matched_labels(dataset, rows, trained.classes)
     if config.explain == "true":
         rows, labels = rows[labels >= 0], labels[labels >= 0]
@@ -122,14 +127,8 @@ def _explained(
                 where=dataset.path,
                 hint="give them with --labels, or explain the predicted class",
             )
-    probabilities = forward(trained, dataset, rows, device=choice).probabilities
-    usable = np.isfinite(probabilities).all(axis=1)
-    if not usable.any():
-        raise DataError(
-            "not one image of this data set gave an answer",
-            where=dataset.path,
-            hint="galshift inspect shows what the images hold",
-        )
+    answers = answer(trained, dataset, rows, device=choice, label=f"classify {name}")
+    probabilities, usable = answers.centre, answers.usable
     rows, labels, probabilities = rows[usable], labels[usable], probabilities[usable]
     wanted = torch.as_tensor(probabilities.argmax(axis=1) if config.explain == "predicted" else labels)
     maps, scores = [], []
@@ -156,7 +155,5 @@ def _explained(
 
 def _inputs(trained: Trained, dataset: Dataset, rows: np.ndarray) -> tuple[np.ndarray, Any]:
     """Return the linear images of some rows and what the network is given."""
-    import torch
-
     linear = trained.preprocessing.linear(dataset.read(rows))
     return linear, trained.preprocessing.stretch(torch.from_numpy(linear))

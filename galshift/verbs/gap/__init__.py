@@ -23,24 +23,10 @@ class Gap(Step):
 
     def run(self, config: GapConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Measure both sets, compare them quantity by quantity, then as a whole."""
-        from galshift.evaluation.predictions import write_predictions
-        from galshift.provenance import write_json
-        from galshift.report import build
-        from galshift.verbs.gap.report import answer, gap_report
-        from galshift.verbs.gap.work import compare_sets, measurements_table
+        from galshift.verbs.gap.work import work
 
-        found = compare_sets(config, context.device)
-        document = found.document(answer(found))
-        write_json(run.path / "gap.json", {"schema": 1, **document})
-        write_predictions(run.path / "measurements.fits", measurements_table(found.sides))
-        build(run.path / "report.html", gap_report(found, samples=config.samples))
-        outputs = {"results": "gap.json", "table": "measurements.fits", "report": "report.html"}
-        return {**document, "outputs": outputs}
+        return work(config, run, context.device)
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Say what the report says at its top."""
         return [*results["answer"], *(f"note: {line}" for line in results["warnings"])]
-
-    def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Look at the report."""
-        return [f"open {results['run']}/report.html in a browser"]

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 
 from galshift.evaluation.gap import gap_sentence
-from galshift.provenance import command_line, environment
-from galshift.report import Card, Figure, ReportData, Section, Table, figures
+from galshift.report import Card, Figure, ReportData, Section, Table, about, figures
 from galshift.report.pictures import gallery
 from galshift.report.scores import gap_section, number
 from galshift.verbs.gap.result import Comparison, Side
 
 # Below this Kolmogorov-Smirnov statistic, or above this p, a difference is not worth a sentence.
 _KS, _P = 0.3, 0.01
-
 
 _DRAWN = 8
 
@@ -33,15 +31,13 @@ def gap_report(found: Comparison, *, samples: int) -> ReportData:
         sections.append(gap_section(gaps, f"{a.name} and {b.name}", text))
     if found.model and a.mix and b.mix:
         sections.append(_mix_section(found))
-    made = {key: value for key, value in environment().items() if key != "command"}
-    return ReportData(
-        title=f"How {b.name} differs from {a.name}",
-        lede=tuple(answer(found)),
-        cards=tuple(_cards(found)),
+    return about(
+        f"How {b.name} differs from {a.name}",
+        lede=opening_sentences(found),
+        cards=_cards(found),
         warnings=found.warnings,
-        sections=tuple(sections),
-        command=command_line(),
-        provenance={**made, "a": str(a.dataset.path), "b": str(b.dataset.path), "model": str(found.model)},
+        sections=sections,
+        facts={"a": str(a.dataset.path), "b": str(b.dataset.path), "model": str(found.model)},
     )
 
 
@@ -119,7 +115,7 @@ def _p(value: float) -> str:
     return f"{value:.2g}" if value >= 1e-4 else "< 0.0001"
 
 
-def answer(found: Comparison) -> list[str]:
+def opening_sentences(found: Comparison) -> list[str]:
     """Return the opening sentences."""
     a, b = found.sides
     lines = []

@@ -66,12 +66,12 @@ class Comparison:
     model: str | None
     warnings: tuple[str, ...]
 
-    def document(self, answer: Sequence[str]) -> dict[str, Any]:
-        """Return the contents of ``gap.json``; `answer` are its opening sentences."""
+    def document(self, sentences: Sequence[str]) -> dict[str, Any]:
+        """Return the contents of ``gap.json``; `sentences` are those at its top."""
         return {
             "between": [side.name for side in self.sides],
             "n": [len(side.rows) for side in self.sides],
-            "answer": list(answer),
+            "answer": list(sentences),
             "files": self.facts,
             "quantities": self.quantities,
             "images": self.images,

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
 
 from galshift.data.cutouts import Dataset
 from galshift.data.open import open_dataset
 from galshift.data.paths import split_name
 from galshift.errors import DataError
 from galshift.evaluation.gap import domain_gap
+from galshift.evaluation.honesty import few_galaxies, unlabelled_summary
 from galshift.evaluation.measured_sets import measured, one_of_each
 from galshift.evaluation.measurements import common_vectors, compare
+from galshift.evaluation.predictions import write_predictions
+from galshift.provenance import write_json
+from galshift.report import build
+from galshift.rundirectory import RunDirectory
+from galshift.runs.answers import answer
+from galshift.training.checkpoint import Trained, load_checkpoint
+from galshift.verbs.gap.config import GapConfig
+from galshift.verbs.gap.report import gap_report, opening_sentences
 from galshift.verbs.gap.result import Comparison, Side
 
-if TYPE_CHECKING:
-    from astropy.table import Table
 
-    from galshift.verbs.gap.config import GapConfig
+def work(config: GapConfig, run: RunDirectory, device: str) -> dict[str, Any]:
+    """Compare the two data sets of `config`, write numbers, table and report, and return the results.
+
+    Raises
+    ------
+    DataError
+        As of :func:`compare_sets`.
+    """
+    found = compare_sets(config, device)
+    document = found.document(opening_sentences(found))
+    write_json(run.path / "gap.json", {"schema": 1, **document})
+    write_predictions(run.path / "measurements.fits", measurements_table(found.sides))
+    build(run.path / "report.html", gap_report(found, samples=config.samples))
+    outputs = {"results": "gap.json", "table": "measurements.fits", "report": "report.html"}
+    return {**document, "outputs": outputs}
 
 
 def compare_sets(config: GapConfig, device: str) -> Comparison:
@@ -41,8 +64,7 @@ def compare_sets(config: GapConfig, device: str) -> Comparison:
         found, unit = measured(dataset, rows, name, wanted)
         side = Side(name, dataset, rows, unit, found)
         sides.append(_with_features(side, trained, device) if trained else side)
-        if len(rows) < 50:
-            notes.append(f"Too few galaxies: {name} has only {len(rows)}; small differences cannot be seen.")
+        notes += few_galaxies(name, len(rows), "; small differences cannot be seen")
     a, b = sides
     if a.unit != b.unit:
         notes.append(
@@ -70,8 +92,6 @@ def compare_sets(config: GapConfig, device: str) -> Comparison:
 
 def measurements_table(sides: Sequence[Side]) -> Table:
     """Return one row for each measured image of both sets; a quantity that one set lacks is NaN there."""
-    from astropy.table import Table
-
     names = list(dict.fromkeys(name for side in sides for name in side.measured))
     table = Table()
     table["id"] = np.concatenate([side.dataset.info.ids[side.rows] for side in sides]).astype(str)
@@ -89,32 +109,28 @@ def _open(text: str, config: GapConfig, side: int) -> tuple[str, Dataset, np.nda
     return label or dataset.name, dataset, one_of_each(dataset, config.limit, config.seed, str(side), path)
 
 
-def _trained(run: str | None, datasets: Sequence[Dataset]) -> Any:
+def _trained(run: str | None, datasets: Sequence[Dataset]) -> Trained | None:
     """Load the model, and refuse data sets that it cannot take before anything is measured."""
-    from galshift.training.checkpoint import load_checkpoint
-
     if run is None:
         return None
-    trained = load_checkpoint(run, values=True)
+    trained = load_checkpoint(run)
     for dataset in datasets:
         trained.preprocessing.check(dataset.info, dataset.path)
     return trained
 
 
-def _with_features(side: Side, trained: Any, device: str) -> Side:
-    from dataclasses import replace
-
-    from galshift.evaluation.honesty import unlabelled_summary
-    from galshift.training.predict import forward
-
-    out = forward(trained, side.dataset, side.rows, device=device)
-    usable = np.isfinite(out.probabilities).all(axis=1)
+def _with_features(side: Side, trained: Trained, device: str) -> Side:
+    # Without one answer the two can still be compared by what is measured in the images.
+    answers = answer(
+        trained, side.dataset, side.rows, device=device, label=f"features of {side.name}", refuse=False
+    )
+    usable = answers.usable
     mix = (
-        unlabelled_summary(out.probabilities[usable], trained.classes)["predicted_mix"]
+        unlabelled_summary(answers.centre[usable], trained.classes)["predicted_mix"]
         if usable.any() and trained.head.has_classes
         else None
     )
-    return replace(side, features=out.features, mix=mix)
+    return replace(side, features=answers.features, mix=mix)
 
 
 def _distance(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from galshift import surveys
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs.ladder.config import LadderConfig
-from galshift.verbs.ladder.report import _page
-
-if TYPE_CHECKING:
-    pass
 
 
 @STEPS.register("ladder")
@@ -28,41 +25,13 @@ class Ladder(Step):
 
     def versions(self, config: LadderConfig) -> Mapping[str, int]:
         """Return the version of the preset."""
-        from galshift import surveys
-
         return {f"survey {config.survey}": surveys.load(config.survey).version}
 
     def run(self, config: LadderConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
-        """Climb, measure, draw."""
-        from galshift.provenance import write_json
-        from galshift.report import build
-        from galshift.runs.partial import Kept
-        from galshift.verbs.ladder.report import answer
-        from galshift.verbs.ladder.work import climb
+        """Observe, measure, draw."""
+        from galshift.verbs.ladder.work import work
 
-        kept = Kept(run)
-        found = climb(config, context.device, kept)
-        document = {
-            "between": [found.sim, found.real],
-            "n": list(found.n),
-            "survey": found.survey,
-            "rungs": [
-                {
-                    "name": rung.name,
-                    "mean_ks": rung.mean_ks,
-                    "images": rung.gap,
-                    "features": rung.features,
-                    "quantities": rung.quantities,
-                }
-                for rung in found.rungs
-            ],
-            "answer": answer(found),
-            "warnings": list(found.notes),
-        }
-        write_json(run.path / "ladder.json", {"schema": 1, **document})
-        build(run.path / "report.html", _page(found, config))
-        kept.clear()
-        return {**document, "outputs": {"results": "ladder.json", "report": "report.html"}}
+        return work(config, run, context.device)
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Say what the report says at its top."""
@@ -70,7 +39,5 @@ class Ladder(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Look at the report; make the mocks."""
-        return [
-            f"open {results['run']}/report.html in a browser",
-            f"galshift make-mocks SIM OUT.h5 --survey {results['survey']}",
-        ]
+        mocks = f"galshift make-mocks SIM OUT.h5 --survey {results['survey']}"
+        return [*super().next_steps(results), mocks]

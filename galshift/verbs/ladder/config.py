@@ -9,7 +9,7 @@ from galshift.types import Strict
 
 
 class LadderConfig(Strict):
-    """What is made real, step by step, and what it is held against."""
+    """What is made real, step by step, and what it is compared with."""
 
     sim: str = Field(description="Idealised images in a physical unit with a pixel scale.")
     real: str = Field(description="Images of the survey.")

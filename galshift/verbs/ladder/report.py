@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from galshift.report import Figure, ReportData, Section, Table, about, figures
+from galshift.report.pictures import gallery
+from galshift.report.scores import number
 from galshift.verbs.gap.report import worth_saying
 from galshift.verbs.ladder.config import LadderConfig
-from galshift.verbs.ladder.result import Climb
-
-if TYPE_CHECKING:
-    from galshift.report import ReportData, Section
-    from galshift.verbs.ladder.result import Climb
+from galshift.verbs.ladder.result import Rungs
 
 
-def answer(found: Climb) -> list[str]:
+def opening_sentences(found: Rungs) -> list[str]:
     """Return the opening sentences: what brought the sets closer, and what still tells them apart."""
     first, last = found.rungs[0], found.rungs[-1]
     steps = [(b.name, a.mean_ks - b.mean_ks) for a, b in zip(found.rungs, found.rungs[1:])]
@@ -36,11 +35,8 @@ def answer(found: Climb) -> list[str]:
     return lines
 
 
-def _page(found: Climb, config: LadderConfig) -> ReportData:
-    """The rungs as numbers, then as pictures."""
-    from galshift.provenance import command_line, environment
-    from galshift.report import Figure, ReportData, Section, Table, figures
-    from galshift.report.scores import number
+def ladder_report(found: Rungs, config: LadderConfig) -> ReportData:
+    """Return the whole page: the rungs as numbers, then as pictures."""
 
     def told_apart(gap: dict[str, Any] | None) -> str | None:
         return None if gap is None else f"{1 - gap['domain_classifier_error']:.0%}"
@@ -63,7 +59,10 @@ def _page(found: Climb, config: LadderConfig) -> ReportData:
         "chance.",
     )
     by_rung = [{row["quantity"]: row["ks"] for row in r.quantities} for r in rungs]
-    names = sorted({name for row in by_rung for name in row}, key=lambda name: -by_rung[-1].get(name, 0))
+    # Equal differences stand in the order of their names: a set has an order of its own in every process.
+    names = sorted(
+        {name for row in by_rung for name in row}, key=lambda name: (-by_rung[-1].get(name, 0), name)
+    )
     quantities = Table(
         ("difference (KS) in", *(r.name for r in rungs)),
         tuple((name, *(number(row.get(name)) for row in by_rung)) for name in names),
@@ -82,22 +81,17 @@ def _page(found: Climb, config: LadderConfig) -> ReportData:
     ]
     if config.samples:
         sections += _pictures(found)
-    made = {key: value for key, value in environment().items() if key != "command"}
-    return ReportData(
-        title=f"From {found.sim} to {found.real}, step by step",
-        lede=tuple(answer(found)),
+    return about(
+        f"From {found.sim} to {found.real}, step by step",
+        lede=opening_sentences(found),
         warnings=found.notes,
-        sections=tuple(sections),
-        command=command_line(),
-        provenance={**made, "sim": config.sim, "real": config.real, "seed": config.seed},
+        sections=sections,
+        facts={"sim": config.sim, "real": config.real, "seed": config.seed},
     )
 
 
-def _pictures(found: Climb) -> list[Section]:
+def _pictures(found: Rungs) -> list[Section]:
     """The same galaxies on every rung, then real ones."""
-    from galshift.report import Section
-    from galshift.report.pictures import gallery
-
     shown = [(f"{found.sim}, {rung.name}", rung.images, found.bands) for rung in found.rungs]
     shown.append((f"{found.real}, real", found.real_images, found.real_bands))
     return [

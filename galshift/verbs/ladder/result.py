@@ -36,8 +36,23 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Climb:
-    """Every rung, the real images, and what could not be done."""
+class Rungs:
+    """Everything that ``ladder.json`` and the report say.
+
+    Attributes
+    ----------
+    sim, real, survey : str
+        Names of the two data sets and of the preset.
+    n : tuple of int
+        Simulated and real galaxies.
+    rungs : tuple of Rung
+        From the images as simulated to all that is known of the survey.
+    bands, real_bands : tuple of str
+    real_images : ndarray
+        (n, C, H, W) of the real galaxies in the report.
+    notes : tuple of str
+        What a reader should know before the numbers.
+    """
 
     sim: str
     real: str
@@ -48,3 +63,21 @@ class Climb:
     real_images: np.ndarray
     real_bands: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the contents of ``ladder.json`` but for its sentences."""
+        return {
+            "between": [self.sim, self.real],
+            "n": list(self.n),
+            "survey": self.survey,
+            "rungs": [
+                {
+                    "name": rung.name,
+                    "mean_ks": rung.mean_ks,
+                    "images": rung.gap,
+                    "features": rung.features,
+                    "quantities": rung.quantities,
+                }
+                for rung in self.rungs
+            ],
+        }

@@ -1,9 +1,10 @@
-"""Simulated galaxies made real step by step, each step held against real ones."""
+"""Simulated galaxies made real step by step, each step compared with real ones."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,22 +13,44 @@ from galshift.console import progress
 from galshift.data.cutouts import Cutouts, Dataset, InMemory
 from galshift.data.open import open_dataset
 from galshift.data.paths import split_name
+from galshift.data.readers._base import stem
 from galshift.errors import DataError
 from galshift.evaluation.gap import domain_gap
+from galshift.evaluation.honesty import few_galaxies
 from galshift.evaluation.measured_sets import measured, one_of_each
 from galshift.evaluation.measurements import common_vectors, compare, measure
 from galshift.mocks.config import ObserveConfig
 from galshift.mocks.observe import observe
-from galshift.runs.partial import Kept, Part
+from galshift.provenance import write_json
+from galshift.report import build
+from galshift.rundirectory import RunDirectory
+from galshift.runs.answers import answer
+from galshift.runs.classifiers import load_classifier
+from galshift.runs.partial import Part, PartialResults
 from galshift.surveys.schema import Survey
-from galshift.verbs.ladder.result import Climb, Rung
-
-if TYPE_CHECKING:
-    from galshift.verbs.ladder.config import LadderConfig
+from galshift.training.checkpoint import Trained
+from galshift.verbs.ladder.config import LadderConfig
+from galshift.verbs.ladder.report import ladder_report, opening_sentences
+from galshift.verbs.ladder.result import Rung, Rungs
 
 _CHUNK = 64
 
-_FEW = 50
+
+def work(config: LadderConfig, run: RunDirectory, device: str) -> dict[str, Any]:
+    """Take every step of `config`, write numbers and report, and return the results.
+
+    Raises
+    ------
+    DataError
+        As of :func:`all_rungs`.
+    """
+    partial_results = PartialResults(run)
+    found = all_rungs(config, device, partial_results)
+    document = {**found.document(), "answer": opening_sentences(found), "warnings": list(found.notes)}
+    write_json(run.path / "ladder.json", {"schema": 1, **document})
+    build(run.path / "report.html", ladder_report(found, config))
+    partial_results.clear()
+    return {**document, "outputs": {"results": "ladder.json", "report": "report.html"}}
 
 
 def steps_of(
@@ -51,10 +74,10 @@ def steps_of(
     return found
 
 
-def climb(config: LadderConfig, device: str, kept: Kept) -> Climb:
-    """Observe the simulated galaxies step by step and hold every step against the real ones.
+def all_rungs(config: LadderConfig, device: str, done: PartialResults) -> Rungs:
+    """Observe the simulated galaxies step by step and compare every step with the real ones.
 
-    What `kept` holds is not observed and measured again.
+    What `done` holds is not observed and measured again.
 
     Raises
     ------
@@ -74,24 +97,25 @@ def climb(config: LadderConfig, device: str, kept: Kept) -> Climb:
             f"The unit of {real_name} is {unit or 'not known'}: fluxes and noise are not compared. "
             "Give it with --set read_real.unit=nJy or read_real.zero_point=MAG."
         )
-    notes += _few(real_name, len(real_rows)) + _few(sim_name, len(sim_rows))
+    for name, rows in ((real_name, real_rows), (sim_name, sim_rows)):
+        notes += few_galaxies(name, len(rows), "; small differences cannot be seen")
     trained = _trained(config.model, real, real_path)
-    kept.say("steps")
+    done.say("steps")
 
-    def look(name: str, observing: ObserveConfig | None) -> Part:
+    def measured_rung(name: str, observing: ObserveConfig | None) -> Part:
         cutouts = _made(sim, sim_rows, preset, observing, name, config.seed)
-        return _seen(cutouts, name, trained, config, device)
+        return _measured(cutouts, name, trained, config, device)
 
-    seen = {
-        name: kept.once(partial(look, name, observing), name, config.samples)
+    parts = {
+        name: done.once(partial(measured_rung, name, observing), name, config.samples)
         for name, observing in steps_of(preset, config.sky, config.band_map)
     }
-    ours = [dict(zip(part.value["quantities"], part.arrays["measured"])) for part in seen.values()]
+    ours = [dict(zip(part.value["quantities"], part.arrays["measured"])) for part in parts.values()]
     shared = set(theirs).intersection(*ours)
     groups = (sim.info.groups[sim_rows], real.info.groups[real_rows])
     real_features = None if trained is None else _features(trained, real, real_rows, device)
     rungs = []
-    for (name, part), mine in zip(seen.items(), ours, strict=True):
+    for (name, part), mine in zip(parts.items(), ours, strict=True):
         rows = compare(mine, theirs)
         gap = _gap(*common_vectors(mine, theirs), groups, config, notes)
         features = None
@@ -99,7 +123,7 @@ def climb(config: LadderConfig, device: str, kept: Kept) -> Climb:
             features = _gap(part.arrays["features"], real_features, groups, config, notes)
         rungs.append(Rung(name, rows, _mean_ks(rows, shared), gap, features, part.arrays["images"]))
     shown = real.read(real_rows[: config.samples]) if config.samples else None
-    return Climb(
+    return Rungs(
         sim=sim_name,
         real=real_name,
         survey=config.survey,
@@ -113,8 +137,6 @@ def climb(config: LadderConfig, device: str, kept: Kept) -> Climb:
 
 
 def _named(text: str) -> tuple[str, str]:
-    from galshift.data.readers._base import stem
-
     label, path = split_name(text)
     return label or stem(path), path
 
@@ -123,8 +145,6 @@ def _made(
     sim: Dataset, rows: np.ndarray, preset: Survey, config: ObserveConfig | None, name: str, seed: int
 ) -> Cutouts:
     """The simulated galaxies on one rung."""
-    from dataclasses import replace
-
     parts = []
     with progress(name, len(rows)) as bar:
         for start in range(0, len(rows), _CHUNK):
@@ -146,7 +166,9 @@ def _made(
     return replace(parts[0], **{"mask": None, **plain, **joined})
 
 
-def _seen(cutouts: Cutouts, name: str, trained: Any, config: LadderConfig, device: str) -> Part:
+def _measured(
+    cutouts: Cutouts, name: str, trained: Trained | None, config: LadderConfig, device: str
+) -> Part:
     """What is asked of the galaxies on one rung."""
     found = measure(cutouts)
     arrays = {
@@ -167,29 +189,22 @@ def _full_mask(cutouts: Cutouts) -> np.ndarray:
     return mask
 
 
-def _few(name: str, n: int) -> list[str]:
-    text = f"Too few galaxies: {name} has only {n}; small differences cannot be seen."
-    return [text] if n < _FEW else []
-
-
 def _mean_ks(rows: list[dict[str, Any]], names: set[str]) -> float:
     return float(np.mean([row["ks"] for row in rows if row["quantity"] in names] or [np.nan]))
 
 
-def _trained(run: str | None, real: Dataset, path: str) -> Any:
-    from galshift.training.checkpoint import load_checkpoint
-
+def _trained(run: str | None, real: Dataset, path: str) -> Trained | None:
     if run is None:
         return None
-    trained = load_checkpoint(run)
+    trained = load_classifier(run)
     trained.preprocessing.check(real.info, path)
     return trained
 
 
-def _features(trained: Any, dataset: Dataset, rows: np.ndarray, device: str) -> np.ndarray:
-    from galshift.training.predict import forward
-
-    return forward(trained, dataset, rows, device=device).features
+def _features(trained: Trained, dataset: Dataset, rows: np.ndarray, device: str) -> np.ndarray:
+    label = f"features of {dataset.name}"
+    # Without one answer a rung is still compared by what is measured in its images.
+    return answer(trained, dataset, rows, device=device, label=label, refuse=False).features
 
 
 def _gap(

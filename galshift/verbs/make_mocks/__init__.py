@@ -7,32 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from galshift import console
+from galshift import surveys
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
-from galshift.verbs.make_mocks.config import MakeMocksConfig
-from galshift.verbs.make_mocks.jobs import Job, Piece, made, pieces
-from galshift.verbs.make_mocks.plan import (
-    _bytes_per_image,
-    _device,
-    _draw,
-    _nested,
-    _place,
-    _provenance,
-    _surveys,
-    plan,
-    product_paths,
-)
-from galshift.verbs.make_mocks.store import Store, beside
+from galshift.verbs.make_mocks.config import KIND, VERSION, MakeMocksConfig
+from galshift.verbs.make_mocks.paths import beside, product_paths, surveys_of
 
 
-@STEPS.register("make-mocks")
+@STEPS.register(KIND)
 class MakeMocks(Step):
     """Write mocks, an account of every image and a contact sheet."""
 
-    kind = "make-mocks"
-    version = 1
+    kind = KIND
+    version = VERSION
     Config = MakeMocksConfig
     inputs = ("input", "read.labels?", "survey?", "pair?", "psf", "input_psf?", "sky", "noise_correlation?")
     product = "mocks.h5"
@@ -40,9 +28,7 @@ class MakeMocks(Step):
 
     def versions(self, config: MakeMocksConfig) -> Mapping[str, int]:
         """Return the version of each survey preset."""
-        from galshift import surveys
-
-        return {f"survey {name}": surveys.load(name).version for name in _surveys(config)}
+        return {f"survey {name}": surveys.load(name).version for name in surveys_of(config)}
 
     def products(self, config: MakeMocksConfig, out: Path) -> list[Path]:
         """Return the mocks of each survey, with the accounts and the contact sheet beside them."""
@@ -50,54 +36,9 @@ class MakeMocks(Step):
 
     def run(self, config: MakeMocksConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Make the pieces that are not there yet, then join them at ``context.out``."""
-        from galshift.data.open import open_dataset
+        from galshift.verbs.make_mocks.work import work
 
-        context = replace(context, out=context.out or Path(run.path) / self.product)
-        dataset = open_dataset(config.input, config.read)
-        results, job = self.produce(config, dataset, run.path, context)
-        _draw(config, job, dataset, context.out)
-        for survey in results["surveys"].values():
-            for note in survey["notes"]:
-                console.warn(note)
-        return results
-
-    def produce(
-        self, config: MakeMocksConfig, dataset: Any, folder: Path, context: Context
-    ) -> tuple[dict[str, Any], Job]:
-        """Make and join the pieces of `dataset`, kept in `folder` meanwhile; return results and job."""
-        job = plan(config, dataset, _device(context.device))
-        store = Store(folder / "pieces", job, config.truth)
-        cut = pieces(len(dataset), _bytes_per_image(job, dataset))
-        missing = [piece for piece in cut if not store.has(piece)]
-        if len(missing) < len(cut):
-            console.say(f"resuming: {len(cut) - len(missing)} of {len(cut)} pieces are there")
-        with console.progress("make-mocks", len(dataset)) as bar:
-            bar.advance(sum(p.stop - p.start for p in cut) - sum(p.stop - p.start for p in missing))
-            shared = {"workers": context.workers, "scheduler": context.scheduler, "dataset": dataset}
-            for piece, observations in made(job, missing, **shared):
-                store.put(piece, observations)
-                bar.advance(piece.stop - piece.start)
-        results = self._join(config, job, store, cut, context.out)
-        store.clear()
-        return results, job
-
-    def _join(
-        self, config: MakeMocksConfig, job: Job, store: Store, cut: list[Piece], out: Path
-    ) -> dict[str, Any]:
-        """Write the products from the stored pieces and return the headline results."""
-        outputs, surveys = {}, {}
-        for index, name in enumerate(job.surveys):
-            path = _place(out, config, name)
-            store.join(index, cut, path, _provenance(self, config, name))
-            outputs["data" if len(job.surveys) == 1 else name] = path.name
-            surveys[name] = store.summary(index, cut)
-        return {
-            "n_images": cut[-1].stop,
-            "shape": list(job.shapes[0]) if len(job.shapes) == 1 else [list(s) for s in job.shapes],
-            "surveys": surveys,
-            "nested": _nested(job.surveys),
-            "outputs": {**outputs, "contact_sheet": beside(out, "contact.png").name},
-        }
+        return work(config, run.path, replace(context, out=context.out or run.path / self.product))
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Return what each survey made of the images."""

@@ -7,6 +7,8 @@ from pydantic import Field
 from galshift.data.options import ReadOptions
 from galshift.mocks.config import ObserveConfig
 
+KIND, VERSION = "make-mocks", 1  # of the step; its products say so too
+
 
 class MakeMocksConfig(ObserveConfig):
     """What to observe, with which survey, and how."""

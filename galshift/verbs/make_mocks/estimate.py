@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from galshift.data.cutouts import Cutouts, DataInfo, Dataset
+from galshift.data.open import open_dataset
 from galshift.verbs._base import Context
 from galshift.verbs.make_mocks.config import MakeMocksConfig
+from galshift.verbs.make_mocks.paths import product_paths
+from galshift.verbs.make_mocks.work import produce
 
 #: Images of the two runs that are timed: what both take is the start, the rest is the rate.
 _FEW, _MANY = 8, 200
@@ -29,10 +36,6 @@ def estimate(config: MakeMocksConfig, device: str = "auto", workers: int = 1) ->
     dict
         ``images_per_second`` of `workers` processes, ``bytes_per_image`` of the products, and ``estimates``.
     """
-    import os
-
-    from galshift.data.open import open_dataset
-
     dataset = open_dataset(config.input, config.read)
     with tempfile.TemporaryDirectory(prefix="galshift-") as folder:
         start, seconds, size = _trial(config, dataset, device, Path(folder))
@@ -45,17 +48,16 @@ def estimate(config: MakeMocksConfig, device: str = "auto", workers: int = 1) ->
     }
 
 
-def _trial(config: Any, dataset: Any, device: str, folder: Path) -> tuple[float, float, float]:
+def _trial(
+    config: MakeMocksConfig, dataset: Dataset, device: str, folder: Path
+) -> tuple[float, float, float]:
     """Seconds to start, and seconds and bytes an image, of runs over the first images, products and all."""
-    from galshift.verbs.make_mocks import MakeMocks
-    from galshift.verbs.make_mocks.plan import product_paths
-
-    step, context = MakeMocks(), Context(device=device, out=folder / "trial.h5")
+    context = Context(device=device, out=folder / "trial.h5")
     few, many = min(_FEW, len(dataset)), min(_MANY, len(dataset))
 
     def timed(n: int) -> float:
         began = time.perf_counter()
-        step.produce(config, Head(dataset, n), folder, context)
+        produce(config, Head(dataset, n), folder, context)
         return time.perf_counter() - began
 
     timed(few)  # imports and plans
@@ -74,7 +76,7 @@ class Head:
     n : int
     """
 
-    def __init__(self, dataset: Any, n: int) -> None:
+    def __init__(self, dataset: Dataset, n: int) -> None:
         self._dataset, self._n = dataset, n
         self.name, self.path = dataset.name, dataset.path
 
@@ -82,11 +84,11 @@ class Head:
         return self._n
 
     @property
-    def info(self) -> Any:
+    def info(self) -> DataInfo:
         """The whole data set's metadata."""
         return self._dataset.info
 
-    def read(self, indices: Any) -> Any:
+    def read(self, indices: np.ndarray) -> Cutouts:
         """Return the images at `indices`."""
         return self._dataset.read(indices)
 

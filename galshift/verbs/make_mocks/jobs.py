@@ -15,10 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from galshift import surveys
+from galshift.data.catalogue_psfs import attach_psfs
 from galshift.data.cutouts import Dataset
+from galshift.data.open import open_dataset
+from galshift.data.options import ReadOptions
 from galshift.errors import ConfigError, DataError, GalshiftError, ResourceError
-from galshift.mocks.observe import Observation
+from galshift.mocks.config import ObserveConfig
+from galshift.mocks.observe import Observation, observe_in_full
+from galshift.mocks.pairs import observe_pair
 
 #: Bytes of output pixels in one piece, about: small enough to lose, large enough to be worth a file.
 _PIECE_BYTES = 96 << 20
@@ -70,13 +77,6 @@ def pieces(n: int, bytes_per_image: int) -> list[Piece]:
 
 def make(job: Job, piece: Piece, dataset: Dataset | None = None) -> list[Observation]:
     """Return one observation per survey of the job, of the images of `piece`."""
-    from galshift import surveys
-    from galshift.data.catalogue_psfs import attach_psfs
-    from galshift.data.open import ReadOptions, open_dataset
-    from galshift.mocks.config import ObserveConfig
-    from galshift.mocks.observe import observe_in_full
-    from galshift.mocks.pairs import observe_pair
-
     dataset = dataset if dataset is not None else open_dataset(job.path, ReadOptions(**job.read))
     config = ObserveConfig(**job.observe)
     presets = [surveys.load(name) for name in job.surveys]
@@ -96,8 +96,6 @@ def make(job: Job, piece: Piece, dataset: Dataset | None = None) -> list[Observa
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Small transforms are slower on several threads than on one; processes share the work instead."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

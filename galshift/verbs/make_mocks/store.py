@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
+from galshift.data.cutouts import Cutouts
+from galshift.data.fits_writer import write_fits_folder
+from galshift.data.hdf5 import write_hdf5
+from galshift.data.open import open_dataset
+from galshift.mocks.observe import Observation
+from galshift.provenance import atomic_path, write_json
 from galshift.verbs.make_mocks.jobs import Job, Piece
+from galshift.verbs.make_mocks.paths import beside, is_hdf5
 
 
 class Store:
@@ -20,7 +29,7 @@ class Store:
     folder : Path
     job : Job
     truth : bool
-        Keep the noiseless images too.
+        Store the noiseless images too.
     """
 
     def __init__(self, folder: Path, job: Job, truth: bool) -> None:
@@ -30,11 +39,8 @@ class Store:
         """Return whether `piece` is there in full: its account is written last."""
         return self._file(piece, len(self.job.surveys) - 1, "json").is_file()
 
-    def put(self, piece: Piece, observations: list[Any]) -> None:
-        """Keep what was made of `piece`."""
-        from galshift.data.hdf5 import write_hdf5
-        from galshift.provenance import write_json
-
+    def put(self, piece: Piece, observations: list[Observation]) -> None:
+        """Store what was made of `piece`."""
         for index, made_ in enumerate(observations):
             truth = [made_.truth] if self.truth else None
             write_hdf5(self._file(piece, index, "h5"), made_.cutouts, truth=truth)
@@ -43,10 +49,6 @@ class Store:
 
     def join(self, index: int, cut: list[Piece], path: Path, provenance: dict[str, Any]) -> None:
         """Write one survey's product and the account of every image beside it."""
-        from galshift.data.fits_writer import write_fits_folder
-        from galshift.data.hdf5 import write_hdf5
-        from galshift.provenance import atomic_path
-
         with atomic_path(beside(path, "images.jsonl")) as temporary, temporary.open("w") as stream:
             for account in self._accounts(index, cut):
                 stream.write(json.dumps(account) + "\n")
@@ -75,8 +77,6 @@ class Store:
 
     def clear(self) -> None:
         """Remove the pieces."""
-        import shutil
-
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _file(self, piece: Piece, index: int, suffix: str) -> Path:
@@ -86,34 +86,18 @@ class Store:
         for piece in cut:
             yield from json.loads(self._file(piece, index, "json").read_text(encoding="utf-8"))["images"]
 
-    def _cutouts(self, index: int, cut: list[Piece]) -> Iterator[Any]:
+    def _cutouts(self, index: int, cut: list[Piece]) -> Iterator[Cutouts]:
         for piece in cut:
             yield as_stored(self._file(piece, index, "h5"), piece.stop - piece.start)
 
     def _truths(self, index: int, cut: list[Piece]) -> Iterator[np.ndarray]:
-        import h5py
-
         for piece in cut:
             with h5py.File(self._file(piece, index, "h5"), "r", locking=False) as file:
                 yield file["truth"][:]
 
 
-def as_stored(path: Path, n: int) -> Any:
+def as_stored(path: Path, n: int) -> Cutouts:
     """Return the first `n` images of an HDF5 file with the pixels that its mask makes a reader blank."""
-    import h5py
-
-    from galshift.data.open import open_dataset
-
     cutouts = open_dataset(path).read(np.arange(n))
     with h5py.File(path, "r", locking=False) as file:
         return cutouts.with_(images=file["images"][:n])
-
-
-def beside(path: Path, what: str) -> Path:
-    """Return a path beside a product: `what` replaces ``h5``, or is added to a folder's name."""
-    return path.with_name(f"{path.stem}.{what}" if "." in what else f"{path.name}_{what}")
-
-
-def is_hdf5(path: Path) -> bool:
-    """Return whether a product is one HDF5 file."""
-    return path.suffix in (".h5", ".hdf5", ".hdf")

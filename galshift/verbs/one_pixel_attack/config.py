@@ -6,9 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from galshift.audit.attack import AttackConfig
-from galshift.audit.faults._base import Detector
-from galshift.audit.rates import EventRate
+from galshift.audit.config import AttackConfig, Detector, EventRate
 from galshift.data.options import ReadOptions
 from galshift.types import Chosen
 from galshift.verbs._choice import ChoiceOf

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.io import fits
+from astropy.table import Table
 
 from galshift.provenance import atomic_path
 
@@ -28,12 +30,10 @@ class Side:
 def write_attack(path: Path, sides: Sequence[Side], header: Mapping[str, Any]) -> Path:
     """Write the tables and maps of one or two attacked models.
 
-    The first model's extensions are ``ATTACK``, ``MAPS`` and, where images are kept, ``BEFORE`` and
+    The first model's extensions are ``ATTACK``, ``MAPS`` and, where images are saved, ``BEFORE`` and
     ``AFTER`` (stretched, as the network sees them); the second's end in ``_2``.  Column ``map`` of a row is
     the plane of its map or -1, ``image`` likewise.
     """
-    from astropy.io import fits
-
     units = [fits.PrimaryHDU()]
     for key, value in header.items():
         units[0].header[key] = value
@@ -55,9 +55,7 @@ def write_attack(path: Path, sides: Sequence[Side], header: Mapping[str, Any]) -
     return path
 
 
-def _table(side: Side) -> Any:
-    from astropy.table import Table
-
+def _table(side: Side) -> Table:
     rows = side.rows
     depth = max((len(row.get("rows", ())) for row in rows), default=0) or 1
     columns: dict[str, Any] = {}

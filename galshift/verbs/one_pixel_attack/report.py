@@ -9,8 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from galshift.provenance import command_line, environment
-from galshift.report import Card, Figure, Gallery, Picture, ReportData, Section, Table, figures, pictures
+from galshift.report import (
+    Card,
+    Figure,
+    Gallery,
+    Picture,
+    ReportData,
+    Section,
+    Table,
+    about,
+    figures,
+    pictures,
+)
 
 
 @dataclass(frozen=True)
@@ -36,15 +46,12 @@ def attack_report(
         sections.append(where_section(mean_map))
     sections.append(_how(results))
     verdict = (results["compare"]["verdict"],) if "compare" in results else ()
-    made = {key: value for key, value in environment().items() if key != "command"}
-    return ReportData(
-        title=f"One-pixel attack on {results['data']}",
+    return about(
+        f"One-pixel attack on {results['data']}",
         lede=(headline(results), *verdict),
         cards=_cards(results),
-        warnings=tuple(results["warnings"]),
-        sections=tuple(sections),
-        command=command_line(),
-        provenance=made,
+        warnings=results["warnings"],
+        sections=sections,
     )
 
 

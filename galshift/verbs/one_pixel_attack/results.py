@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from galshift.runs.test_sets import TestSet
-    from galshift.verbs.one_pixel_attack.config import OnePixelAttackConfig
-    from galshift.verbs.one_pixel_attack.models import Attacked
-    from galshift.verbs.one_pixel_attack.store import RowStore
+from galshift.audit.attack import grid_of, is_incremental
+from galshift.audit.rates import misclassified_per_exposure
+from galshift.audit.summary import Searched, compare, summarise
+from galshift.runs.test_sets import TestSet
+from galshift.verbs.one_pixel_attack.config import OnePixelAttackConfig
+from galshift.verbs.one_pixel_attack.models import Attacked
+from galshift.verbs.one_pixel_attack.store import RowStore
 
 
 def attack_results(
-    config: OnePixelAttackConfig, judged: TestSet, attacked: Sequence[Attacked], stores: Sequence[RowStore]
+    config: OnePixelAttackConfig, test_set: TestSet, attacked: Sequence[Attacked], stores: Sequence[RowStore]
 ) -> dict[str, Any]:
     """Return the summary of the first model, and where there are more, all of them side by side."""
-    from galshift.audit.attack import grid_of, is_incremental
-    from galshift.audit.summary import Searched, compare, summarise
-
     first = attacked[0]
     fault, scene = first.setting.fault, first.setting.scene
     shape = tuple(first.images.linear.shape[1:])
@@ -35,7 +34,7 @@ def attack_results(
     )
     results = {
         "model": first.classifier.name,
-        "data": judged.name,
+        "data": test_set.name,
         "fault": config.fault.kind,
         "search": config.search,
         "pixels": config.pixels,
@@ -46,7 +45,7 @@ def attack_results(
         "incremental": is_incremental(first.setting, shape),
         "detector": scene.detector.model_dump(mode="json"),
         "detector_source": "not used" if fault.stretched else scene.detector.source,
-        "warnings": [*judged.notes, *_warnings(summary)],
+        "warnings": [*test_set.notes, *_warnings(summary)],
     }
     if len(attacked) > 1:
         names = [one.classifier.name for one in attacked]
@@ -59,8 +58,6 @@ def attack_results(
 
 def _event_rate(config: OnePixelAttackConfig, one: Attacked, store: RowStore) -> dict[str, Any] | None:
     """Return the share of galaxies that one exposure's events get wrong, where rate and certificate allow."""
-    from galshift.audit.rates import misclassified_per_exposure
-
     detector = one.setting.scene.detector
     stated = config.rate.events_per_pixel is not None
     per_pixel = (

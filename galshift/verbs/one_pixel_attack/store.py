@@ -1,4 +1,4 @@
-"""One row an image, kept on disk as it is found, so that a killed audit goes on where it stopped."""
+"""One row an image, written to disk as it is found, so that a killed attack goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RowStore:
         return frozenset(row["id"] for row in self.rows)
 
     def append(self, values: dict[str, Any], vulnerability: np.ndarray | None) -> None:
-        """Keep one row and its map; on return both are on disk."""
+        """Add one row and its map; on return both are on disk."""
         n_maps = sum(row["map"] is not None for row in self.rows)
         row = {**jsonable(values), "map": None if vulnerability is None else n_maps}
         if vulnerability is not None:
@@ -73,16 +73,16 @@ class RowStore:
             return
         whole, _, torn = self._rows_path.read_bytes().rpartition(b"\n")
         held = self._maps_path.stat().st_size // self._bytes if self._maps_path.is_file() else 0
-        kept = b""
+        valid = b""
         for line in whole.splitlines():
             row = json.loads(line)
             if row["map"] is not None and row["map"] >= held:
                 break
             self.rows.append(row)
-            kept += line + b"\n"
-        if torn or len(kept) != len(whole) + 1:
+            valid += line + b"\n"
+        if torn or len(valid) != len(whole) + 1:
             with self._rows_path.open("r+b") as stream:
-                stream.truncate(len(kept))
+                stream.truncate(len(valid))
 
 
 def _flush(stream: Any) -> None:

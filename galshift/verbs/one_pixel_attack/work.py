@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
+from galshift import console
+from galshift.audit.attack import attack, n_queries, replay, seconds_per_query
+from galshift.provenance import write_json
+from galshift.report import build
 from galshift.rundirectory import RunDirectory
+from galshift.training.threads import cpu_threads, suited_threads
 from galshift.verbs.one_pixel_attack.config import OnePixelAttackConfig
+from galshift.verbs.one_pixel_attack.models import Attacked, open_attacked
+from galshift.verbs.one_pixel_attack.products import Side, write_attack
+from galshift.verbs.one_pixel_attack.report import Example, attack_report
+from galshift.verbs.one_pixel_attack.results import attack_results
+from galshift.verbs.one_pixel_attack.store import PARTIAL, RowStore
 
-if TYPE_CHECKING:
-    from galshift.verbs.one_pixel_attack.models import Attacked
-    from galshift.verbs.one_pixel_attack.products import Side
-    from galshift.verbs.one_pixel_attack.report import Example
-    from galshift.verbs.one_pixel_attack.store import RowStore
+
+def work(config: OnePixelAttackConfig, run: RunDirectory, device: str) -> dict[str, Any]:
+    """Attack the images of `config`, write rows, maps and report, and return the results.
+
+    Raises
+    ------
+    ConfigError
+        When the model has no class of the target's name.
+    DataError
+        When a run or data set cannot be used.
+    """
+    test_set, attacked = open_attacked(config, device)
+    stores = _stores(attacked, run)
+    with cpu_threads(max(suited_threads(one.classifier.trained.model) for one in attacked)):
+        _announce(attacked, stores, config, run)
+        for one, store in zip(attacked, stores, strict=True):
+            _search(one, store, config)
+    results = attack_results(config, test_set, attacked, stores)
+    sides = [_side(one, store, config) for one, store in zip(attacked, stores, strict=True)]
+    examples = _examples(attacked[0], stores[0], config.gallery)
+    maps = stores[0].maps()
+    write_json(run.path / "attack.json", results)
+    write_attack(run.path / "attack.fits", sides, {"FAULT": config.fault.kind, "SEARCH": config.search})
+    page = attack_report(results, examples, maps.mean(axis=0) if len(maps) else None)
+    build(run.path / "report.html", page)
+    shutil.rmtree(run.path / PARTIAL, ignore_errors=True)
+    outputs = {"results": "attack.json", "table": "attack.fits", "report": "report.html"}
+    return {**results, "outputs": outputs}
 
 
 def _stores(attacked: Sequence[Attacked], run: RunDirectory) -> list[RowStore]:
-    """Open what is kept of each model, with the rows of an earlier try."""
-    from galshift import console
-    from galshift.verbs.one_pixel_attack.store import PARTIAL, RowStore
-
+    """Open the stored rows of each model, with those of an earlier try."""
     stores = []
     for number, one in enumerate(attacked):
         store = RowStore(run.path / PARTIAL, str(number), one.images.linear.shape[-1])
@@ -35,9 +66,6 @@ def _announce(
     attacked: Sequence[Attacked], stores: Sequence[RowStore], config: OnePixelAttackConfig, run: RunDirectory
 ) -> None:
     """Say, before starting, how many questions there are and how long they should take."""
-    from galshift import console
-    from galshift.audit.attack import n_queries, seconds_per_query
-
     for one, store in zip(attacked, stores):
         images, done = one.images, store.done
         left = [i for i, name in enumerate(images.ids) if name not in done]
@@ -66,9 +94,6 @@ def _duration(seconds: float) -> str:
 
 def _search(one: Attacked, store: RowStore, config: OnePixelAttackConfig) -> None:
     """Attack every image that has no row yet; each row is on disk before the next image."""
-    from galshift import console
-    from galshift.audit.attack import attack
-
     with console.progress(f"attack {one.classifier.name}", len(one.images.ids)) as bar:
         bar.advance(len(store.rows))
         for row in attack(one.setting, one.images, config, done=store.done):
@@ -77,9 +102,6 @@ def _search(one: Attacked, store: RowStore, config: OnePixelAttackConfig) -> Non
 
 
 def _side(one: Attacked, store: RowStore, config: OnePixelAttackConfig) -> Side:
-    from galshift.audit.attack import replay
-    from galshift.verbs.one_pixel_attack.products import Side
-
     images = None
     if config.save_images:
         place = {name: i for i, name in enumerate(one.images.ids)}
@@ -93,9 +115,6 @@ def _side(one: Attacked, store: RowStore, config: OnePixelAttackConfig) -> Side:
 
 def _examples(one: Attacked, store: RowStore, wanted: int) -> list[Example]:
     """Return images for the gallery: half that flip, half that hold out, in the order of the data."""
-    from galshift.audit.attack import replay
-    from galshift.verbs.one_pixel_attack.report import Example
-
     place = {name: i for i, name in enumerate(one.images.ids)}
     maps = store.maps()
     rows = [row for row in store.rows if row["status"] == "attacked"]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from galshift.models import MODELS
 from galshift.rundirectory import RunDirectory
 from galshift.training.config import NO_NUMBERS
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
-from galshift.verbs.pretrain.config import METHOD, PretrainConfig
-from galshift.verbs.pretrain.work import _fit
-
-if TYPE_CHECKING:
-    pass
+from galshift.verbs.pretrain.config import PretrainConfig
 
 
 @STEPS.register("pretrain")
 class Pretrain(Step):
-    """Hide patches of images, learn to fill them in, and keep the encoder for others to start from."""
+    """Hide patches of images, learn to fill them in, and store the encoder for others to start from."""
 
     kind = "pretrain"
     version = 1
@@ -30,29 +27,12 @@ class Pretrain(Step):
 
     def run(self, config: PretrainConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Write ``model.safetensors``, the encoder with an untrained head, and ``metrics.jsonl``."""
-        from galshift.training.checkpoint import FILE
-        from galshift.training.train_network import trained_before
-        from galshift.verbs.pretrain.work import gather
+        from galshift.verbs.pretrain.work import work
 
-        images = gather(config.data, config.read, config.held_out, config.preprocess, config.seed)
-        summary = trained_before(run.path)
-        if summary is None:
-            summary = _fit(config, images, run.path, context.device)
-        return {
-            "model": "vit",
-            "method": METHOD,
-            "n_train": len(images.train),
-            "n_held_out": len(images.test),
-            "bands": list(images.preprocessing.bands),
-            "size": images.preprocessing.size,
-            "fit": summary,
-            "outputs": {"model": FILE},
-        }
+        return work(config, run.path, context.device)
 
     def versions(self, config: PretrainConfig) -> Mapping[str, int]:
         """Return the version of the network."""
-        from galshift.models import MODELS
-
         return {"model vit": MODELS.get("vit").version}
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:

@@ -42,7 +42,7 @@ class PretrainConfig(Strict):
     read: ReadOptions = Field(ReadOptions(), description="How to read them all.")
     model: ViTConfig = Field(ViTConfig(), description="Options of the transformer.")
     masked: MaskedConfig = MaskedConfig()
-    held_out: float = Field(0.1, gt=0, lt=0.8, description="Fraction of galaxies to judge by.")
+    held_out: float = Field(0.1, gt=0, lt=0.8, description="Fraction of galaxies to evaluate on.")
     preprocess: PreprocessConfig = PreprocessConfig()
     augment: PretrainAugment = PretrainAugment()
     training: PretrainTraining = PretrainTraining()

@@ -1,11 +1,11 @@
-"""What masked pre-training works on: unlabelled images of several surveys, brought to one frame."""
+"""Masked pre-training on unlabelled images of several surveys, brought to one frame."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +21,17 @@ from galshift.domains.frame import common_frame
 from galshift.domains.training_set import training_set
 from galshift.errors import DataError
 from galshift.methods._base import Method
+from galshift.models._mae import MaskedLearner
+from galshift.models.build import build_model
+from galshift.training.checkpoint import ENCODER, FILE, save_checkpoint
+from galshift.training.heads import ClassHead
+from galshift.training.job import TrainingJob
+from galshift.training.loop import fit
 from galshift.training.sets import Stretch, TrainingSet
+from galshift.training.state import clear
+from galshift.training.train_network import augmenter, trained_before
 from galshift.types import Batch
 from galshift.verbs.pretrain.config import METHOD, PretrainConfig
-
-if TYPE_CHECKING:
-    from galshift.models._mae import MaskedLearner
 
 
 class Masked(Method):
@@ -155,18 +160,35 @@ def reconstruction_error(
     return total / len(images)
 
 
-def _fit(config: PretrainConfig, images: Unlabelled, directory: Path, device: str) -> dict[str, Any]:
-    """Train, judge on held-out galaxies, and keep the encoder."""
-    import torch
+def work(config: PretrainConfig, folder: Path, device: str) -> dict[str, Any]:
+    """Pre-train an encoder into `folder` and return the headline results.
 
-    from galshift.models._mae import MaskedLearner
-    from galshift.models.build import build_model
-    from galshift.training.checkpoint import ENCODER, save_checkpoint
-    from galshift.training.device import choose_device
-    from galshift.training.loop import clear, fit
-    from galshift.training.train_network import augmenter
+    Raises
+    ------
+    DataError
+        When the data sets cannot be brought to one frame.
+    """
+    images = gather(config.data, config.read, config.held_out, config.preprocess, config.seed)
+    summary = trained_before(folder)
+    if summary is None:
+        summary = _fitted_encoder(config, images, folder, device)
+    return {
+        "model": "vit",
+        "method": METHOD,
+        "n_train": len(images.train),
+        "n_held_out": len(images.test),
+        "bands": list(images.preprocessing.bands),
+        "size": images.preprocessing.size,
+        "fit": summary,
+        "outputs": {"model": FILE},
+    }
 
-    p, choice = images.preprocessing, choose_device(device, config.training.precision)
+
+def _fitted_encoder(
+    config: PretrainConfig, images: Unlabelled, directory: Path, device: str
+) -> dict[str, Any]:
+    """Train, measure the error on held-out galaxies, and write the encoder."""
+    p = images.preprocessing
     encoder = build_model(
         "vit",
         in_channels=len(p.bands),
@@ -175,30 +197,28 @@ def _fit(config: PretrainConfig, images: Unlabelled, directory: Path, device: st
         options=config.model.model_dump(mode="json"),
         seed=config.seed,
     )
-    result = fit(
-        MaskedLearner(encoder, config.masked, config.seed),
-        Masked(),
-        None,
-        None,
-        images.train,
-        config.training,
-        directory=directory,
-        seed=config.seed,
-        device=choice,
+    job = TrainingJob(
+        source=None,
+        valid=None,
+        target=images.train,
+        training=config.training,
+        head=ClassHead(("unlabelled",)),
+        device=device,
         augment=augmenter(config.augment, torch.tensor(p.sky_sigma)),
         stretch=p.stretch,
-        progress="pretrain",
     )
+    learner = MaskedLearner(encoder, config.masked, config.seed)
+    result = fit(learner, Masked(), job, directory=directory, seed=config.seed, progress="pretrain")
     directory.mkdir(parents=True, exist_ok=True)
-    error = reconstruction_error(result.model, images.test, p.stretch, choice.device)
-    kept = {"epochs": len(result.history), "held_out_error": error, "notes": list(result.notes)}
+    error = reconstruction_error(result.model, images.test, p.stretch, job.choice.device)
+    summary = {"epochs": len(result.history), "held_out_error": error, "notes": list(result.notes)}
     save_checkpoint(
         directory,
         result.model.autoencoder.encoder,
         preprocessing=p.model_dump(mode="json"),
         classes=(),
         bands=p.bands,
-        meta={"method": METHOD, ENCODER: True, "seed": config.seed, "fit": kept},
+        meta={"method": METHOD, ENCODER: True, "seed": config.seed, "fit": summary},
     )
     clear(directory)
-    return kept
+    return summary

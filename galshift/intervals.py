@@ -1,0 +1,40 @@
+"""Wilson's interval of a proportion, which evaluation and audit share."""
+
+from __future__ import annotations
+
+import math
+
+
+def wilson_interval(successes: float, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's score interval of a proportion.
+
+    Parameters
+    ----------
+    successes : float
+        In [0, `trials`]; a fraction of a success is a mean over several images of one galaxy.
+    trials : int
+    confidence : float
+        In (0, 1).
+
+    Returns
+    -------
+    low, high : float
+        In [0, 1]; (0, 1) without trials, where nothing is known.
+
+    References
+    ----------
+    Wilson 1927, JASA 22, 209.
+    """
+    if trials == 0:
+        return 0.0, 1.0
+    from scipy.stats import norm
+
+    z = float(norm.ppf(0.5 + confidence / 2))
+    share = successes / trials
+    centre = share + z * z / (2 * trials)
+    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    # At 0 and n of n the interval ends at exactly 0 and 1; rounding must not move it.
+    low = 0.0 if successes == 0 else max(0.0, (centre - spread) / scale)
+    high = 1.0 if successes == trials else min(1.0, (centre + spread) / scale)
+    return low, high

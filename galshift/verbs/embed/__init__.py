@@ -1,0 +1,39 @@
+"""Map galaxies in a classifier's feature space, and find the odd ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from galshift.embedding.reducers import REDUCERS
+from galshift.rundirectory import RunDirectory
+from galshift.verbs import STEPS
+from galshift.verbs._base import Context, Step
+from galshift.verbs.embed.config import EmbedConfig
+
+
+@STEPS.register("embed")
+class Embed(Step):
+    """Write ``embedding.fits`` and ``explorer.html``."""
+
+    kind = "embed"
+    version = 1
+    Config = EmbedConfig
+    inputs = ("run", "data", "read.labels?")
+    display = ("thumbnails",)
+
+    def run(self, config: EmbedConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
+        """Forward, reduce, score, draw."""
+        from galshift.verbs.embed.work import work
+
+        return work(config, run, context.device)
+
+    def versions(self, config: EmbedConfig) -> Mapping[str, int]:
+        """Return the version of the reducer."""
+        return {f"reducer {config.reduce.kind}": REDUCERS.get(config.reduce.kind).version}
+
+    def describe(self, results: Mapping[str, Any]) -> list[str]:
+        """Say what the explorer says at its top."""
+        from galshift.verbs.embed.report import opening_sentences
+
+        return opening_sentences(results)

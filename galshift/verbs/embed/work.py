@@ -1,0 +1,81 @@
+"""The map of galaxies in feature space, and how unusual each of them is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from astropy.table import vstack
+
+from galshift.data.open import open_dataset
+from galshift.data.paths import split_name
+from galshift.domains.splits import absolute, read_splits, split_column
+from galshift.embedding.anomaly import anomaly_scores
+from galshift.embedding.quality import domain_mixing, map_quality
+from galshift.embedding.reducers import REDUCERS
+from galshift.evaluation.predictions import write_predictions
+from galshift.rundirectory import RunDirectory
+from galshift.runs.answers import answer, drawn_rows
+from galshift.runs.test_sets import matched_labels
+from galshift.runs.truth import numbered_options, truth_of
+from galshift.training.checkpoint import Trained, load_checkpoint
+from galshift.verbs.embed.config import EmbedConfig
+from galshift.verbs.embed.report import write_explorer
+from galshift.verbs.embed.result import Part
+
+
+def work(config: EmbedConfig, run: RunDirectory, device: str) -> dict[str, Any]:
+    """Map the galaxies of `config`, write the table and the explorer, and return the results.
+
+    Raises
+    ------
+    DataError
+        When a data set does not fit the model, or not one of its images gives an answer.
+    """
+    trained = load_checkpoint(config.run)
+    parts = [_part(text, trained, config, device) for text in config.data]
+    tables = [part.table for part in parts]
+    table = vstack(tables, metadata_conflicts="silent") if len(tables) > 1 else tables[0]
+    features = np.concatenate([part.features for part in parts])
+    usable = np.isfinite(features).all(axis=1)
+    reducer = REDUCERS.get(config.reduce.kind)(config.reduce.config)
+    points = np.full((len(features), 2), np.nan)
+    points[usable] = reducer.reduce(features[usable].astype(np.float64), config.seed)
+    table["x"], table["y"] = points[:, 0], points[:, 1]
+    groups, domains = np.asarray(table["group"])[usable], np.asarray(table["data_set"])[usable]
+    measured = {
+        "quality": map_quality(features[usable], points[usable], seed=config.seed),
+        "mixing": domain_mixing(features[usable], domains, groups=groups),
+    }
+    results = {
+        "n": len(table),
+        "n_flagged": int((~usable).sum()),
+        "reduce": config.reduce.kind,
+        **measured,
+        "outputs": {"embedding": "embedding.fits", "explorer": "explorer.html"},
+    }
+    details = {"run": str(config.run), "reduce": config.reduce.dump(), **measured}
+    write_predictions(run.path / "embedding.fits", table, provenance=details)
+    write_explorer(run.path / "explorer.html", parts, table, results, trained, config)
+    return results
+
+
+def _part(text: str, trained: Trained, config: EmbedConfig, device: str) -> Part:
+    """Forward one data set and say how unusual each of its galaxies is."""
+    label, path = split_name(text)
+    head = trained.head
+    dataset = open_dataset(path, numbered_options(config.read, head))
+    rows = drawn_rows(len(dataset), config.limit, config.seed, "embed", "limit")
+    name, info = label or dataset.name, dataset.info
+    answers = answer(trained, dataset, rows, device=device, label=f"embed {name}")
+    if head.kind == "class":
+        truth = matched_labels(dataset, rows, trained.classes)[0]
+    else:
+        truth = truth_of(dataset, head, config.read)[rows]
+    split = split_column(info.ids[rows], read_splits(trained.path.parent), absolute(path))
+    table = answers.table(dataset, rows, truth=truth, data_set=name, split=split)
+    scores = anomaly_scores(answers.features, groups=info.groups[rows], seed=config.seed)
+    place = table.colnames.index("flag")
+    for key in ("mahalanobis", "neighbors", "isolation", "anomaly"):
+        table.add_column(scores[key], name=key if key == "anomaly" else f"anomaly_{key}", index=place)
+    return Part(name, dataset, rows, table, answers.features)

@@ -1,0 +1,17 @@
+"""Options of `pack`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from galshift.data.options import ReadOptions
+from galshift.types import Strict
+
+
+class PackConfig(Strict):
+    """What to pack; see :func:`galshift.data.pack.pack`."""
+
+    data: str = Field(description="Images: a folder, a file, or a pair x.npy:y.npy.")
+    read: ReadOptions = Field(
+        default_factory=ReadOptions, description="What the files do not say themselves."
+    )

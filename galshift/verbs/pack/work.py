@@ -1,0 +1,44 @@
+"""Decode a data set piece by piece, and join the pieces."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from galshift import console
+from galshift.data.open import open_dataset
+from galshift.data.pack import pack
+from galshift.provenance import environment
+from galshift.verbs.pack.config import PackConfig
+
+
+def work(config: PackConfig, out: Path, scratch: Path, workers: int) -> dict[str, Any]:
+    """Pack into the file `out` by way of the folder `scratch` and return the headline results."""
+    provenance = {"step": "pack", "config": config.model_dump(mode="json"), **environment()}
+    dataset = open_dataset(config.data, config.read)
+    info = dataset.info
+    with console.progress("pack", info.n) as bar:
+        packed = pack(
+            config.data,
+            out,
+            config.read,
+            scratch=scratch,
+            workers=workers,
+            provenance=provenance,
+            progress=bar.advance,
+            dataset=dataset,
+        )
+    shutil.rmtree(scratch)
+    return {
+        "n_images": packed.n,
+        "n_skipped": len(packed.skipped),
+        "skipped": list(packed.skipped[:100]),
+        "shape": list(info.shape),
+        "bands": list(info.bands),
+        "unit": info.unit,
+        "classes": list(info.classes),
+        "notes": list(packed.notes),
+        "bytes": out.stat().st_size,
+        "outputs": {"data": out.name},
+    }

@@ -1,0 +1,52 @@
+"""Classify every image of a data set and write a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from galshift.rundirectory import RunDirectory
+from galshift.verbs import STEPS
+from galshift.verbs._base import Context, Step
+from galshift.verbs.predict.config import PredictConfig
+
+
+@STEPS.register("predict")
+class Predict(Step):
+    """Write one row an image: class, confidence, probabilities, entropy, flag and the catalogue's columns."""
+
+    kind = "predict"
+    version = 1
+    Config = PredictConfig
+    inputs = ("run", "data", "read.labels?")
+    product = "predictions.fits"
+
+    def products(self, config: PredictConfig, out: Path) -> list[Path]:
+        """Return the table, once its ending is known to name a format."""
+        from galshift.evaluation.predictions import check_format
+
+        check_format(out)
+        return [out]
+
+    def run(self, config: PredictConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
+        """Classify, in chunks, into ``context.out``."""
+        from galshift.verbs.predict.work import work
+
+        return work(config, context.out or run.path / self.product, context.device)
+
+    def describe(self, results: Mapping[str, Any]) -> list[str]:
+        """Say the predicted mix, without a claim about how right it is."""
+        verb = "classified" if "label_kind" not in results else "read"
+        lines = [f"{results['n']} images {verb}, {results['n_flagged']} flagged as unusable"]
+        if "mean_prediction" in results:
+            means = ", ".join(f"{name} {mean:.3g}" for name, mean in results["mean_prediction"].items())
+            lines.append(f"mean prediction: {means}")
+        if "predicted_mix" in results:
+            mix = ", ".join(f"{name} {share:.0%}" for name, share in results["predicted_mix"].items())
+            lines.append(
+                f"predicted: {mix}; mean confidence {results['mean_confidence']:.0%} (not an accuracy)"
+            )
+        if "share_unknown" in results:
+            lines.append(f"{results['share_unknown']:.0%} of the images look like no class of the source")
+        return [*lines, *(f"note: {line}" for line in results["warnings"])]

@@ -1,0 +1,16 @@
+"""Options of `predict`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from galshift.data.options import ReadOptions
+from galshift.types import Strict
+
+
+class PredictConfig(Strict):
+    """What to classify with what."""
+
+    run: str = Field(description="Run directory, or its model.safetensors.")
+    data: str = Field(description="Images; labels are passed through where there are any.")
+    read: ReadOptions = ReadOptions()

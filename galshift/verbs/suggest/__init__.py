@@ -1,0 +1,49 @@
+"""Suggest which galaxies to label next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from galshift.rundirectory import RunDirectory
+from galshift.verbs import STEPS
+from galshift.verbs._base import Context, Step
+from galshift.verbs.suggest.config import LABEL, SuggestConfig
+
+
+@STEPS.register("suggest")
+class Suggest(Step):
+    """Write ``suggest.csv``, with a label column or columns of votes to fill in, and ``report.html``."""
+
+    kind = "suggest"
+    version = 1
+    Config = SuggestConfig
+    inputs = ("run", "data", "read.labels?")
+    display = ("pictures",)
+
+    def run(self, config: SuggestConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
+        """Forward, choose, draw."""
+        from galshift.verbs.suggest.work import work
+
+        return work(config, run, context.device)
+
+    def describe(self, results: Mapping[str, Any]) -> list[str]:
+        """Say what was chosen and what it is good for."""
+        from galshift.verbs.suggest.report import opening_sentences
+
+        return [*opening_sentences(results), *(f"note: {line}" for line in results["warnings"])]
+
+    def next_steps(self, results: Mapping[str, Any]) -> list[str]:
+        """Fill in the labels; then measure, or train."""
+        table = f"{results['run']}/suggest.csv"
+        columns, classes = results["to_fill_in"], results["classes"]
+        if columns == [LABEL]:
+            first, measure = f"the column 'label' of {table} ({', '.join(classes)})", " --label-column label"
+            teach = measure
+        else:
+            first, measure = f"the numbers of votes in {table} ({', '.join(columns)})", ""
+            total = "".join(f" --vote-total {name}" for name in columns[len(classes) :])
+            teach = f" --votes {','.join(classes)}{total}"
+        if results["aim"] == "measure":
+            return [f"fill in {first}", f"galshift evaluate RUN --on DATA --labels {table}{measure}"]
+        return [f"fill in {first}", f"galshift train DATA --labels {table}{teach} --init RUN"]

@@ -1,0 +1,64 @@
+"""The report of a suggestion: the galaxies to label, in order, and how sure the classifier is of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from galshift.evaluation.honesty import entropy
+from galshift.report import Figure, ReportData, Section, about, figures
+from galshift.report.pictures import gallery
+from galshift.runs.answers import AnsweredSet
+from galshift.training.checkpoint import Trained
+from galshift.verbs.suggest.config import SuggestConfig
+
+
+def opening_sentences(results: Mapping[str, Any]) -> list[str]:
+    """Return plain sentences about a choice."""
+    if results["aim"] == "measure":
+        return [
+            f"{results['n']} galaxies of {results['n_candidates']}, drawn at random: their labels give the "
+            f"accuracy on {results['data']} to within ± {results['half_width']:.0%} (95%), at worst.",
+            "Label all of them: leaving out the hard ones would flatter the classifier.",
+        ]
+    return [
+        f"{results['n']} galaxies of {results['n_candidates']}, uncertain and unlike one another: "
+        "labels that teach most.",
+        "They are harder than the rest: do not measure an accuracy on them (--aim measure chooses for that).",
+    ]
+
+
+def suggest_report(
+    trained: Trained,
+    pool: AnsweredSet,
+    chosen: np.ndarray,
+    table: Table,
+    results: Mapping[str, Any],
+    config: SuggestConfig,
+) -> ReportData:
+    """Return the whole page."""
+    sections = []
+    if config.pictures:
+        shown = chosen[: config.pictures]
+        pictures = gallery(
+            pool.linear_images(trained, shown),
+            [str(i) for i in pool.ids[shown]],
+            notes=[f"{row['prediction']} {row['confidence']:.0%}" for row in table[: len(shown)]],
+            bands=trained.bands,
+        )
+        told = f"In the order of labelling; suggest.csv has all {len(chosen)}."
+        sections.append(Section("Galaxies to label", (told,), (pictures,)))
+    everything = entropy(pool.probabilities[pool.usable])
+    samples = {f"all of {pool.name}": everything, "suggested": np.asarray(table["entropy"])}
+    drawn = figures.histogram(samples, x_label="entropy of the predicted class [nat]", n_bins=20)
+    sections.append(Section("How sure the classifier is of them", (), (Figure(drawn),)))
+    return about(
+        f"{results['n']} galaxies of {pool.name} to label",
+        lede=opening_sentences(results),
+        warnings=results["warnings"],
+        sections=sections,
+        facts={"run": config.run, "seed": config.seed},
+    )
