@@ -19,7 +19,7 @@ from galshift.errors import DataError
 from galshift.types import Strict
 
 STRETCHES = ("asinh", "sky-sigma", "percentile", "lupton", "linear")
-_PIECE = 1 << 16  # numbers; with two more arrays of them they fit the cache of one core
+_BLOCK_BYTES = 1 << 20  # of images that are stretched together, so that each pass finds them in the cache
 Kind = Literal["asinh", "sky-sigma", "percentile", "lupton", "linear"]
 
 
@@ -58,6 +58,15 @@ class Stretch(Strict):
 
     def __call__(self, linear: Tensor) -> Tensor:
         """Return stretched images (B, C, H, W) of linear ones."""
+        block = max(1, _BLOCK_BYTES // max(1, linear[:1].nbytes))
+        if linear.requires_grad or linear.device.type != "cpu" or len(linear) <= block:
+            return self._normalised(linear)
+        out = torch.empty_like(linear)
+        for images, place in zip(linear.split(block), out.split(block), strict=True):
+            place.copy_(self._normalised(images))
+        return out
+
+    def _normalised(self, linear: Tensor) -> Tensor:
         raw, mean, std = raw_stretch(self, linear), _band(self.mean, linear), _band(self.std, linear)
         return (raw - mean).div_(std) if raw is linear else raw.sub_(mean).div_(std)
 
@@ -129,15 +138,11 @@ class _Asinh(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        """Return asinh(x), piece by piece, so that all passes over a piece find it in the cache."""
+        """Return asinh(x)."""
         size = x.abs()
-        pieces = size.view(-1).split(_PIECE) if size.is_contiguous() else (size,)
-        most = 0.25 * math.sqrt(torch.finfo(x.dtype).max)  # the square of it is finite, and r is 1
-        for a in pieces:
-            r = a.clamp(max=most)
-            root = torch.mul(r, r).add_(1).sqrt_().add_(1)
-            a.mul_(r.div_(root).add_(1)).log1p_()
-        return size.copysign_(x)
+        r = size.clamp(max=0.25 * math.sqrt(torch.finfo(x.dtype).max))  # its square is finite, its r is 1
+        root = torch.mul(r, r).add_(1).sqrt_().add_(1)
+        return r.div_(root).add_(1).mul_(size).log1p_().mul_(x.sign())
 
     @staticmethod
     def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor], output: Tensor) -> None:
