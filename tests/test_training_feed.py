@@ -174,8 +174,8 @@ def test_a_step_never_waits_for_its_device(monkeypatch: pytest.MonkeyPatch) -> N
     small, large = (calls_of_a_step(side, monkeypatch) for side in (16, 48))
     assert large.all == small.all
     assert "meta" not in large.copies
-    # Draws: 6 of each plain view, 8 of the strong one.  Beside them, none of which is waited for: each domain's
-    # rows to take and their index, the labels, the class weights, and 4 constants a view.
+    # Draws: 6 of each plain view, 8 of the strong one.  Beside them, and never waited for: the rows to take of
+    # each domain and their index, the labels, the class weights, and 4 constants a view.
     assert large.copies["cpu"] == 6 + 6 + 8 + 2 * 2 + 1 + 1 + 3 * 4
 
 
@@ -191,7 +191,7 @@ def test_freed_memory_is_held_for_the_next_step_and_given_back_at_the_end() -> N
 
     start = held_mb()
     with held_memory(), held_memory():
-        first, second = pages(400), pages(400)
-        assert second < first / 10
-        assert held_mb() > start + 300
-    assert held_mb() < start + 200
+        taken = [pages(200) for _ in range(5)]  # the second may not fit the hole that the first one left
+        assert taken[-1] < taken[0] / 10
+        assert held_mb() > start + 150
+    assert held_mb() < start + 100

@@ -3,8 +3,8 @@
 ``python -m tests.benchmarks.step [views|epoch|resnet18]`` (default: all three).
 
 CPU time of one process with one torch thread, everything in turns, medians.  The former formulas are kept
-here as the peer.  The loop holds freed memory for the next step (``training/memory.py``), which makes the
-network alone a quarter faster at 72 pixels and a third at 128: views are set against the network as PyTorch
+here as the peer.  The loop holds freed memory for the next step (``training/memory.py``), which saves the
+network alone 30 % of its time at 72 pixels and 40 % at 128: views are set against the network as PyTorch
 runs it by itself, for which the limit is meant, and against the faster one; epochs against the faster one.
 
 On a GPU, where none of it was measured yet, the same lines with ``--device cuda``:
