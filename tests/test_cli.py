@@ -81,8 +81,33 @@ def test_every_verb_has_a_one_sentence_summary(name: str) -> None:
 
 def test_brackets_in_help_survive(galshift: Run) -> None:
     # Rich would read [arcsec / pixel] as a style and show nothing.
-    out = galshift("train", "--help")[1]
-    assert "[arcsec / pixel]" in out.replace("\n", " ") or "[arcsec" in out
+    out = galshift("make-mocks", "--help")[1]
+    assert "FWHM [arcsec]" in " ".join(out.replace("│", " ").split())
+
+
+def test_what_every_verb_takes_is_told_once(galshift: Run) -> None:
+    reading, common = galshift("help", "reading")[1], galshift("help", "common")[1]
+    for flag in ("--unit UNIT", "--pixel-scale ARCSEC", "--labels FILE|COLUMN", "--on-error raise|skip"):
+        assert flag in reading
+    for flag in (
+        "--out PATH",
+        "--seed N",
+        "--device auto|cpu|cuda|cuda:N",
+        "--set KEY.PATH=VALUE",
+        "--quiet, -q",
+    ):
+        assert flag in common
+    assert "Pixel scale [arcsec / pixel]." in reading
+    assert "[default: 42]" in common
+    for name in ("adapt", "make-mocks"):
+        own = galshift(name, "--help")[1]
+        assert "--unit" not in own.partition("How data are read")[0]
+        assert "galshift help reading" in own
+        assert "galshift help common" in own
+        # The verb's own arguments stand between the first and the last frame.
+        assert len([line for line in own.splitlines() if line.startswith(("│", "╭", "╰"))]) <= 40
+    assert "Train a classifier" in galshift("help", "train")[1]
+    assert galshift("help", "adpat")[0] == 2
 
 
 @pytest.mark.parametrize(

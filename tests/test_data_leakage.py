@@ -100,18 +100,18 @@ def test_published_pictures_that_are_copies(shared_data):
 
 def test_inspect_names_the_offenders(tmp_path, capsys):
     import galshift
-    from galshift.cli.inspect import command
+    from galshift.recipes.inspect import show
 
     train, test = galaxies(8, 0), galaxies(5, 1)
     test[2] = orientations(train[4])[5]
     np.save(tmp_path / "train.npy", train)
     np.save(tmp_path / "test.npy", test)
     words = {"unit": "nJy", "against": str(tmp_path / "test.npy")}
-    leaks = galshift.inspect(tmp_path / "train.npy", **words)["leaks"]
+    found = galshift.inspect(tmp_path / "train.npy", **words)
+    leaks = found["leaks"]
     assert leaks["fraction"] == pytest.approx(0.2)
     assert [(leak["test"], leak["train"], leak["identical"]) for leak in leaks["images"]] == [
         ("2", "4", True)
     ]
-    what = command.function(str(tmp_path / "train.npy"), **words)
-    what.show(what.work(None))
+    show(found, str(tmp_path / "train.npy"), words["against"])
     assert "1 of 5 images" in capsys.readouterr().out

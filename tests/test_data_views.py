@@ -9,7 +9,8 @@ from scipy import ndimage
 from torch.nn import functional
 
 from galshift.data.affine import dihedral, shift_and_zoom
-from galshift.data.augment import AugmentConfig, augment
+from galshift.data.augment import augment
+from galshift.data.input_config import AugmentConfig
 from galshift.data.stretch import STRETCHES, Stretch, asinh
 
 

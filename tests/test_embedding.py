@@ -232,3 +232,11 @@ def test_explorer_in_a_browser(explorer, tmp_path):
     assert rows[0]["id"].endswith(f'"{EVIL}')
     assert complaints == []
     assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_a_column_that_only_one_data_set_has_is_shown() -> None:
+    from galshift.embedding.explorer import _column
+
+    shown = _column("field", np.ma.masked_array([3, 0, 5], mask=[False, True, False]))
+    assert shown["values"] == [3.0, None, 5.0]
+    assert _column("field", np.ma.masked_array([3, 4]))["values"] == [3, 4]

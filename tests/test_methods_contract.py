@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from pydantic import ValidationError
 from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 
+import galshift
 from galshift.methods import METHODS
 from galshift.methods._base import Method
 from galshift.methods.pulse import TAUGHT
@@ -335,3 +338,14 @@ def test_unknown_scores_are_probabilities(name: str) -> None:
     if score is not None:
         assert score.shape == (9,)
         assert np.all((score.detach().numpy() >= 0) & (score.detach().numpy() <= 1))
+
+
+def test_nothing_outside_writes_on_a_method() -> None:
+    root, found = Path(galshift.__file__).parent, []
+    for path in [path for path in root.rglob("*.py") if "methods" not in path.parts]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            for one in [inner for target in targets if target is not None for inner in ast.walk(target)]:
+                if isinstance(one, ast.Attribute) and ast.unparse(one.value).split(".")[-1] == "method":
+                    found.append(f"{path.name}:{node.lineno}")
+    assert found == []

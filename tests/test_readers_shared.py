@@ -97,6 +97,16 @@ FILES: dict[str, Expect] = {
     f"{SDSS}/psField-001000-1-0100.fit": TABLES,
     # ELECTRONS with a zero point but no exposure time in the trimmed header: left as electrons.
     "fits-edge-cases/wcs/tests/data/dist_lookup.fits.gz": Expect(1, cube(1, 100, 100), "electron", 0.05),
+    # TinyTim PSFs, and grids of PSFs (STDPSF: 9 x 10; WebbPSF: 4), which open to be looked at.
+    "field-files/hst-drizzlepac/acs_wfc_f814w.fits": Expect(1, cube(1, 122, 122), bands=("f814w",)),
+    "field-files/hst-drizzlepac/wfc3_ir_f160w.fits": Expect(1, cube(1, 92, 92), bands=("f160w",)),
+    "field-files/photutils-psf/STDPSF_ACSWFC_F814W_mock.fits": Expect(90, cube(1, 5, 5)),
+    "field-files/photutils-psf/nircam_nrca1_f200w_fovp101_samp4_npsf4_mock.fits": Expect(1, cube(4, 5, 5)),
+    # WFC3/IR: one galaxy of SCI, ERR, DQ, SAMP, TIME; PHOTFLAM and FILTER in the primary header; one pixel of
+    # DQ is 4144 = 16 + 32 + 4096 (hot, unstable, cosmic ray).  The handbook's pixel: 0.135 x 0.121 arcsec.
+    "field-files/hst-drizzlepac/sample_svm_flt.fits": Expect(
+        1, cube(1, 10, 10), "nJy", 0.128, ("F110W",), bad=1
+    ),
     "galsim-hst/examples/data/example_sdss_psf_sky0.fits.bz2": Expect(1, cube(1, 32, 32)),
     "galsim-hst/examples/data/real_galaxy_PSF_images.fits": Expect(100, ragged=True),
     # The images of this catalogue are not in the folder.
@@ -214,6 +224,7 @@ def test_the_table_names_every_file(shared_data):
 OTHERS = {
     "README.md": "not a kind of file",
     "MANIFEST.tsv": "not a kind of file",
+    "field-files/MANIFEST.tsv": "not a kind of file",
     # Label tables: their pictures lie elsewhere, or have been renamed.
     "gz-survey-examples/labels.csv": "466 of 466 files that the catalogue names are missing",
     "sdss-gz2-votes/labels_manifest_1000.csv": "1000 of 1000 files that the catalogue names are missing",

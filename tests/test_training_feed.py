@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from galshift.data.augment import AugmentConfig
+from galshift.data.input_config import AugmentConfig
 from galshift.data.stretch import Stretch
 from galshift.errors import Interrupted
 from galshift.training import _feed, validate
@@ -174,7 +174,7 @@ def test_a_step_never_waits_for_its_device(monkeypatch: pytest.MonkeyPatch) -> N
     small, large = (calls_of_a_step(side, monkeypatch) for side in (16, 48))
     assert large.all == small.all
     assert "meta" not in large.copies
-    # Draws: 6 of each plain view, 8 of the strong one.  Beside them, and never waited for: the rows to take of
+    # Draws: 6 of each plain view, 8 of the strong one.  Beside them, and never waited for: rows to take from
     # each domain and their index, the labels, the class weights, and 4 constants a view.
     assert large.copies["cpu"] == 6 + 6 + 8 + 2 * 2 + 1 + 1 + 3 * 4
 

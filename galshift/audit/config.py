@@ -35,7 +35,7 @@ class AttackConfig(Strict):
     ----------
     search : str
         ``exhaustive`` (complete, with a certificate), ``de`` (differential evolution, the published attack)
-        or ``gradient`` (the candidates that the gradient ranks first: a quick look).
+        or ``gradient`` (the candidates that the gradient ranks first: quick, without a certificate).
     pixels : int
         How many pixels may change.
     seed : int
@@ -43,8 +43,11 @@ class AttackConfig(Strict):
         Settings of those searches.
     """
 
-    search: Literal["exhaustive", "de", "gradient"] = "exhaustive"
-    pixels: int = Field(1, ge=1, le=64)
+    search: Literal["exhaustive", "de", "gradient"] = Field(
+        "exhaustive",
+        description="How to search: completely, by differential evolution, or what the gradient ranks first.",
+    )
+    pixels: int = Field(1, ge=1, le=64, description="Pixels that may change.")
     seed: int = 42
     de: EvolutionConfig = EvolutionConfig()
     gradient: GradientConfig = GradientConfig()

@@ -40,12 +40,12 @@ def search(
         key: _start(problem, torch_stream(seed, "one-pixel-attack", "de", name), config)
         for (key, problem), name in zip(problems.items(), ids)
     }
-    _judge(list(states.values()), [state.genes for state in states.values()])
+    _select(list(states.values()), [state.genes for state in states.values()])
     for _ in range(config.generations):
         active = [state for state in states.values() if state.to_flip is None]
         if not active:
             break
-        _judge(active, [_children(state, config.factor) for state in active])
+        _select(active, [_children(state, config.factor) for state in active])
     return {key: _found(state) for key, state in states.items()}
 
 
@@ -77,7 +77,7 @@ def _inside(genes: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @torch.inference_mode()
-def _judge(states: list[_Evolving], challengers: list[Tensor]) -> None:
+def _select(states: list[_Evolving], challengers: list[Tensor]) -> None:
     """Ask the model about every image's challengers; the better of each pair stays.
 
     Populations live on the CPU, where their random numbers are the same for every device.

@@ -1,4 +1,4 @@
-"""A quick look: the gradient ranks every pixel and variant, and only the best candidates are tried.
+"""A quick search: the gradient ranks every pixel and variant, and only the best candidates are tried.
 
 One backward pass gives the first-order change of the margin for the whole grid.  It found 56 of 60 verdicts
 of the complete search with 100 candidates in our measurements; a failure proves nothing.

@@ -1,7 +1,7 @@
 """Forward passes of one image with a small patch changed, recomputing only what the patch reaches.
 
 A change of one pixel reaches a small window of every map of a convolution network.  The maps of the clean
-image are kept; for each query only the windows are recomputed, layer by layer through the network's own
+image are cached; for each query only the windows are recomputed, layer by layer through the network's own
 layers (:mod:`galshift.audit.graph`), pasted into the clean maps, and given to the head.  The result equals
 the full forward up to the rounding of float32 sums.
 
@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from galshift.audit.graph import Layer, Network, trace
+from galshift.audit.graph import Layer, Network
 from galshift.audit.layers import Local
 from galshift.types import Output
 
@@ -29,10 +29,6 @@ class Window:
     left: Tensor
     height: int
     width: int
-
-    def covers(self, extent: tuple[int, int]) -> bool:
-        """Return whether the window is the whole map."""
-        return (self.height, self.width) == tuple(extent)
 
 
 @dataclass(frozen=True)
@@ -150,14 +146,6 @@ class IncrementalForward:
         source = torch.cat([self._rows[name, user], _rows(changed)])
         region = source.index_select(0, gather.index)
         return region.view(plan.size, gather.height, gather.width, -1).permute(0, 3, 1, 2)
-
-
-def incremental_forward(
-    model: nn.Module, shape: tuple[int, int, int], patch=(1, 1)
-) -> IncrementalForward | None:
-    """Return the incremental forward of `model`, or None where its code cannot be read."""
-    network = trace(model, shape, max(patch))
-    return None if network is None else IncrementalForward(network, shape, patch)
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -79,28 +79,28 @@ def summarise(
         stretch that depends on the whole image: what flips by the struck pixels alone, and what only because
         the rest of the image is stretched anew; else None), ``by_amplitude`` and ``by_pixels``.
     """
-    judged = [row for row in rows if row["status"] in ("attacked", "already wrong", "is the target")]
+    classified = [row for row in rows if row["status"] in ("attacked", "already wrong", "is the target")]
     attacked = [row for row in rows if row["status"] == "attacked"]
-    n_right = sum(row["status"] != "already wrong" for row in judged)
+    n_right = sum(row["status"] != "already wrong" for row in classified)
     reasons = sorted({row["status"] for row in rows} - {"attacked"})
     certified = [row["id"] for row in attacked if row["certified"]]
     shares = [row["flip_share"] for row in attacked if np.isfinite(_number(row["flip_share"]))]
     return {
         "n_images": len(rows),
         **_success(attacked),
-        "clean_accuracy": n_right / len(judged) if judged else None,
-        "clean_ci95": list(wilson_interval(n_right, len(judged))),
+        "clean_accuracy": n_right / len(classified) if classified else None,
+        "clean_ci95": list(wilson_interval(n_right, len(classified))),
         "not_attacked": {reason: sum(row["status"] == reason for row in rows) for reason in reasons},
         "per_class": {
             name: {
                 **_success([row for row in attacked if row["label"] == name]),
-                "n_images": sum(row["label"] == name for row in judged),
+                "n_images": sum(row["label"] == name for row in classified),
                 "clean_accuracy": _share(
-                    [row["status"] != "already wrong" for row in judged if row["label"] == name]
+                    [row["status"] != "already wrong" for row in classified if row["label"] == name]
                 ),
             }
             for name in classes
-            if any(row["label"] == name for row in judged)
+            if any(row["label"] == name for row in classified)
         },
         "queries": _queries(attacked),
         "certificate": None if grid is None else {**grid, "n_certified": len(certified)},
@@ -190,13 +190,13 @@ def _success(attacked: Sequence[Values]) -> dict[str, Any]:
 
 
 def _rescaling(attacked: Sequence[Values]) -> dict[str, int] | None:
-    judged = [row for row in attacked if row.get("flipped_locally") is not None]
-    if not judged:
+    known = [row for row in attacked if row.get("flipped_locally") is not None]
+    if not known:
         return None
     return {
-        "n_flipped": sum(bool(row["flipped"]) for row in judged),
-        "n_flipped_locally": sum(bool(row["flipped_locally"]) for row in judged),
-        "n_only_by_rescaling": sum(row["flipped"] and not row["flipped_locally"] for row in judged),
+        "n_flipped": sum(bool(row["flipped"]) for row in known),
+        "n_flipped_locally": sum(bool(row["flipped_locally"]) for row in known),
+        "n_only_by_rescaling": sum(row["flipped"] and not row["flipped_locally"] for row in known),
     }
 
 

@@ -1,9 +1,11 @@
-"""The `galshift` command: verbs are the files of this package, listed by name and imported only when run.
+"""The `galshift` command: verbs are listed by name and imported only when run.
 
-A verb is one file ``galshift/cli/<verb>.py`` (underscores for hyphens).  Its first line, a docstring in one
-sentence, is the verb's line in ``galshift --help``.  Its ``command`` (a function; see ``_common.py``) or its
-``app`` (a ``typer.Typer`` with sub-commands) is what runs.  Its ``EXAMPLES``, lines to paste, end its help.
-``SEVERAL``, where there is one, names options that take all words up to the next option.
+A verb that works on data is a Step (``galshift/verbs/<verb>.py``, or an entry point of another package), and
+its command is made from it (``_verb.py``): it needs no file here.  A verb that only shows or manages
+(``list``, ``doctor``, ``run``) is one file ``galshift/cli/<verb>.py`` (underscores for hyphens).  Its first
+line, a docstring in one sentence, is the verb's line in ``galshift --help``.  Its ``command`` (a function) or
+its ``app`` (a ``typer.Typer`` with sub-commands) is what runs, and its ``EXAMPLES``, lines to paste, end its
+help.
 """
 
 from __future__ import annotations
@@ -18,15 +20,17 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import galshift
+from galshift.registry import docstring
+from galshift.verbs import STEPS
 
 # The order in which verbs are told; a verb that is not named here stands under "More".
 PANELS = {
     "Start here": ("run", "inspect", "simulate", "doctor"),
     "Make data": ("make-mocks", "pack", "fetch"),
     "Train and adapt": ("train", "adapt", "pretrain"),
-    "Judge": ("evaluate", "predict", "gap", "explain", "ladder", "depth"),
+    "Evaluate and use": ("evaluate", "predict", "gap", "explain", "ladder", "depth"),
     "Probe": ("one-pixel-attack", "audit", "embed", "similar", "suggest"),
-    "Recipes and reference": ("recipes", "validate", "status", "list", "schema"),
+    "Recipes and reference": ("recipes", "validate", "status", "list", "schema", "help"),
 }
 EXAMPLES = ("galshift run quickstart", "galshift adapt sim.h5 sdss/")
 
@@ -56,32 +60,69 @@ class Verbs(TyperGroup):
 
 
 def names() -> list[str]:
-    """Return every verb, sorted, from file names alone."""
+    """Return every verb, sorted, from file names and entry points alone."""
     files = Path(__file__).parent.glob("*.py")
-    return sorted(file.stem.replace("_", "-") for file in files if not file.stem.startswith("_"))
+    own = [file.stem.replace("_", "-") for file in files if not file.stem.startswith("_")]
+    return sorted({*own, *STEPS.names()})
 
 
 def summary(name: str) -> str:
     """Return the first line of the docstring of the verb's file, without importing it."""
-    with (Path(__file__).parent / f"{name.replace('-', '_')}.py").open(encoding="utf-8") as stream:
-        return stream.readline().strip().strip('"').rstrip(".")
+    path = _file(name)
+    return (docstring(path) if path.is_file() else STEPS.summary(name)).rstrip(".")
+
+
+def _file(name: str) -> Path:
+    return Path(__file__).parent / f"{name.replace('-', '_')}.py"
 
 
 def load(name: str) -> Any:
-    """Import the verb's file and return its command, ready to run."""
-    module = importlib.import_module(f"galshift.cli.{name.replace('-', '_')}")
-    epilog = _epilog(module.EXAMPLES)
-    if hasattr(module, "app"):
-        app = module.app
-        app.info.epilog = epilog
-        app.info.help = _escaped(summary(name))
+    """Import the verb and return its command, ready to run.
+
+    Raises
+    ------
+    ConfigError
+        When it is a plug-in that cannot be imported.
+    """
+    if _file(name).is_file():
+        module = importlib.import_module(f"galshift.cli.{name.replace('-', '_')}")
+        if hasattr(module, "app"):
+            module.app.info.epilog = _epilog(module.EXAMPLES)
+            module.app.info.help = _escaped(summary(name))
+            return _ready(module.app, name)
+        function, examples = module.command, module.EXAMPLES
     else:
-        app = typer.Typer(add_completion=False)
-        text = (module.command.__doc__ or module.__doc__ or "").strip()
-        app.command(name, help=_escaped(text), epilog=epilog)(module.command)
+        from galshift.cli._verb import command
+
+        function, examples = command(name), STEPS.get(name).examples
+    folded = getattr(function, "folded", ())
+    app = typer.Typer(add_completion=False)
+    text = _escaped((function.__doc__ or "").strip())
+    app.command(name, cls=Folded, help=text, epilog=_epilog(examples, folded))(function)
+    ready = _ready(app, name, getattr(function, "several", ()))
+    ready.folded = frozenset(folded)
+    return ready
+
+
+class Folded(TyperCommand):
+    """A verb whose help leaves out what every verb takes: ``galshift help`` has that, and the shell."""
+
+    folded: frozenset[str] = frozenset()
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Show the verb's own arguments alone."""
+        hidden = [one for one in self.params if one.name in self.folded]
+        for one in hidden:
+            one.hidden = True
+        super().format_help(ctx, formatter)
+        for one in hidden:
+            one.hidden = False
+
+
+def _ready(app: typer.Typer, name: str, several: tuple[str, ...] = ()) -> Any:
     command = typer.main.get_command(app)
     command.name = name
-    command.several = getattr(module, "SEVERAL", ())
+    command.several = several
     _escape_options(command)
     return command
 
@@ -117,8 +158,10 @@ def _root(
     pass
 
 
-def _epilog(examples: Sequence[str]) -> str:
-    return _escaped("\n\n".join(["Examples:", *examples]))
+def _epilog(examples: Sequence[str], folded: Sequence[str] = ()) -> str:
+    told = ["How data are read (--unit, --labels, ...): galshift help reading"] if "labels" in folded else []
+    told += ["Where results go, the seed, --set, ...: galshift help common"] if "json" in folded else []
+    return _escaped("\n\n".join([*told, "Examples:", *examples]))
 
 
 def _escaped(text: str) -> str:

@@ -1,4 +1,4 @@
-"""List the methods, models, surveys, readers, selectors, weightings, faults or metrics that can be named."""
+"""List the methods, models, surveys, readers and other things that can be named."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import typer
 
 from galshift import console
 from galshift.cli._common import Json
+from galshift.recipes.catalogue import KINDS, entries
 
 EXAMPLES = ("galshift list methods", "galshift list surveys --json")
 
 
 def _kinds(incomplete: str) -> list[str]:
-    from galshift.recipes.catalogue import KINDS
-
     return [kind for kind in KINDS if kind.startswith(incomplete)]
 
 
@@ -22,17 +21,15 @@ def command(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="methods|models|surveys|readers|selectors|weightings|faults|metrics",
-            help="What to list.",
+            metavar="KIND",
+            help=f"One of {', '.join(KINDS)}.",
             autocompletion=_kinds,
             show_default=False,
         ),
     ],
     json: Json = False,
 ) -> None:
-    """List the methods, models, surveys, readers, selectors, weightings, faults or metrics by name."""
-    from galshift.recipes.catalogue import entries
-
+    """List the methods, models, surveys, readers and other things that can be named."""
     rows = entries(kind)
     if json:
         console.json_document([{"name": name, "summary": text} for name, text in rows])

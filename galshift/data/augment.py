@@ -8,42 +8,10 @@ from __future__ import annotations
 import math
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from galshift.data.affine import dihedral, shift_and_zoom
-from galshift.types import Strict
-
-
-class AugmentConfig(Strict):
-    """Which changes an image of the same galaxy may undergo; each image draws its own.
-
-    Attributes
-    ----------
-    dihedral : bool
-        One of the 8 flips and quarter turns.
-    shift_px : float
-        Largest sub-pixel shift along each axis, drawn uniformly.
-    zoom : float
-        Largest relative change of angular size (0.1: 0.9 to 1.1); surface brightness is kept.
-    flux_jitter : float
-        Spread of ln(flux), one factor for all bands.
-    color_jitter : float
-        Spread of ln(flux) band by band.
-    noise : tuple of float
-        Range of the added Gaussian noise's sigma in units of `noise_scale`, drawn log-uniformly above a
-        floor of a twentieth of the upper end; (0, 0) adds none.
-    blur_px : float
-        Largest sigma of an added Gaussian blur, drawn uniformly.
-    """
-
-    dihedral: bool = True
-    shift_px: float = Field(1.0, ge=0)
-    zoom: float = Field(0.0, ge=0, lt=0.9)
-    flux_jitter: float = Field(0.05, ge=0)
-    color_jitter: float = Field(0.0, ge=0)
-    noise: tuple[float, float] = (0.0, 3.0)
-    blur_px: float = Field(0.0, ge=0)
+from galshift.data.input_config import AugmentConfig
 
 
 def augment(

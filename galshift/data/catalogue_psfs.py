@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Cutouts
+from galshift.data.fits_header import kernel_scale_of
 from galshift.errors import DataError
 
 _FILES = ("psf_filename", "psf_file", "psf_path")
@@ -38,12 +39,18 @@ def attach_psfs(cutouts: Cutouts, folder: str | Path) -> Cutouts:
         return cutouts
     hdus = _column(cutouts, _HDUS)
     numbers = [0] * len(cutouts) if hdus is None else [int(hdu) for hdu in hdus]
-    kernels = _read([Path(folder) / str(file).strip() for file in files], numbers)
+    kernels, stated = _read([Path(folder) / str(file).strip() for file in files], numbers)
     shape = tuple(np.max([kernel.shape for kernel in kernels], axis=0))
     stack = np.zeros((len(kernels), 1, *shape), dtype=np.float32)
     for plane, kernel in zip(stack[:, 0], kernels):
         plane[: kernel.shape[0], : kernel.shape[1]] = kernel
+    # GalSim's PSFs state no scale: they have the pixels of their images.
     scale = None if cutouts.pixel_scale is None else float(np.ravel(cutouts.pixel_scale)[0])
+    if stated:
+        if len(stated) > 1:
+            found = ", ".join(f"{value:.4g}" for value in sorted(stated))
+            raise DataError(f"the PSFs differ in pixel scale (arcsec): {found}", where=folder)
+        scale = stated.pop()
     return cutouts.with_(psf=np.repeat(stack, len(cutouts.bands), axis=1), psf_pixel_scale=scale)
 
 
@@ -56,11 +63,12 @@ def _column(cutouts: Cutouts, names: tuple[str, ...]) -> Any:
     return None if found is None else cutouts.table[found]
 
 
-def _read(files: list[Path], hdus: list[int]) -> list[np.ndarray]:
-    """Each named image, every file opened once."""
+def _read(files: list[Path], hdus: list[int]) -> tuple[list[np.ndarray], set[float]]:
+    """Each named image, every file opened once, and the pixel scales [arcsec] that their headers state."""
     from astropy.io import fits
 
     kernels: dict[int, np.ndarray] = {}
+    stated: set[float] = set()
     for file in sorted(set(files)):
         if not file.is_file():
             raise DataError("the catalogue names a PSF file that is not there", where=file)
@@ -68,5 +76,7 @@ def _read(files: list[Path], hdus: list[int]) -> list[np.ndarray]:
             for i in [i for i, name in enumerate(files) if name == file]:
                 if hdus[i] >= len(opened) or getattr(opened[hdus[i]].data, "ndim", 0) != 2:
                     raise DataError(f"HDU {hdus[i]} holds no 2-D PSF", where=file)
+                scale, _ = kernel_scale_of(opened[hdus[i]].header)
+                stated |= set() if scale is None else {round(scale, 6)}
                 kernels[i] = np.asarray(opened[hdus[i]].data, dtype=np.float32)
-    return [kernels[i] for i in range(len(files))]
+    return [kernels[i] for i in range(len(files))], stated

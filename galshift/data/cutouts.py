@@ -149,6 +149,9 @@ class DataInfo:
     table : Table or None
     notes : tuple of str
         What the reader had to assume or skip, for people.
+    origins : dict
+        Where ``unit``, ``pixel_scale``, ``bands``, ``mask``, ``noise`` and ``psf`` came from: a keyword and
+        its HDU, an option, a convention; what is not known has no entry.
     """
 
     n: int
@@ -170,6 +173,7 @@ class DataInfo:
     ragged: bool = False
     table: Table | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    origins: dict[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -191,14 +195,16 @@ class Dataset(Protocol):
 
 
 class InMemory:
-    """A :class:`Cutouts` as a data set."""
+    """A :class:`Cutouts` as a data set; `reader` names the format that it was read from."""
 
-    def __init__(self, cutouts: Cutouts, name: str = "memory", path: Any = None) -> None:
+    def __init__(
+        self, cutouts: Cutouts, name: str = "memory", path: Any = None, *, reader: str = "memory"
+    ) -> None:
         self.cutouts, self.name, self.path = cutouts, name, path
         self.info = DataInfo(
             n=len(cutouts),
             shape=cutouts.images.shape[1:],
-            reader="memory",
+            reader=reader,
             unit=cutouts.unit,
             pixel_scale=cutouts.pixel_scale,
             bands=cutouts.bands,

@@ -18,14 +18,19 @@ from typing import Any
 import numpy as np
 
 from galshift.data.fits_header import (
-    bad_bits,
+    Cards,
+    band_key,
     band_of,
     cube_bands,
+    has_wcs,
+    is_asinh,
+    kernel_scale_of,
     pixel_scale_of,
-    role_of,
     unit_and_factor,
 )
-from galshift.data.units import is_magnitude, magnitudes_to_njy_arcsec2
+from galshift.data.mask_bits import mask_bits
+from galshift.data.roles import header_role, role_of
+from galshift.data.units import asinh_to_flux, is_magnitude, magnitudes_to_njy_arcsec2
 from galshift.errors import DataError
 
 MAX_BYTES = 8 << 30
@@ -79,8 +84,9 @@ def open_fits(path: Path, *, whole: bool = False, verify: bool = True) -> Iterat
 def describe(path: Path) -> list[dict[str, Any]]:
     """Return one JSON-able dict for every image in a file, from headers alone.
 
-    Keys: hdu, name, shape (numpy order), role (None where the header does not say), band, bands, unit,
-    factor, note, scale [arcsec / pixel] and bits (of an LSST-style mask); axes of the WCS are not kept.
+    Keys: hdu, name, ver (EXTVER), shape (numpy order), kind (``i`` or ``f``), role (None where its name is
+    not known), band, bands, unit, factor, note, scale and, as of a PSF, kernel_scale [arcsec / pixel], bits
+    that spoil a pixel of a mask, and origins: where unit, pixel_scale, bands and mask were found.
 
     Raises
     ------
@@ -123,7 +129,8 @@ def load(path: Path, wanted: list[tuple[int, str | None, int | None]]) -> list[n
             if number >= len(hdus):
                 raise DataError(f"it has no HDU {number}", where=path)
             # Reading the pixels takes these cards out of the header.
-            blank, zero = (hdus[number].header.get(key) for key in ("BLANK", "BZERO"))
+            header = hdus[number].header.copy()
+            blank, zero = (header.get(key) for key in ("BLANK", "BZERO"))
             data = hdus[number].data if part is None else hdus[number].section[part]
             if data is None:
                 raise DataError(f"HDU {number} has no pixels", where=path)
@@ -132,6 +139,8 @@ def load(path: Path, wanted: list[tuple[int, str | None, int | None]]) -> list[n
                 # astropy gives unsigned integers as such, and forgets that one of them means "no value".
                 data = np.where(data == blank + int(zero or 0), np.nan, data.astype(np.float64))
             data = data.astype(data.dtype.newbyteorder("="), copy=True)
+            if is_asinh(header) and data.dtype.kind == "f":
+                data = asinh_to_flux(data, float(header["BOFFSET"]), float(header["BSOFTEN"]))
             arrays.append(magnitudes_to_njy_arcsec2(data) if is_magnitude(unit) else data)
     return arrays
 
@@ -139,22 +148,52 @@ def load(path: Path, wanted: list[tuple[int, str | None, int | None]]) -> list[n
 def _describe_hdu(index: int, hdu: Any, shape: tuple[int, ...], primary: Any) -> dict[str, Any]:
     header = hdu.header
     name = str(header.get("EXTNAME", "")).strip() if index or "EXTNAME" in header else ""
-    role = role_of(name)
-    unit, factor, note = unit_and_factor(header, primary)
+    role = role_of(name) or header_role(header)
+    role = role or ("psf" if any(key in header for key in ("NUM_PSFS", "NXPSFS")) else None)
+    place = f"HDU {index} ({name})" if name else f"HDU {index}"
+    cards = Cards(header, primary if index else None, place)
+    unit, factor, note = unit_and_factor(cards)
+    scale, scale_from = _scale(header, primary, place)
     size = min(shape[0], shape[-1]) if len(shape) >= 3 else 0
-    return {
+    bands = list(cube_bands(header, size)) if 1 < size <= 64 else []
+    key = band_key(cards)
+    origins = {"unit": note or (cards.origin("BUNIT") if unit else ""), "pixel_scale": scale_from}
+    origins["bands"] = f"keywords of {place}" if bands else cards.origin(key) if key else ""
+    described = {
         "hdu": index,
         "name": name,
+        "ver": int(header.get("EXTVER", 1)) if isinstance(header.get("EXTVER", 1), int) else 1,
         "shape": list(shape),
+        "kind": "i" if int(header.get("BITPIX", 8)) > 0 and header.get("BSCALE", 1) == 1 else "f",
         "role": role,
-        "band": band_of(header) or band_of(primary),
-        "bands": list(cube_bands(header, size)) if 1 < size <= 64 else [],
+        "band": band_of(cards),
+        "bands": bands,
         "unit": unit,
         "factor": factor,
         "note": note,
-        "scale": pixel_scale_of(header),
-        "bits": bad_bits(header) if role == "mask" else None,
+        "scale": scale,
+        "kernel_scale": scale
+        or kernel_scale_of(header)[0]
+        or (kernel_scale_of(primary)[0] if index else None),
+        "bits": None,
     }
+    # Any plane may turn out to be a mask, by its file's name or the user's word; fractions have no bits.
+    source = "any value but 0"
+    if role == "mask" or described["kind"] == "i":
+        described["bits"], source = mask_bits(header, primary, name)
+    origins["mask"] = f"{place}, bits by {source}"
+    return {**described, "origins": {key: text for key, text in origins.items() if text}}
+
+
+def _scale(header: Any, primary: Any, place: str) -> tuple[float | None, str]:
+    """Return arcsec per pixel and where it was found."""
+    scale = pixel_scale_of(header)
+    if scale is not None:
+        return scale, f"WCS of {place}"
+    inherits = header.get("INHERIT", True) is not False and int(primary.get("NAXIS", 0)) == 0
+    if inherits and header is not primary and not has_wcs(header):
+        scale = pixel_scale_of(primary)
+    return scale, "WCS of the primary header" if scale is not None else ""
 
 
 def _check_size(hdu: Any, shape: tuple[int, ...], path: Path) -> None:

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,10 @@ from galshift.console import progress
 from galshift.data.fits_file import describe
 from galshift.data.open import FITS_SUFFIXES
 from galshift.errors import DataError
+from galshift.processes import process_pool
 from galshift.provenance import atomic_path
 
-VERSION = 2
+VERSION = 3
 _MANY = 2000
 
 
@@ -98,10 +98,7 @@ def _describe_all(files: list[Path], workers: int) -> list[list[dict[str, Any]] 
                 found.append(describe_or_say(file))
                 bar.advance()
             return found
-        import multiprocessing
-
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with process_pool(workers) as pool:
             for item in pool.map(describe_or_say, files, chunksize=256):
                 found.append(item)
                 bar.advance()

@@ -5,17 +5,18 @@ A *place* is where one plane of pixels lies: file number, HDU, and position alon
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from galshift.data.fits_header import is_band, role_of
+from galshift.data.fits_choice import Choice, choose
+from galshift.data.roles import band_in, is_band, rest_of, words_of
 from galshift.errors import DataError
 
 MAX_BANDS = 20
-AUXILIARY = ("mask", "variance", "ivar", "sigma")
+# What the parts of a variance are called, which add up (JWST: VAR_POISSON, VAR_RNOISE, VAR_FLAT).
+_PARTS = {"poisson", "rnoise", "flat", "read", "readnoise", "sky", "source", "shot", "dark"}
+AUXILIARY = ("mask", "error", "variance", "weight", "psf")
 
 
 class Place(NamedTuple):
@@ -28,45 +29,76 @@ class Place(NamedTuple):
 
 @dataclass
 class Galaxy:
-    """One object: its science planes by band, and what goes with them (`None` band: for all bands)."""
+    """One object: its science planes by band, and what goes with them (`None` band: for all bands).
+
+    Several masks of one image count together; so do the parts of its variance.
+    """
 
     name: str
     science: dict[str, Place] = field(default_factory=dict)
-    extra: dict[tuple[str, str | None], Place] = field(default_factory=dict)
+    extra: dict[tuple[str, str | None], tuple[Place, ...]] = field(default_factory=dict)
     file: int = 0
 
 
 def galaxies_of_file(
-    number: int, stem: str, planes: Sequence[dict[str, Any]], bands: Sequence[str]
+    number: int,
+    stem: str,
+    planes: Sequence[dict[str, Any]],
+    bands: Sequence[str],
+    *,
+    ids: frozenset[str] = frozenset(),
+    where: object = None,
 ) -> tuple[list[Galaxy], list[str]]:
     """Return the galaxies of one file and what had to be assumed.
 
     A cube is bands where its header or the user names that many, or its axis is at most 20 long; else it is
     as many galaxies.  Extensions are bands where their names are filters; else each is a galaxy of its own.
+
+    Parameters
+    ----------
+    number : int
+        Of the file, from 0.
+    stem : str
+        What its galaxy is called.
+    planes : sequence of dict
+        From :func:`galshift.data.fits_file.describe`, with the user's roles.
+    bands : sequence of str
+        As the user names them.
+    ids : frozenset of str
+        Names in the user's catalogue; extensions so called are galaxies.
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    DataError
+        When nothing says which of its extensions are images.
     """
-    science = [i for i, plane in enumerate(planes) if plane["role"] in (None, "science")]
-    if not science:
-        science = [i for i, plane in enumerate(planes) if plane["role"] == "psf"]
-    if not science:
-        raise DataError("it holds masks or variances only, and no image")
-    named = [planes[i]["name"] for i in science]
-    are_bands = len(science) > 1 and len(set(named)) == len(named)
-    are_bands = are_bands and all(is_band(name) or name in bands for name in named)
-    if len(science) > 1 and len(bands) == len(science) and not any(planes[i]["shape"][2:] for i in science):
-        are_bands, named = True, list(bands)
-    notes: list[str] = []
-    galaxies: list[Galaxy] = []
-    if are_bands:
-        merged = Galaxy(stem, {name: Place(number, i) for name, i in zip(named, science)}, file=number)
-        galaxies.append(merged)
+    choice = choose(planes, bands, ids, where or stem)
+    notes, galaxies = list(choice.notes), []
+    if choice.bands:
+        places = {name: _flat(number, i, planes[i]) for name, i in zip(choice.bands, choice.images)}
+        galaxies.append(Galaxy(stem, places, file=number))
+        if not bands:
+            for i in choice.images:
+                said = f"name of HDU {planes[i]['hdu']} ({planes[i]['name']})"
+                planes[i]["origins"] = {**planes[i].get("origins", {}), "bands": said}
     else:
-        for i in science:
-            label = f"{stem}[{planes[i]['hdu']}]" if len(science) > 1 else stem
-            found, note = _galaxies_of_plane(Place(number, i), label, planes[i], bands)
+        for i in choice.images:
+            found, note = _galaxies_of_plane(
+                Place(number, i), _label(stem, planes[i], choice), planes[i], bands
+            )
             galaxies += found
             notes += note
-    _attach_extras(galaxies, number, planes, science)
-    return galaxies, notes
+    notes += _attach_extras(galaxies, number, planes, choice, where or stem)
+    unused = [str(plane["name"] or plane["hdu"]) for plane in planes if plane["role"] in ("ignore", "model")]
+    return galaxies, [*notes, *([f"left out, for they are no images: {', '.join(unused)}"] if unused else [])]
+
+
+def _label(stem: str, plane: dict[str, Any], choice: Choice) -> str:
+    if len(choice.images) == 1:
+        return stem
+    return str(plane["name"]) if choice.by_name else f"{stem}[{plane['hdu']}]"
 
 
 def _galaxies_of_plane(
@@ -74,7 +106,7 @@ def _galaxies_of_plane(
 ) -> tuple[list[Galaxy], list[str]]:
     shape = plane["shape"]
     named = plane["name"] if is_band(plane["name"]) else None
-    band = (bands[0] if len(bands) == 1 else plane["band"] or named) or "band0"
+    band = (bands[0] if len(bands) == 1 else plane.get("own_band") or plane["band"] or named) or "band0"
     if len(shape) == 2:
         return [Galaxy(name, {band: place}, file=place.file)], []
     # Leading axes of length 1, which radio images carry, are passed over.
@@ -113,105 +145,140 @@ def _names(n: int, plane: dict[str, Any], bands: Sequence[str]) -> tuple[str, ..
     return tuple(plane["bands"]) if len(plane["bands"]) == n else tuple(f"band{i}" for i in range(n))
 
 
+def _flat(number: int, i: int, plane: dict[str, Any]) -> Place:
+    """Return the place of a plane whose leading axes, if any, are of length 1."""
+    extra = len(plane["shape"]) - 2
+    return Place(number, i, (0,) * extra + (None, None) if extra > 0 else ())
+
+
 def _attach_extras(
-    galaxies: list[Galaxy], number: int, planes: Sequence[dict[str, Any]], science: Sequence[int]
-) -> None:
-    """Give each galaxy the masks and variances that stand in the same file, in the order they come."""
+    galaxies: list[Galaxy], number: int, planes: Sequence[dict[str, Any]], choice: Choice, where: object
+) -> list[str]:
+    """Give each galaxy the masks, variances and PSFs that stand in the same file; return what to say."""
+    notes = []
     for role in AUXILIARY:
-        extras = [i for i, plane in enumerate(planes) if plane["role"] == role]
+        extras = [i for i, plane in enumerate(planes) if plane["role"] == role and i not in choice.images]
         if not extras:
             continue
-        if len(galaxies) == 1:
-            galaxy = galaxies[0]
-            bands = list(galaxy.science)
-            if len(extras) == len(bands) > 1:
-                galaxy.extra.update({(role, b): Place(number, i) for b, i in zip(bands, extras)})
-            elif len(extras) == 1:
-                for band, place in galaxy.science.items():
-                    same = planes[extras[0]]["shape"] == planes[place.plane]["shape"]
-                    galaxy.extra[role, band] = (
-                        place._replace(plane=extras[0]) if same else Place(number, extras[0])
+        matched, said = _matched(role, extras, planes, choice)
+        notes += said
+        if role == "psf" and any(len(found) > 1 and not choice.bands for found in matched.values()):
+            # Simulators write one PSF several times, sampled and distorted differently.
+            names = ", ".join(str(planes[k]["name"]) for k in extras)
+            notes.append(f"no PSF is taken, for it holds several: {names}")
+            continue
+        for galaxy in galaxies:
+            for band, place in galaxy.science.items():
+                own = _of_band(matched.get(place.plane, []), band, galaxy, planes)
+                own = _together(role, own, planes, where)
+                if own:
+                    galaxy.extra[role, band] = tuple(
+                        beside(band, galaxy, planes[place.plane], planes[i], Place(number, i), where)
+                        for i in own
                     )
-        elif len(extras) == len(science) == len(galaxies):
-            for galaxy, i in zip(galaxies, extras):
-                galaxy.extra[role, None] = Place(number, i)
+    return notes
 
 
-def combine(stems: Sequence[str], pattern: str | None) -> list[tuple[str, str | None, str | None]]:
-    """Return (galaxy, band, role) of each file from its name; band and role None where the name says neither.
+def _of_band(found: list[int], band: str, galaxy: Galaxy, planes: Sequence[dict[str, Any]]) -> list[int]:
+    """Return those that are of this band by name (ALLMASK_G), and those that are of none."""
+    named = {k: one[0].casefold() for k in found if (one := band_in(str(planes[k]["name"]))) is not None}
+    if not {name.casefold() for name in galaxy.science}.intersection(named.values()):
+        return found
+    return [k for k in found if named.get(k, band.casefold()) == band.casefold()]
 
-    With `pattern` (``{id}_{band}``), names must follow it.  Without, a word of the name that is a filter on
-    every file is the band when the rest of the name occurs with more than one band; a last word such as
-    ``sci``, ``rms``, ``mask`` or ``psf`` is the role.
+
+def _matched(
+    role: str, extras: list[int], planes: Sequence[dict[str, Any]], choice: Choice
+) -> tuple[dict[int, list[int]], list[str]]:
+    """Return which planes of a role belong to each image: by band or number in the name, EXTVER, or order."""
+    images = choice.images
+    if len(images) == 1:
+        return {images[0]: extras}, []
+    rests = {i: rest_of(planes[i]["name"]) for i in (*images, *extras)}
+    own = [rests[i] for i in images]
+    if len(set(own)) == len(own) and {rests[i] for i in extras} <= set(own) and "" not in own:
+        return {i: [k for k in extras if rests[k] == rests[i]] for i in images}, []
+    names = ", ".join(dict.fromkeys(str(planes[k]["name"]) for k in extras))
+    if len(extras) == 1 and choice.bands:
+        return dict.fromkeys(images, extras), [f"{names} serves all bands"]
+    vers = [planes[i]["ver"] for i in images]
+    if len(set(vers)) == len(vers) and {planes[k]["ver"] for k in extras} <= set(vers):
+        return {i: [k for k in extras if planes[k]["ver"] == planes[i]["ver"]] for i in images}, []
+    if len(extras) == len(images) and len({planes[k]["name"] for k in extras}) in (1, len(extras)):
+        return {i: [k] for i, k in zip(images, extras)}, [f"{names}: matched to the images in their order"]
+    return {}, [f"left out, for it is not said whose they are: {names}"]
+
+
+def _together(role: str, found: list[int], planes: Sequence[dict[str, Any]], where: object) -> list[int]:
+    """Return the planes of one role and image that count together; refuse two that say the same thing."""
+    if len(found) < 2 or role == "mask":
+        return found
+    if role == "variance":
+        parts = [k for k in found if _PARTS.intersection(_split(planes[k]["name"]))]
+        if len(parts) == len(found) and len({planes[k]["name"] for k in found}) == len(found):
+            return found
+        whole = [k for k in found if k not in parts]
+        if len(whole) == 1:
+            return whole
+    names = [str(planes[k]["name"]) for k in found]
+    raise DataError(
+        f"it holds {len(found)} extensions of the role '{role}': {', '.join(names)}",
+        where=where,
+        hint=f"leave one out, such as --role {names[-1]}=ignore",
+    )
+
+
+def _split(name: str) -> list[str]:
+    """Return the words of a variance's name after ``VAR``, written together or apart."""
+    return [word.removeprefix("var") for word in words_of(name)]
+
+
+def beside(
+    band: str, galaxy: Galaxy, image: dict[str, Any], extra: dict[str, Any], at: Place, where: object
+) -> Place:
+    """Return where a mask, an error or a PSF has the plane that belongs to one band of a galaxy.
+
+    Parameters
+    ----------
+    band : str
+    galaxy : Galaxy
+    image, extra : dict
+        The descriptions of both planes.
+    at : Place
+        Of `extra`.
+    where
+        Its file, for messages.
+
+    Raises
+    ------
+    DataError
+        When the sizes do not fit.
     """
-    if pattern is not None:
-        return [_by_pattern(stem, pattern) for stem in stems]
-    words = [re.split(r"([_\-. ]+)", stem) for stem in stems]
-    roles = [_role(parts) for parts in words]
-    bare = [[w for w in parts if role_of(w) is None] for parts in words]
-    if not any(roles) and not any(is_band(word) for parts in bare for word in parts):
-        return [(stem, None, None) for stem in stems]
-    best: list[tuple[str, str | None]] = [(stem, None) for stem in stems]
-    # The position whose filters split names into the fewest galaxies is where the band is written.
-    for position in sorted({i for parts in bare for i, w in enumerate(parts) if is_band(w)}):
-        split = [_without(parts, position) for parts in bare]
-        bands_of = defaultdict(set)
-        for rest, band in split:
-            if band is not None:
-                bands_of[rest].add(band)
-        grouped = [rest for rest, found in bands_of.items() if len(found) > 1]
-        if grouped and sum(band is not None for _, band in split) * 2 > len(stems):
-            best = split
-            break
-    tidy = [re.sub(r"([_\-. ])[_\-. ]+", r"\1", rest).strip("_-. ") for rest, _ in best]
-    if any(band is not None for _, band in best):
-        return [(name, band, role) for name, (_, band), role in zip(tidy, best, roles)]
-    by_role = len({role for role in roles if role}) > 1
-    return [
-        (name if by_role and role else stem, None, role if by_role else None)
-        for stem, name, role in zip(stems, _strip_roles(bare), roles)
-    ]
+    place = galaxy.science[band]
+    kernel, shape = extra["role"] == "psf", extra["shape"]
+    name = str(extra["name"]) or "HDU " + str(extra["hdu"])
+    hint = f"leave it out with --role {extra['name'] or extra['hdu']}=ignore"
+    if not kernel and shape == image["shape"]:
+        return at._replace(index=place.index)
+    if not kernel and shape[-2:] != _sides(place, image):
+        sizes = ["x".join(map(str, sides)) for sides in (shape, _sides(place, image))]
+        raise DataError(
+            f"{name} ({sizes[0]} pixels) is not of its image's size ({sizes[1]})", where=where, hint=hint
+        )
+    long = [axis for axis, side in enumerate(shape[:-2]) if side > 1]
+    if not long:
+        return _flat(at.file, at.plane, extra)
+    bands = list(galaxy.science)
+    if len(long) > 1 or shape[long[0]] != len(bands):
+        raise DataError(
+            f"{name} has {'x'.join(map(str, shape))} pixels for {len(bands)} bands", where=where, hint=hint
+        )
+    index: list[int | None] = [0] * (len(shape) - 2) + [None, None]
+    index[long[0]] = extra["bands"].index(band) if set(extra["bands"]) == set(bands) else bands.index(band)
+    return at._replace(index=tuple(index))
 
 
-def _strip_roles(bare: Sequence[Sequence[str]]) -> list[str]:
-    return [re.sub(r"([_\-. ])[_\-. ]+", r"\1", "".join(parts)).strip("_-. ") for parts in bare]
-
-
-def _without(parts: Sequence[str], position: int) -> tuple[str, str | None]:
-    if position < len(parts) and is_band(parts[position]):
-        return "".join([*parts[:position], *parts[position + 1 :]]), parts[position]
-    return "".join(parts), None
-
-
-def _by_pattern(stem: str, pattern: str) -> tuple[str, str | None, str | None]:
-    text = re.sub(r"\.(fits|fit|fts)(\.(gz|bz2|fz))?$", "", pattern)
-    if "{id}" not in text:
-        raise DataError(f"the pattern '{pattern}' has no {{id}}", hint="such as --pattern '{id}_{band}.fits'")
-    expression = re.escape(text)
-    for name, part in (("id", ".+?"), ("band", "[^_.-]+"), ("role", "[^_.-]+")):
-        expression = expression.replace(re.escape("{" + name + "}"), f"(?P<{name}>{part})", 1)
-    match = re.fullmatch(expression, stem)
-    if match is None:
-        return stem, None, "ignored"
-    found = match.groupdict()
-    return found["id"], found.get("band"), role_of(found["role"]) if found.get("role") else None
-
-
-def _role(words: Sequence[str]) -> str | None:
-    """Return the role that a file's words name: the last of them, but a PSF is one wherever that stands."""
-    found = [role for role in map(role_of, words) if role]
-    return "psf" if "psf" in found else found[-1] if found else None
-
-
-_WAVELENGTHS = ("fuv", "nuv", *"ubgv", "vis", "r", "rc", "i", "ic", *"zyjhk", "ks", "w1", "w2", "w3", "w4")
-
-
-def by_wavelength(bands: Sequence[str]) -> list[str]:
-    """Return bands from blue to red where all of them are known filters of one kind, else as they are."""
-    folded = [band.casefold() for band in bands]
-    if all(band in _WAVELENGTHS for band in folded):
-        return [band for _, band in sorted(zip(folded, bands), key=lambda pair: _WAVELENGTHS.index(pair[0]))]
-    numbers = [re.fullmatch(r"f(\d+)\w*", band) for band in folded]
-    if bands and all(numbers):
-        return [band for _, band in sorted(zip((int(m.group(1)) for m in numbers), bands))]
-    return list(bands)
+def _sides(place: Place, plane: dict[str, Any]) -> list[int]:
+    """Return (height, width) of the image at `place`."""
+    shape = plane["shape"]
+    return [side for side, i in zip(shape, place.index) if i is None] if place.index else list(shape)

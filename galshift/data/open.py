@@ -35,17 +35,33 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     DataError
         When there is nothing there, no reader knows it, or it is broken; the message says which.
     """
-    found = resolve(path, options)
+    given = options or ReadOptions()
+    found = resolve(path, given)
     path, options = found.path, found.options
     dataset = _opened(path, options)
     overridden = check_declared(dataset, options, lambda plain: _opened(path, plain))
     notes = tuple(
         f"{name}: declared against the files, which say {text}" for name, text in overridden.items()
     )
-    if notes:
-        dataset.info = replace(dataset.info, notes=(*dataset.info.notes, *notes))
+    dataset.info = replace(
+        dataset.info,
+        notes=(*dataset.info.notes, *notes),
+        origins={**_said(options, given, found.card), **dataset.info.origins},
+    )
     dataset.name = found.name or dataset.name
     return dataset
+
+
+def _said(options: ReadOptions, given: ReadOptions, card: Path | None) -> dict[str, str]:
+    """Return what is declared, as ``DataInfo.origins``, by option or by card; readers of headers say more."""
+    fields = {"unit": ("zero_point", "unit"), "pixel_scale": ("pixel_scale_arcsec",), "bands": ("bands",)}
+    said = {}
+    for name, keys in fields.items():
+        key = next((key for key in keys if getattr(options, key)), None)
+        if key is not None:
+            option = f"--{key.removesuffix('_arcsec').replace('_', '-')}"
+            said[name] = option if card is None or getattr(given, key) else f"data card {card.name}"
+    return said
 
 
 def _opened(path: str, options: ReadOptions) -> Dataset:
@@ -140,7 +156,7 @@ def find_reader(path: str | Path) -> str:
         raise DataError("the file is empty", where=first, hint="was its download or copy interrupted?")
     with first.open("rb") as stream:
         head = stream.read(16)
-    kind = _file_reader(head, first.name.lower())
+    kind = _file_reader(head, first.name.lower()) or _plugin_reader(first.name.lower())
     if kind is None:
         raise DataError(
             "this is not a kind of file that galshift can open",
@@ -171,6 +187,13 @@ def _file_reader(head: bytes, name: str) -> str | None:
     if name.endswith((".npy", ".npz")):
         return "numpy"
     return "hdf5" if name.endswith((".h5", ".hdf5", ".hdf")) else None
+
+
+def _plugin_reader(name: str) -> str | None:
+    """Return the reader of another package that opens files called like this."""
+    others = [reader for reader in READERS.available() if reader in READERS.plugins()]
+    suffixes = {reader: tuple(getattr(READERS.get(reader), "suffixes", ())) for reader in others}
+    return next((reader for reader in others if suffixes[reader] and name.endswith(suffixes[reader])), None)
 
 
 def _folder_reader(folder: Path) -> str:

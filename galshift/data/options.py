@@ -16,71 +16,63 @@ Positive = Annotated[float, Field(gt=0)]
 class ReadOptions(Strict):
     """How to read data that do not explain themselves; every field is optional.
 
-    Attributes
-    ----------
-    reader : str or None
-        Name of the reader (``galshift list readers``); None lets the file decide.
-    labels : str or None
-        A catalogue (CSV, ECSV, FITS, VOTable, parquet) with one row an image, or the name of a column of the
-        data set's own table.
-    label_column, id_column, group_column : str or None
-        Columns of that catalogue: the class, the name to join on, the galaxy (field, tile) that the image
-        shows.  ``sky:0.5deg`` as group column groups by cells of the sky, from ra and dec.
-    vote_columns : tuple of str
-        Columns with vote fractions instead of one class column; the classes are the columns' names.
-    min_confidence : float
-        Smallest winning vote fraction; images below it count as unlabelled.
-    soft_labels : bool
-        Keep the vote fractions, normalised to a sum of one, instead of the winner.
-    label_kind : {"class", "value", "votes"}
-        What a label is: a class; one or more numbers (``label_column``, several with commas); or how many
-        people voted for each class (``vote_columns``).
-    vote_total : str or float or None
-        With ``votes``: the column with the number of votes, or that number.  Without it fractions count as
-        40 votes, and columns that sum to more than one are counts already.
-    unit : str or None
-        astropy unit of one pixel, where no header says it (``nJy``, ``nanomaggy``, ``mag/arcsec2``).
-    zero_point : float or dict or None
-        AB magnitude of one count, for all bands or by band; the unit is then nJy.
-    pixel_scale_arcsec : float or None
-    bands : tuple of str
-        Band names in the order of the band axis, or the bands to read where the file names them.
-    hdu : int or str or None
-        Number or name of the one FITS extension to read.
-    pattern : str or None
-        File names in a folder, such as ``{id}_{band}.fits``.
-    classes_map : dict
-        New names of classes (``{"Round": "smooth"}``); an empty name drops the class, ``*`` stands for all
-        others.
-    catalog, cutout_size : str or None
-        Sky positions and the side (``12arcsec``, ``64pix``) of cut-outs from one large frame.
-    on_error : {"raise", "skip"}
-        What a file that cannot be read does: stop with an error, or be counted and left out.
-    override : tuple of str
-        Which of ``unit``, ``zero_point``, ``pixel_scale`` and ``bands`` are meant against what the files say.
+    Each field is an option of every verb that reads data, under its own name or a shorter one (see
+    :mod:`galshift.verbs._options`).
     """
 
-    reader: str | None = None
-    labels: str | None = None
-    label_column: str | None = None
-    id_column: str | None = None
-    group_column: str | None = None
-    vote_columns: tuple[str, ...] = ()
-    min_confidence: float = Field(0.0, ge=0, le=1)
-    soft_labels: bool = False
-    label_kind: Literal["class", "value", "votes"] = "class"
-    vote_total: str | Positive | None = None
-    unit: str | None = None
-    zero_point: float | dict[str, float] | None = None
-    pixel_scale_arcsec: Positive | None = None
-    bands: tuple[str, ...] = ()
-    hdu: int | str | None = None
-    pattern: str | None = None
-    classes_map: dict[str, str] = Field(default_factory=dict)
-    catalog: str | None = None
-    cutout_size: str | None = None
-    on_error: Literal["raise", "skip"] = "raise"
-    override: tuple[Literal["unit", "zero_point", "pixel_scale", "bands"], ...] = ()
+    reader: str | None = Field(
+        None, description="Name of the reader (galshift list readers); by default the file decides."
+    )
+    labels: str | None = Field(
+        None, description="Catalogue with labels, one row an image, or a column of the data's own table."
+    )
+    label_column: str | None = Field(
+        None, description="Column of the label; several, with commas, for continuous ones."
+    )
+    id_column: str | None = Field(None, description="Column of the catalogue with the images' names.")
+    group_column: str | None = Field(
+        None, description="Column with the galaxy, field or tile; sky:1deg groups by cells of the sky."
+    )
+    vote_columns: tuple[str, ...] = Field(
+        (), description="Columns with vote fractions or counts, one a class."
+    )
+    min_confidence: float = Field(0.0, ge=0, le=1, description="Smallest winning vote fraction of a label.")
+    soft_labels: bool = Field(False, description="Keep the vote fractions instead of the winner.")
+    label_kind: Literal["class", "value", "votes"] = Field(
+        "class", description="What labels are: a class, numbers such as a redshift, or votes for classes."
+    )
+    vote_total: str | Positive | None = Field(
+        None, description="Number of votes, or its column; fractions alone count as 40."
+    )
+    unit: str | None = Field(
+        None, description="Unit of one pixel where no header says it, such as nJy or nanomaggy."
+    )
+    zero_point: float | dict[str, float] | None = Field(
+        None, description="AB magnitude of one count, for all bands or by band; the unit is then nJy."
+    )
+    pixel_scale_arcsec: Positive | None = Field(None, description="Pixel scale [arcsec / pixel].")
+    bands: tuple[str, ...] = Field(
+        (), description="Bands in the order of the band axis, or those to read where the file names them."
+    )
+    hdu: int | str | None = Field(None, description="Number or name of the one FITS extension to read.")
+    roles: dict[str, Literal["image", "error", "variance", "weight", "mask", "psf", "ignore"]] = Field(
+        default_factory=dict,
+        description="What FITS extensions are, by name, pattern or number: image, error, variance, weight "
+        "(inverse variance), mask, psf or ignore; * is for those whose name is not known.",
+    )
+    pattern: str | None = Field(None, description="File names in a folder, such as {id}_{band}.fits.")
+    classes_map: dict[str, str] = Field(
+        default_factory=dict, description="Rename classes; an empty name drops one, * stands for all others."
+    )
+    catalog: str | None = Field(None, description="Sky positions to cut out of one large frame.")
+    cutout_size: str | None = Field(None, description="Side of those cut-outs.")
+    on_error: Literal["raise", "skip"] = Field(
+        "raise", description="What a file that cannot be read does: stop, or be counted and left out."
+    )
+    override: tuple[Literal["unit", "zero_point", "pixel_scale", "bands"], ...] = Field(
+        (),
+        description="What is declared in spite of what the files say: unit, zero_point, pixel_scale, bands.",
+    )
 
     @model_serializer(mode="wrap")
     def _brief(self, dump: Any) -> dict[str, Any]:
@@ -92,6 +84,8 @@ class ReadOptions(Strict):
             values.pop("vote_total", None)
         if not self.override:
             values.pop("override", None)
+        if not self.roles:
+            values.pop("roles", None)
         return values
 
 

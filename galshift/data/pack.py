@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from galshift.data.hdf5 import write_hdf5
 from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
 from galshift.errors import DataError
+from galshift.processes import process_pool
 from galshift.provenance import write_json
 
 PIECE_BYTES = 32 << 20
@@ -124,11 +124,7 @@ def _run(jobs: list[tuple], workers: int, dataset: Dataset) -> Iterator[int]:
         for _, options, start, stop, place in jobs:
             yield _make(dataset, options, start, stop, place)
         return
-    import multiprocessing
-
-    context = multiprocessing.get_context("spawn")
-    count = min(workers, len(jobs))
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_leave_interrupts) as pool:
+    with process_pool(min(workers, len(jobs)), _leave_interrupts) as pool:
         try:
             yield from pool.map(_make_in_process, *zip(*jobs))
         finally:

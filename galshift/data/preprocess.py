@@ -6,12 +6,13 @@ constants travel in the checkpoint and are replayed on every later data set; the
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from galshift.data.cutouts import Cutouts, DataInfo, Dataset
+from galshift.data.input_config import PreprocessConfig
 from galshift.data.match import band_order, fill_bad, match_scale
 from galshift.data.stretch import Stretch, border, raw_stretch
 from galshift.data.units import DIMENSIONLESS, conversion, is_per_area
@@ -23,30 +24,6 @@ FIT_IMAGES = 2048
 FIT_BYTES = 512 << 20
 _PART = 128
 PICTURE_SIZE = 128
-
-
-class PreprocessConfig(Strict):
-    """What the user may choose about preprocessing; the rest is fitted.
-
-    Attributes
-    ----------
-    stretch : str
-        ``auto`` is ``asinh`` for fluxes and ``linear`` for pictures, which are stretched already.
-    softening : float
-        Of the asinh stretch, in units of the training pixels' sky sigma.
-    size : int or None
-        Side of the network's input in pixels; None takes the source's (pictures: at most 128).
-    pixel_scale_arcsec : float or None
-        Common pixel scale; None takes the source's (the median where it varies).
-    bands : list of str
-        Bands to use, in order; empty takes the source's.
-    """
-
-    stretch: Literal["auto", "asinh", "sky-sigma", "percentile", "lupton", "linear"] = "auto"
-    softening: float = Field(1.0, gt=0)
-    size: Annotated[int, Field(ge=8, le=4096)] | None = None
-    pixel_scale_arcsec: Annotated[float, Field(gt=0)] | None = None
-    bands: list[str] = Field(default_factory=list)
 
 
 class Preprocessing(Strict):
@@ -100,10 +77,6 @@ class Preprocessing(Strict):
     def stretch(self, linear: Any) -> Any:
         """Return the network's input (B, C, S, S) for linear images; a torch tensor in, one out."""
         return self.stretch_constants(linear)
-
-    def unstretch(self, stretched: Any) -> Any:
-        """Return the linear images of stretched ones, where the stretch can be undone."""
-        return self.stretch_constants.inverse(stretched)
 
     def apply(self, cutouts: Cutouts) -> np.ndarray:
         """Return stretched images (B, C, S, S) float32: ``stretch(linear(cutouts))``."""

@@ -41,6 +41,7 @@ def summarize(dataset: Dataset, *, sample: int = 64) -> dict[str, Any]:
         "columns": [] if info.table is None else list(info.table.colnames),
         "history": list(info.history),
         "notes": list(info.notes),
+        "origins": dict(info.origins),
         "problems": problems(dataset),
     }
     provenance = getattr(dataset, "provenance", None)
@@ -128,6 +129,8 @@ def lines(account: dict[str, Any]) -> list[tuple[str, str]]:
     layout = {name: text for name, text in account.get("layout", {}).items() if not name.startswith("table/")}
     rows += [("data set", f"/{name}  {text}") for name, text in layout.items()]
     rows += [("history", step) for step in account["history"]]
+    names = {"pixel_scale": "pixel scale", "psf": "PSF"}
+    rows += [(f"{names.get(key, key)} from", text) for key, text in account["origins"].items()]
     rows += [("note", note) for note in account["notes"]]
     rows += [("needs", problem) for problem in account["problems"]]
     return rows

@@ -75,6 +75,15 @@ def magnitudes_to_njy_arcsec2(magnitudes: np.ndarray) -> np.ndarray:
     return np.power(10.0, -0.4 * (np.asarray(magnitudes, dtype=np.float64) - AB_ZERO_POINT_NJY))
 
 
+def asinh_to_flux(stored: np.ndarray, offset: float, softening: float) -> np.ndarray:
+    """Return the counts of a Pan-STARRS stack from the asinh magnitudes in its file.
+
+    offset + 2 softening sinh(stored ln(10) / 2.5) (Waters et al. 2020, ApJS 251, 4, section 7; PS1 image
+    documentation, BOFFSET and BSOFTEN).
+    """
+    return offset + 2 * softening * np.sinh(np.asarray(stored, dtype=np.float64) * (np.log(10) / 2.5))
+
+
 def njy_per_count(zero_point: float) -> float:
     """Return the flux in nJy of one count at AB `zero_point`."""
     return 10 ** (-0.4 * (zero_point - AB_ZERO_POINT_NJY))

@@ -21,7 +21,7 @@ def matched(
     Parameters
     ----------
     source, valid, target : TrainingSet
-        Valid is judged by images with the noise that the network trains on.
+        Validation images get the noise that the network trains on.
     seed : int
     """
     excess = noise_excess(*(one.take(next(one.chunks(_SAMPLE, limit=_SAMPLE))) for one in (source, target)))

@@ -1,6 +1,6 @@
 """The source observed on the fly: a survey's mocks made anew at every draw, so that none need be stored.
 
-What judges (the validation and test parts, the fit of the preprocessing) sees each galaxy's one fixed mock.
+The validation and test parts, and the fit of the preprocessing, see each galaxy's one fixed mock.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from galshift.mocks.on_the_fly import Observer
     from galshift.training.sets import Observe
 
-_JUDGED = -1  # the draw that everything but training sees
+_FIXED = -1  # the draw that everything but training sees
 
 
 class Observed:
@@ -94,7 +94,7 @@ class Observed:
         import torch
 
         cutouts = self.inner.read(indices)
-        draws = [_JUDGED] * len(cutouts)
+        draws = [_FIXED] * len(cutouts)
         mocks = self.look(torch.from_numpy(self.raw(cutouts)), [str(name) for name in cutouts.ids], draws)
         return self._cutouts(mocks).with_(
             ids=cutouts.ids,

@@ -100,11 +100,12 @@ def script_json(value: Any) -> str:
 
 def _column(name: str, values: np.ndarray) -> dict[str, Any]:
     """A column for the page: numbers as they are, words as codes into a list."""
-    values = (
-        np.ma.filled(np.ma.asarray(values), "" if np.ma.asarray(values).dtype.kind in "USO" else np.nan)
-        if (isinstance(values, np.ma.MaskedArray))
-        else np.asarray(values)
-    )
+    if isinstance(values, np.ma.MaskedArray):
+        # A whole number has no NaN: where one is missing, as of a data set without the column, all turn.
+        if values.dtype.kind in "iub":
+            values = values.astype(float) if np.ma.is_masked(values) else np.ma.getdata(values)
+        values = np.ma.filled(values, "" if values.dtype.kind in "USO" else np.nan)
+    values = np.asarray(values)
     if values.dtype.kind in "fiub":
         numbers = values.astype(float)
         if values.dtype.kind in "iub":

@@ -107,7 +107,7 @@ def metrics_for(labels: Labels, first: Sequence[Metric] = ()) -> tuple[Metric, .
     ConfigError
         When two have the same key, or one has a key that ``metrics.json`` uses for something else.
     """
-    others = [METRICS.get(name) for name in METRICS.names()]
+    others = [METRICS.get(name) for name in METRICS.available()]
     found = (*first, *(one for one in others if one.labels == labels and one not in first))
     keys = [one.key for one in found]
     for one in found[len(first) :]:

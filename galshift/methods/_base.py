@@ -47,7 +47,7 @@ class MethodConfig(Strict):
     entropy : float
         Weight of target entropy minimisation; alone it collapses to one class, so keep it small.
     domain_batchnorm : bool
-        Give source and target their own batch-norm statistics; the target's are kept at the end.
+        Give source and target their own batch-norm statistics; the target's count at the end.
     """
 
     weighting: str = "fixed"
@@ -81,8 +81,9 @@ class Method:
         True when the method reads the network's outputs as class scores; False when it works for continuous
         labels too.
     scoring : tuple of str
-        Names in ``nets`` of what `unknown_score` needs, which is kept beside the checkpoint; the last epoch,
-        to which these networks belong, is then taken by default.  Empty for methods that are not universal.
+        Names in ``nets`` of what `unknown_score` needs, which is stored beside the checkpoint; the last
+        epoch, to which these networks belong, is then taken by default.  Empty for methods that are not
+        universal.
     matched : bool
         True when the known classes must look alike in both domains, so that noise is matched first.
 
@@ -137,7 +138,7 @@ class Method:
     # ---- what a method overrides -----------------------------------------------------------------------
 
     def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
-        """Return the method's own networks, centres or banks; they are kept in ``self.nets``.
+        """Return the method's own networks, centres or banks; they are held in ``self.nets``.
 
         Parameters
         ----------

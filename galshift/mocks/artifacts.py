@@ -7,56 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import Field
 
+from galshift.mocks.config import ArtifactConfig
 from galshift.mocks.noise import NoiseLevel
-from galshift.types import Strict
-
-
-class ArtifactConfig(Strict):
-    """Which faults to add; nothing by default.
-
-    Attributes
-    ----------
-    cosmic_rays_per_megapixel : float
-        Mean number of tracks per million pixels of the finished image.
-    cosmic_ray_electrons : float
-        Median charge of a track.
-    bad_columns : float
-        Mean number of dead columns per image.
-    hot_pixel_fraction : float
-        Fraction of pixels with a large dark current.
-    full_well_electrons : float or None
-        Charge at which a pixel of one exposure saturates and bleeds along its column.
-    satellite_trails : float
-        Mean number of trails that cross an image.
-    trail_sigma : float
-        Peak brightness of a trail in units of the sky noise.
-    jpeg_quality : int or None
-        Compress and decompress as an 8-bit JPEG of this quality.
-    eight_bit : bool
-        Round to the 256 levels of an asinh picture.
-    flagged : bool
-        True where a pipeline has found the faults: they are in the mask, and their inverse variance is 0, so
-        that readers leave them out.  False where nobody has: they stay in the images unannounced, for a
-        network to meet; the same seed with True gives the same pixels and their mask.
-    """
-
-    cosmic_rays_per_megapixel: float = Field(0.0, ge=0)
-    cosmic_ray_electrons: float = Field(3000.0, gt=0)
-    bad_columns: float = Field(0.0, ge=0)
-    hot_pixel_fraction: float = Field(0.0, ge=0, le=1)
-    full_well_electrons: float | None = Field(None, gt=0)
-    satellite_trails: float = Field(0.0, ge=0)
-    trail_sigma: float = Field(20.0, gt=0)
-    jpeg_quality: int | None = Field(None, ge=1, le=100)
-    eight_bit: bool = False
-    flagged: bool = True
-
-    @property
-    def any(self) -> bool:
-        """True where at least one fault is asked for."""
-        return self != ArtifactConfig(flagged=self.flagged)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from galshift.mocks.config import ObserveConfig
 from galshift.mocks.noise import NoiseLevel, level
 from galshift.mocks.optics import View, input_psf, output_side, render
 from galshift.mocks.psf import Psf, from_model
-from galshift.mocks.psf_array import load_kernel
+from galshift.mocks.psf_files import kernel_notes, load_kernel
 from galshift.mocks.units import to_njy
 from galshift.streams import numpy_stream
 from galshift.surveys.schema import Survey
@@ -98,7 +98,7 @@ def look(
     factors = (
         draw_seeing(cutouts.ids, preset, seed) if config.seeing == "quartiles" else np.ones(len(cutouts))
     )
-    views, masks = [], []
+    views, masks, sources = [], [], {}
     for band, mixture in weights.items():
         image, bad = _mixed(cutouts, mixture)
         psf, wanted = targets(preset, band, config, factors)
@@ -111,15 +111,23 @@ def look(
             )
             for i in range(len(cutouts))
         ]
+        sources[band] = seen[0].source if seen else None
         truth = render(image, seen, shape, shifts=shifts, device=device)
         fwhm = np.array([view.target.fwhm() for view in seen])
         noise = level(preset, preset.bands[band], psf)
         exposures = preset.bands[band].exposures
         views.append(BandView(band, psf, fwhm, noise, exposures.value if exposures else 1.0, truth))
         masks.append(_moved_mask(bad, scales, scale_out, shape))
-    return Look(
-        cutouts, preset, views, np.stack(masks, axis=1), shifts, _notes(cutouts, views, scales, scale_out)
-    )
+    notes = _notes(cutouts, views, scales, scale_out)
+    if config.psf is not None:
+        notes += kernel_notes(
+            config.psf,
+            {v.name: v.psf for v in views},
+            {v.name: preset.bands[v.name].fwhm.value for v in views},
+        )
+    if isinstance(config.input_psf, str) and config.input_psf not in ("own", "none"):
+        notes += kernel_notes(config.input_psf, sources, {})
+    return Look(cutouts, preset, views, np.stack(masks, axis=1), shifts, notes)
 
 
 def place(
@@ -197,7 +205,7 @@ def targets(
     if config.psf is not None:
         if config.seeing == "quartiles":
             raise ConfigError("a PSF file has one seeing", where="seeing", hint="seeing=nominal, or no psf")
-        own: Psf = load_kernel(config.psf, config.psf_pixel_scale_arcsec, scale)
+        own: Psf = load_kernel(config.psf, config.psf_pixel_scale_arcsec, band, "psf_pixel_scale_arcsec")
         return own, dict.fromkeys(factors, own)
     model, values = preset.psf, preset.bands[band]
     widths = {factor: values.fwhm.value * factor for factor in set(factors.tolist())}
@@ -238,11 +246,9 @@ def _own_psf(
     if fwhm is not None:
         fwhm = np.asarray(fwhm, dtype=float)
         fwhm = float(fwhm[i, band] if fwhm.ndim == 2 else fwhm[i] if fwhm.ndim == 1 else fwhm)
-    kernel_scale = cutouts.psf_pixel_scale
-    if config.input_psf_pixel_scale_arcsec is not None and config.input_psf not in ("own", "none"):
-        kernel_scale = config.input_psf_pixel_scale_arcsec
+    stated = {"file_scale": config.input_psf_pixel_scale_arcsec, "band": cutouts.bands[band]}
     try:
-        return input_psf(config.input_psf, float(scale), own, kernel_scale, fwhm)
+        return input_psf(config.input_psf, float(scale), own, cutouts.psf_pixel_scale, fwhm, **stated)
     except DataError as error:
         raise DataError(error.what, where=error.where or cutouts.ids[i], hint=error.hint) from None
 

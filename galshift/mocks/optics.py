@@ -11,7 +11,9 @@ import torch
 
 from galshift.errors import DataError
 from galshift.mocks.psf import Psf, RadialPsf
-from galshift.mocks.psf_array import ArrayPsf, load_kernel
+from galshift.mocks.psf_array import ArrayPsf
+from galshift.mocks.psf_check import check
+from galshift.mocks.psf_files import load_kernel
 from galshift.mocks.resample import Transfer, apply, make_transfer, pixel_transfer, plan_axis
 
 #: Images in one transform: small batches stay in the processor's cache.
@@ -115,6 +117,9 @@ def input_psf(
     own: np.ndarray | None,
     own_scale: float | None,
     own_fwhm: float | None,
+    *,
+    file_scale: float | None = None,
+    band: str = "",
 ) -> Psf | None:
     """Return what the input shows a point as.
 
@@ -128,19 +133,24 @@ def input_psf(
         (P, P) kernel that the input carries, of `own_scale` [arcsec / pixel].
     own_fwhm : float or None
         FWHM [arcsec] that it carries.
+    file_scale : float or None
+        arcsec per pixel of the kernel in the file that `choice` names, where the user states it.
+    band : str
+        The input's, for a file with a PSF for each.
     """
     if choice == "none":
         return None
     if choice == "own":
         if own is not None:
             scale = own_scale or scale_in
+            check(own)
             return ArrayPsf(own, scale, scale)
         choice = own_fwhm or 0.0
     if isinstance(choice, str):
         try:
             choice = float(choice)
         except ValueError:
-            return load_kernel(choice, None, scale_in)
+            return load_kernel(choice, file_scale, band, "input_psf_pixel_scale_arcsec")
     if choice < 0:
         raise DataError(f"an input PSF of {choice} arcsec is not possible", where="--input-psf")
     return RadialPsf("gaussian", float(choice), pixel_arcsec=scale_in) if choice > 0 else None

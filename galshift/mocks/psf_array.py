@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
@@ -23,11 +21,14 @@ class ArrayPsf:
         Its pixel [arcsec].
     pixel_arcsec : float
         The pixel that it is averaged over: its own for a PSF measured on images, 0 for an optical model.
+    said : tuple of str
+        What a user should know of it.
     """
 
     image: np.ndarray
     scale_arcsec: float
     pixel_arcsec: float
+    said: tuple[str, ...] = ()
     _centre: tuple[float, float] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -35,7 +36,7 @@ class ArrayPsf:
         if image.ndim != 2 or not image.sum() > 0:
             raise DataError(f"a PSF must be a 2-D image with a positive sum, not {image.shape}")
         object.__setattr__(self, "image", image / image.sum())
-        object.__setattr__(self, "_centre", _centroid(self.image))
+        object.__setattr__(self, "_centre", centroid(self.image))
 
     def otf(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
         """Transfer function on a grid, 0 beyond the kernel's own Nyquist frequency."""
@@ -48,10 +49,10 @@ class ArrayPsf:
 
     def fwhm(self) -> float:
         """FWHM [arcsec], from the area above half of the maximum of the finely interpolated image."""
-        return _array_fwhm(self.image, self.scale_arcsec)
+        return array_fwhm(self.image, self.scale_arcsec)
 
 
-def _centroid(image: np.ndarray) -> tuple[float, float]:
+def centroid(image: np.ndarray) -> tuple[float, float]:
     """Flux-weighted centre (row, column) within a window about the peak, so that wings cannot pull it."""
     peak = np.unravel_index(np.argmax(image), image.shape)
     centre = np.array(peak, dtype=float)
@@ -68,48 +69,11 @@ def _centroid(image: np.ndarray) -> tuple[float, float]:
     return float(centre[0]), float(centre[1])
 
 
-def _array_fwhm(image: np.ndarray, scale: float) -> float:
+def array_fwhm(image: np.ndarray, scale: float) -> float:
     """FWHM from the area above half maximum, after Fourier interpolation by 4."""
     n_rows, n_columns = image.shape
     spectrum = np.fft.fftshift(np.fft.fft2(image))
-    grow = [((4 * n - n) // 2 + (n % 2 == 0) * 0, 4 * n - n - (4 * n - n) // 2) for n in (n_rows, n_columns)]
+    # Frequency 0 goes from place n // 2 to 4n // 2: one off would tilt the image.
+    grow = [(2 * n - n // 2, n + n // 2) for n in (n_rows, n_columns)]
     fine = np.fft.ifft2(np.fft.ifftshift(np.pad(spectrum, grow))).real
     return 2 * np.sqrt(np.count_nonzero(fine > fine.max() / 2) / np.pi) * scale / 4
-
-
-@lru_cache(maxsize=64)
-def load_kernel(path: str, scale_arcsec: float | None, default_scale: float) -> ArrayPsf:
-    """Return the PSF in a FITS file (first 2-D image) or ``.npy``; its scale from the header, else as given.
-
-    Raises
-    ------
-    DataError
-        When there is no such file or it holds no 2-D image.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise DataError("there is no such PSF file", where=path)
-    if file.suffix == ".npy":
-        return ArrayPsf(
-            np.load(file, allow_pickle=False), scale_arcsec or default_scale, scale_arcsec or default_scale
-        )
-    from astropy.io import fits
-
-    with fits.open(file) as hdus:
-        for hdu in hdus:
-            if hdu.data is not None and getattr(hdu.data, "ndim", 0) == 2:
-                scale = scale_arcsec or header_scale(hdu.header) or default_scale
-                return ArrayPsf(np.asarray(hdu.data, dtype=float), scale, scale)
-    raise DataError("the PSF file holds no 2-D image", where=path)
-
-
-def header_scale(header: object) -> float | None:
-    """Pixel scale [arcsec] that a PSF's FITS header states (PIXSCALE, PIXELSCL, CD or CDELT), or None."""
-    for key in ("PIXSCALE", "PIXELSCL", "PSF_SCAL"):
-        if key in header:
-            return abs(float(header[key]))
-    if "CD1_1" in header:
-        return float(np.hypot(header["CD1_1"], header.get("CD2_1", 0.0))) * 3600
-    if "CDELT1" in header and abs(header["CDELT1"]) < 0.1:
-        return abs(float(header["CDELT1"])) * 3600
-    return None

@@ -9,23 +9,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
+from galshift.models._vit_config import MaskedConfig
 from galshift.models.vit import TransformerBlock, ViT, patchify, positions
 from galshift.streams import stream_seed
-from galshift.types import Output, Strict
-
-
-class MaskedConfig(Strict):
-    """What is hidden, and the decoder that must fill it in."""
-
-    hidden_share: float = Field(0.75, gt=0, lt=1, description="Fraction of the patches that is hidden.")
-    width: int = Field(
-        128, ge=8, description="Size of the decoder's tokens; a multiple of 4 and of the heads."
-    )
-    depth: int = Field(2, ge=1, description="Decoder blocks.")
-    heads: int = Field(4, ge=1, description="Attention heads of the decoder.")
+from galshift.types import Output
 
 
 class Reconstruction(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pydantic import Field
 from torch import Tensor, nn
 
+from galshift.models._base import Network
 from galshift.types import Output, Strict
 
 SMALL_IMAGE = 64  # below this a stride-2 stem and pooling would leave the last stage with one pixel
@@ -64,7 +65,7 @@ class Bottleneck(nn.Module):
         return (self.body(x) + self.shortcut(x)).relu_()
 
 
-class ResNet(nn.Module):
+class ResNet(Network):
     """A residual network for any number of bands; the stem depends on the image size.
 
     From 64 pixels up the stem is the published 7x7 stride-2 convolution and pooling; below, a 3x3

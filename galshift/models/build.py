@@ -1,14 +1,6 @@
 """Build a network by name, and rebuild it from the JSON that a checkpoint holds.
 
-A model file defines one ``nn.Module`` class, registered under the file's name::
-
-    @MODELS.register("deepmerge")
-    class DeepMerge(nn.Module):
-        Config, version, reference, typical_use            # class attributes
-        def __init__(self, in_channels, size, n_classes, config): ...
-
-whose ``forward(images)`` returns :class:`galshift.types.Output`, whose ``head`` maps (B, D) features to
-(B, K) logits (so that logits = head(features)), and whose ``feature_dim`` is D.
+How a network is written, and what it must have, is told in :mod:`galshift.models`.
 """
 
 from __future__ import annotations

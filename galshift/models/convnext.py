@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from galshift.models import MODELS
+from galshift.models._base import Network
 from galshift.models._layers import pooled_size
 from galshift.types import Output, Strict
 
@@ -73,7 +74,7 @@ def skip_some(branch: Tensor, chance: float, training: bool) -> Tensor:
 
 
 @MODELS.register("convnext")
-class ConvNeXt(nn.Module):
+class ConvNeXt(Network):
     """A ConvNeXt for any number of bands; below 64 pixels the stem takes patches of 2 instead of 4."""
 
     Config: ClassVar[type[Strict]] = ConvNeXtConfig

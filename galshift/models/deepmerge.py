@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from galshift.models import MODELS
+from galshift.models._base import Network
 from galshift.models._layers import conv_pool, pooled_size
 from galshift.types import Output, Strict
 
@@ -29,7 +30,7 @@ class DeepMergeConfig(Strict):
 
 
 @MODELS.register("deepmerge")
-class DeepMerge(nn.Module):
+class DeepMerge(Network):
     """The DeepMerge CNN for any number of bands and any size from 8 pixels."""
 
     Config: ClassVar[type[Strict]] = DeepMergeConfig

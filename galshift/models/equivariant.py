@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from galshift.models import MODELS
+from galshift.models._base import Network
 from galshift.models._groups import GROUPS, Group, filter_basis
 from galshift.models._layers import pooled_size
 from galshift.types import Output, Strict
@@ -110,7 +111,7 @@ def halve(x: Tensor) -> Tensor:
 
 
 @MODELS.register("equivariant")
-class Equivariant(nn.Module):
+class Equivariant(Network):
     """An equivariant CNN for any number of bands and any size from 2**blocks pixels."""
 
     Config: ClassVar[type[Strict]] = EquivariantConfig

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from galshift.models import MODELS
+from galshift.models._base import Network
 from galshift.models._layers import conv_pool, pooled_size
 from galshift.types import Output, Strict
 
@@ -24,7 +25,7 @@ class SiddaConfig(Strict):
 
 
 @MODELS.register("sidda")
-class Sidda(nn.Module):
+class Sidda(Network):
     """The SIDDA CNN for any number of bands and any size from 8 pixels."""
 
     Config: ClassVar[type[Strict]] = SiddaConfig

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from galshift.errors import ConfigError, DataError, did_you_mean
 from galshift.models import MODELS
+from galshift.models._base import Network
 from galshift.types import Output, Strict
 
 # What wrappers put before the encoder's own names.
@@ -31,7 +32,7 @@ class TimmConfig(Strict):
 
 
 @MODELS.register("timm-encoder")
-class TimmEncoder(nn.Module):
+class TimmEncoder(Network):
     """A timm architecture without its classifier, under a linear head, for any number of bands."""
 
     Config: ClassVar[type[Strict]] = TimmConfig

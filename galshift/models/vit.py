@@ -9,31 +9,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from galshift.errors import ConfigError
 from galshift.models import MODELS
+from galshift.models._base import Network
+from galshift.models._vit_config import ViTConfig
 from galshift.types import Output, Strict
-
-
-class ViTConfig(Strict):
-    """Options of the vision transformer."""
-
-    patch: int = Field(
-        8, ge=2, description="Side of a patch [pixel]; images are padded with zeros to whole patches."
-    )
-    width: int = Field(192, ge=8, description="Size of a token; a multiple of 4 and of the heads.")
-    depth: int = Field(6, ge=1, description="Transformer blocks.")
-    heads: int = Field(3, ge=1, description="Attention heads.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="In attention and dense layers.")
-
-    @model_validator(mode="after")
-    def _divisible(self) -> ViTConfig:
-        if self.width % 4 or self.width % self.heads:
-            raise ValueError("width must be a multiple of 4 and of heads")
-        return self
 
 
 class TransformerBlock(nn.Module):
@@ -74,7 +57,7 @@ def patchify(images: Tensor, patch: int) -> Tensor:
 
 
 @MODELS.register("vit")
-class ViT(nn.Module):
+class ViT(Network):
     """A vision transformer for any number of bands and any size."""
 
     Config: ClassVar[type[Strict]] = ViTConfig

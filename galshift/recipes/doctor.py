@@ -92,7 +92,7 @@ _NOTHING = {
 
 def _use(cpus: int, *, measure: bool) -> dict[str, Any]:
     """What a training would use here, each with the reason in words."""
-    from galshift.training.machine import in_use
+    from galshift.training.resources import in_use
 
     return in_use(cpus, measure=measure)
 

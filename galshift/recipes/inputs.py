@@ -82,14 +82,14 @@ def lookup(values: Mapping[str, Any], name: str) -> Any:
 
 def without(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Return `values` less what stands at the dotted key paths `names`."""
-    kept = dict(values)
+    left = dict(values)
     for name in names:
         head, _, rest = name.partition(".")
         if not rest:
-            kept.pop(head, None)
-        elif isinstance(kept.get(head), Mapping):
-            kept[head] = without(kept[head], (rest,))
-    return kept
+            left.pop(head, None)
+        elif isinstance(left.get(head), Mapping):
+            left[head] = without(left[head], (rest,))
+    return left
 
 
 def map_paths(

@@ -15,12 +15,12 @@ def recipe_schema() -> dict[str, Any]:
     head = Head.model_json_schema()
     definitions: dict[str, Any] = {"Expect": Expect.model_json_schema(), **head.pop("$defs", {})}
     branches = []
-    for name in STEPS.names():
+    for name in STEPS.available():
         definitions[name] = _step_schema(name, definitions)
         branches.append({"$ref": f"#/$defs/{name}"})
     head["properties"]["steps"]["additionalProperties"] = {
         "required": ["uses"],
-        "properties": {"uses": {"enum": STEPS.names()}},
+        "properties": {"uses": {"enum": STEPS.available()}},
         "anyOf": branches,
     }
     return {"$schema": DRAFT, **head, "title": "galshift recipe", "$defs": definitions}

@@ -65,8 +65,8 @@ def open_classifiers(
 ) -> list[Classifier]:
     """Open the given runs, and the source-only companion of each adapted one after them.
 
-    With `finished` False a run may still be at work: adapt evaluates its own before it is done.  Those of
-    `networks`, by folder, are in memory already.
+    With `finished` False a run may still be at work: adapt evaluates its own before it is done.  The
+    networks of `networks`, by folder, are in memory already.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The images that classifiers are judged on: those that none of them trained on."""
+"""The images that classifiers are evaluated on: those that none of them trained on."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from galshift.data.open import ReadOptions, open_dataset
 from galshift.data.paths import split_name
 from galshift.domains.splits import absolute
 from galshift.errors import DataError, did_you_mean
+from galshift.evaluation.classes import hard_labels
 from galshift.runs.classifiers import Classifier, distinct
 from galshift.runs.truth import numbered_options, truth_of
 from galshift.training.checkpoint import Trained
@@ -77,17 +78,15 @@ def open_test_sets(
     Raises
     ------
     DataError
-        When nothing is left to judge on.
+        When nothing is left to evaluate on.
     """
     if on:
-        judged = [_named_set(text, read, classifiers, classes) for text in on]
+        sets = [_named_set(text, read, classifiers, classes) for text in on]
     else:
-        judged = [
-            made for role in ("source", "target") for made in _held_out(role, classifiers, classes, read)
-        ]
-    if not judged:
+        sets = [made for role in ("source", "target") for made in _held_out(role, classifiers, classes, read)]
+    if not sets:
         raise DataError("these runs keep no record of held-out images", hint="name data sets with --on")
-    return _unique(judged)
+    return _unique(sets)
 
 
 def aligned(probabilities: np.ndarray, trained: Trained, classes: Sequence[str]) -> np.ndarray:
@@ -103,8 +102,6 @@ def matched_labels(
 
     Classes are matched by name.  A data set whose labels have no names keeps its numbers.
     """
-    from galshift.evaluation.classes import hard_labels
-
     info = dataset.info
     labels = None if info.labels is None else np.asarray(info.labels)[rows]
     labels = hard_labels(labels, len(rows))
@@ -138,7 +135,7 @@ def _held_out(
         options = numbered_options(options, classifiers[0].trained.head)
         dataset = record.open(options)
         rows = record.rows(dataset, "test", all_there=not given)
-        kept, notes = _unseen(dataset, rows, path, classifiers)
+        unseen, notes = _unseen(dataset, rows, path, classifiers)
         left_out = len(record.parts["test"]) - len(rows)
         if left_out:
             notes = [
@@ -146,16 +143,16 @@ def _held_out(
                 f"{left_out} of {len(record.parts['test'])} test images of {dataset.name} are left out by "
                 "the labels that are given now.",
             ]
-        if not len(kept):
+        if not len(unseen):
             raise DataError(
                 "these runs leave no image of this data set that none of them trained on",
                 where=path,
                 hint="give the runs the same --seed, or name data sets with --on",
             )
         head = classifiers[0].trained.head
-        labels, unknown, truth = _judged_labels(dataset, kept, classes, head, options)
+        labels, unknown, truth = _labels(dataset, unseen, classes, head, options)
         notes = (*notes, *unknown)
-        found.append(TestSet(dataset.name, role, "test", dataset, kept, labels, notes, truth))
+        found.append(TestSet(dataset.name, role, "test", dataset, unseen, labels, notes, truth))
     return found
 
 
@@ -168,11 +165,11 @@ def _named_set(
     rows, notes = _unseen(dataset, np.arange(len(dataset)), absolute(path), classifiers)
     if not len(rows):
         raise DataError("every image of this data set was trained on", where=path)
-    labels, more, truth = _judged_labels(dataset, rows, classes, head, read)
+    labels, more, truth = _labels(dataset, rows, classes, head, read)
     return TestSet(label or dataset.name, "given", "all", dataset, rows, labels, (*notes, *more), truth)
 
 
-def _judged_labels(
+def _labels(
     dataset: Dataset, rows: np.ndarray, classes: Sequence[str], head: Head, read: ReadOptions
 ) -> tuple[np.ndarray, list[str], np.ndarray | None]:
     """Class labels, what was left out of them, and the numbers where the labels are numbers."""
@@ -194,15 +191,15 @@ def _unseen(
         used = {i for part, names in record.parts.items() if part != "test" for i in names}
         seen |= np.fromiter((i in used for i in ids), dtype=bool, count=len(ids))
     galaxies = set(np.asarray(dataset.info.groups)[seen])
-    kept = np.array([r for r in rows if dataset.info.groups[r] not in galaxies], dtype=int)
-    left_out = len(rows) - len(kept)
+    unseen = np.array([r for r in rows if dataset.info.groups[r] not in galaxies], dtype=int)
+    left_out = len(rows) - len(unseen)
     notes = (
         [f"{left_out} images of {dataset.name} were left out: a run had trained on them."] if left_out else []
     )
-    return kept, notes
+    return unseen, notes
 
 
-def _unique(judged: Sequence[TestSet]) -> list[TestSet]:
+def _unique(sets: Sequence[TestSet]) -> list[TestSet]:
     """Make names unique: by role where that is enough, then by number."""
-    names = distinct([j.name for j in judged], [j.role for j in judged])
-    return [replace(j, name=name) for j, name in zip(judged, names, strict=True)]
+    names = distinct([s.name for s in sets], [s.role for s in sets])
+    return [replace(s, name=name) for s, name in zip(sets, names, strict=True)]

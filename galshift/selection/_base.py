@@ -1,9 +1,9 @@
 """What a selector sees of a trained network, and what it answers.
 
-Selection has two halves.  ``measure`` looks at one candidate once and keeps a few small numbers or arrays of
-it; ``compare`` turns the measurements of a whole pool into one score each.  So a pool of epochs needs neither
-their features in memory nor their networks, and scores that need the pool (an ensemble's vote, a threshold
-relative to the best) fit the same interface as those that do not.
+Selection has two halves.  ``measure`` takes a few small numbers or arrays of one candidate, once; ``compare``
+turns the measurements of a whole pool into one score each.  So a pool of epochs needs neither their features
+in memory nor their networks, and scores that need the pool (an ensemble's vote, a threshold relative to the
+best) fit the same interface as those that do not.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Selector(ABC):
         """Return the score of one candidate, as if it were alone."""
 
     def measure(self, candidate: Candidate) -> Measured:
-        """Return what is kept of a candidate: JSON-able numbers, and small arrays where it must be.
+        """Return what a candidate is ranked by: JSON-able numbers, and small arrays where it must be.
 
         Raises
         ------
@@ -165,7 +165,7 @@ class Selector(ABC):
         return {"score": self.score(candidate) if candidate.usable else -np.inf}
 
     def compare(self, measured: Sequence[Measured]) -> np.ndarray:
-        """Return the scores (n,) of a pool from what `measure` kept."""
+        """Return the scores (n,) of a pool from what `measure` returned."""
         return np.array([_orderable(one["score"]) for one in measured], dtype=np.float64)
 
     def __call__(self, pool: Sequence[Candidate]) -> np.ndarray:

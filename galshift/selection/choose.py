@@ -128,9 +128,9 @@ def choose(
     out = set(aligning) if shifted else forgetful if default else set()
     scores[selector] = {name: None if name in out else score for name, score in scores[selector].items()}
     ranked = {name: -np.inf if score is None else score for name, score in scores[selector].items()}
-    chosen, kept = max(names, key=ranked.get), names[0]
-    if not ranked[chosen] > ranked[kept] + (0 if failed else SELECTORS.get(selector).margin):
-        chosen = kept
+    chosen, plain = max(names, key=ranked.get), names[0]
+    if not ranked[chosen] > ranked[plain] + (0 if failed else SELECTORS.get(selector).margin):
+        chosen = plain
     mix = None
     if shifted:
         chosen = fit[clearest(list(told.values()))]

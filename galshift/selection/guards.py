@@ -16,7 +16,7 @@ VANISHED = 0.2  # of the expected share, below which a class counts as having di
 COLLAPSED = 0.5  # of the expected entropy of the class mix
 CERTAIN = 0.005  # mean entropy over ln K below which nothing is doubted any more
 CHANCE = 0.01  # how close to ln 2 a discriminator's loss must stay to have learned nothing
-LITTLE = 0.3  # of the target: fewer known images than that are more likely another look of the same classes
+LITTLE = 0.3  # of the target: fewer known images than that more likely show the same classes differently
 SHORTFALL = 0.05  # of source balanced accuracy behind source-only
 
 

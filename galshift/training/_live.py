@@ -1,4 +1,4 @@
-"""The line beside the progress bar: losses of the epoch so far, and how the last one was judged."""
+"""The line beside the progress bar: losses of the epoch so far, and the scores of the last one."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def live_line(record: Record, plan: Plan) -> str:
     if steps > 0 and names:
         parts.append(", ".join(f"{name} {float(record.sums[name]) / steps:.3g}" for name in names))
     if record.history:
-        parts.append(_judged(record, plan.config.select))
+        parts.append(_scored(record, plan.config.select))
     phase = plan.phase(min(record.step, plan.total_steps - 1))
     epoch = min(record.epoch + 1, plan.config.epochs)
     return f"epoch {epoch}/{plan.config.epochs} {phase}: " + "; ".join(parts)
 
 
-def _judged(record: Record, select: str) -> str:
+def _scored(record: Record, select: str) -> str:
     """The last epoch's source accuracy and score, and the best epoch."""
     row, words = record.history[-1], []
     if "valid_accuracy" in row:

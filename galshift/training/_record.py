@@ -59,7 +59,7 @@ class Record:
     def not_finite(self, but: Collection[str] = ()) -> list[str]:
         """Return the names of sums that are NaN or infinite (a sum stays so), those in `but` excepted."""
         watched = [name for name in self.sums if name not in but]
-        # One look for all of them: each look makes a GPU wait.
+        # One transfer for all of them: each makes a GPU wait.
         if not watched or bool(torch.isfinite(torch.stack([self.sums[name] for name in watched])).all()):
             return []
         return [name for name in watched if not bool(torch.isfinite(self.sums[name]))]

@@ -101,7 +101,7 @@ class Validation:
 
 
 def _stored(value: Any) -> Any:
-    """Arrays are kept as tensors, which a saved state holds."""
+    """Arrays become tensors, which a saved state holds."""
     return torch.from_numpy(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
 
 

@@ -23,5 +23,5 @@ def ema_copy(model: nn.Module) -> nn.Module:
 def ema_update(mean: nn.Module, model: nn.Module, decay: float) -> None:
     """Set every weight of `mean` to ``decay * mean + (1 - decay) * model``; buffers are copied."""
     torch._foreach_lerp_(list(mean.parameters()), list(model.parameters()), 1 - decay)
-    for kept, new in zip(mean.buffers(), model.buffers(), strict=True):
-        kept.copy_(new)
+    for held, new in zip(mean.buffers(), model.buffers(), strict=True):
+        held.copy_(new)

@@ -59,7 +59,7 @@ class InformedSelector:
     prior: np.ndarray
 
     def measure(self, candidate: Candidate) -> Measured:
-        """Return what is kept of `candidate`."""
+        """Return what `candidate` is ranked by."""
         return self.selector.measure(replace(candidate, prior_target=self.prior))
 
     def compare(self, measured: Sequence[Measured]) -> np.ndarray:

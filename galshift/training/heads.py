@@ -247,7 +247,7 @@ def check_method(method: Method, head: Head, name: str | None = None) -> None:
         return
     from galshift.methods import METHODS
 
-    fit = [known for known in METHODS.names() if not METHODS.get(known).needs_classes]
+    fit = [known for known in METHODS.available() if not METHODS.get(known).needs_classes]
     raise ConfigError(
         f"{name or type(method).__name__} ({', '.join(reasons)}) needs classes; the labels are continuous",
         where="method",

@@ -73,16 +73,16 @@ class MLflow:
 
     def resume(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Begin a run, or go on with the one that this directory began."""
-        kept = self._directory / _RUN_ID
-        if rows and kept.is_file():
-            self._run = kept.read_text(encoding="utf-8").strip()
+        stored = self._directory / _RUN_ID
+        if rows and stored.is_file():
+            self._run = stored.read_text(encoding="utf-8").strip()
             self._client.update_run(self._run, status="RUNNING")
             return
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "galshift")
         known = self._client.get_experiment_by_name(name)
         experiment = known.experiment_id if known else self._client.create_experiment(name)
         self._run = self._client.create_run(experiment, run_name=self._directory.name).info.run_id
-        kept.write_text(self._run + "\n", encoding="utf-8")
+        stored.write_text(self._run + "\n", encoding="utf-8")
 
     def row(self, row: Mapping[str, Any]) -> None:
         """Log every number of one epoch."""

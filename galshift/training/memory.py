@@ -1,8 +1,8 @@
 """Memory that a step gives back is held for the next one.
 
 glibc returns large arrays to the operating system when they are freed and asks for them again at the next
-step, page by page: with DeepMerge in batches of 64 on one CPU thread, ``tests/benchmarks/step.py`` measured 30 %
-of the step's time at 72 pixels and 40 % at 128.
+step, page by page.  With DeepMerge in batches of 64 on one CPU thread that took 30 % of a step's time at 72
+pixels and 40 % at 128, as ``tests/benchmarks/step.py`` measures.
 """
 
 from __future__ import annotations

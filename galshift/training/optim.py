@@ -16,13 +16,13 @@ def parameter_groups(parameters: Iterable[nn.Parameter], config: TrainConfig) ->
     Only tensors of two or more dimensions decay: shrinking a bias, a norm's scale or a learned loss weight
     towards zero has no meaning.
     """
-    decayed, kept = [], []
+    decayed, constant = [], []
     for parameter in dict.fromkeys(parameters):
         if parameter.requires_grad:
-            (decayed if parameter.ndim >= 2 else kept).append(parameter)
+            (decayed if parameter.ndim >= 2 else constant).append(parameter)
     groups = [
         {"params": decayed, "lr": config.lr, "weight_decay": config.weight_decay},
-        {"params": kept, "lr": config.lr, "weight_decay": 0.0},
+        {"params": constant, "lr": config.lr, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 

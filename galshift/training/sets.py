@@ -49,7 +49,7 @@ class Observe(Protocol):
         ids : sequence of str
             B image names.
         draws : sequence of int
-            For each image the number of the pass over the set, from 0; -1 when it is judged by.
+            For each image the number of the pass over the set, from 0; -1 outside training.
         """
         ...
 
@@ -99,7 +99,7 @@ class TrainingSet:
         return isinstance(self.images, Tensor) and self.observe is None
 
     def take(self, indices: Tensor, draws: Tensor | None = None) -> Tensor:
-        """Return the linear images at `indices`, observed for the passes `draws` (default: to judge by)."""
+        """Return the linear images at `indices`, observed for the passes `draws` (None: no training)."""
         if isinstance(self.images, Tensor):
             linear = self.images[indices.to(self.images.device, non_blocking=True)]
         else:

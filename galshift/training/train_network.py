@@ -62,7 +62,7 @@ class Fitted:
     @cached_property
     def trained(self) -> Trained:
         """The network, from the disk only where it was trained before."""
-        return self.network or load_checkpoint(self.directory, values=True)
+        return self.network or load_checkpoint(self.directory)
 
     @cached_property
     def candidate(self) -> Candidate | None:

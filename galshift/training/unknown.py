@@ -1,4 +1,4 @@
-"""What tells an unknown class, kept beside a checkpoint: the method's own networks that its score needs."""
+"""What tells an unknown class, stored beside a checkpoint: the method's own networks that its score needs."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from galshift.rundirectory import RunDirectory
 from galshift.types import Strict
+from galshift.verbs._options import Instead, Option, counted_votes
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,10 @@ class Context:
 
 
 class Step:
-    """One verb.  Subclass once, in ``galshift/verbs/<verb>.py``.
+    """One verb.  Subclass once, in ``galshift/verbs/<verb>.py``; :mod:`galshift.verbs` has a whole example.
+
+    The first line of its file's docstring is the verb's line in ``galshift --help``; its own docstring is the
+    text of ``galshift <verb> --help`` and of the Python function.
 
     Class attributes
     ----------------
@@ -62,6 +66,20 @@ class Step:
         True when an interrupted run takes up where it stopped; otherwise its directory is removed.
     distributed : bool
         True when several processes (torchrun, srun) do its work together; see `galshift.recipes.together`.
+    positionals : tuple of str
+        Config fields that are typed without a name, in this order; OUT, of a verb with a product, comes last.
+    options : tuple of str and Option, or None
+        The other fields that are options, by name or by :func:`galshift.verbs.option` where an option differs
+        from its field; None: every plain field, and everything that a reader may be told.  Whatever else the
+        config holds is set by ``--set``.
+    examples : tuple of str
+        Commands to paste, at least two, that end the verb's help.
+    resources : tuple of str
+        Which of ``device``, ``workers`` and ``scheduler`` it can use.
+    instead : tuple of Instead
+        What it does in place of its work when asked, such as ``--dry-run``.
+    out_help : str
+        What OUT is, for a verb with a product.
     """
 
     kind: ClassVar[str]
@@ -72,6 +90,16 @@ class Step:
     product: ClassVar[str] = ""
     resumable: ClassVar[bool] = False
     distributed: ClassVar[bool] = False
+    positionals: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[tuple[str | Option, ...] | None] = None
+    examples: ClassVar[tuple[str, ...]] = ()
+    resources: ClassVar[tuple[str, ...]] = ("device",)
+    instead: ClassVar[tuple[Instead, ...]] = ()
+    out_help: ClassVar[str] = ""
+
+    def from_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what was given, by option name, completed where one option implies another."""
+        return counted_votes(given, with_total=True)
 
     def run(self, config: Strict, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Do the work inside ``run.path`` and return the headline results (JSON-able).

@@ -105,7 +105,8 @@ class ChoiceOf:
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         """Describe every registered name with its own options, for editors."""
-        registry, names = self.registry(), self.names()
+        registry = self.registry()
+        names = sorted({*registry.available(), *dict(self.also)})
         branches: list[dict[str, Any]] = [{"enum": names}]
         for name in names:
             inner = self._model(name).model_json_schema()

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from galshift.data.augment import AugmentConfig
+from galshift.data.input_config import AugmentConfig
 from galshift.data.stretch import Stretch
 from galshift.methods import METHODS
 from galshift.models.build import build_model

@@ -14,6 +14,9 @@ from galshift.types import Strict
 
 CENTRE = ((0, 0, 1.0),)
 
+# A fault's options are a frozen config like any other; an unknown option is refused by name.
+FaultConfig = Strict
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -63,7 +66,7 @@ class Fault:
         True when the amplitude is added to the pixel, False when it replaces it.
     """
 
-    Config: ClassVar[type[Strict]] = Strict
+    Config: ClassVar[type[Strict]] = FaultConfig
     version: ClassVar[int] = 1
     reference: ClassVar[str] = ""
     stretched: ClassVar[bool] = False

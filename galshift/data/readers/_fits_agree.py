@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from galshift.data.fits_layout import Galaxy, by_wavelength
+from galshift.data.fits_layout import Galaxy
+from galshift.data.fits_names import by_wavelength
 from galshift.data.options import ReadOptions
 from galshift.data.readers._arrays import declared_unit
 from galshift.data.units import conversion, is_magnitude, njy_per_count
@@ -116,3 +117,51 @@ def _zero_point(zero_point: float | dict[str, float], band: str) -> float:
             raise DataError(f"no zero point for band '{band}'", where="zero_point")
         return zero_point[band]
     return zero_point
+
+
+def origins_of(
+    galaxies: Sequence[Galaxy],
+    bands: Sequence[str],
+    planes: list[list[dict[str, Any]]],
+    options: ReadOptions,
+    *,
+    scale_from: str = "",
+) -> dict[str, str]:
+    """Return where unit, pixel scale, bands, mask, noise and PSF came from, as ``DataInfo.origins``."""
+    science, extras = Counter(), {}
+    for galaxy in galaxies:
+        for band in bands:
+            place = galaxy.science[band]
+            for key, text in planes[place.file][place.plane].get("origins", {}).items():
+                if key in ("unit", "pixel_scale", "bands"):
+                    science[key, text] += 1
+        roles = {role for role, _ in galaxy.extra}
+        noise = next((role for role in ("error", "variance", "weight") if role in roles), None)
+        for (role, _), places in galaxy.extra.items():
+            key = role if role in ("mask", "psf") else "noise" if role == noise else None
+            for place in places if key else ():
+                plane = planes[place.file][place.plane]
+                text = plane.get("origins", {}).get("mask") if role == "mask" else None
+                name = f"HDU {plane['hdu']} ({plane['name']})" if plane["name"] else f"HDU {plane['hdu']}"
+                extras.setdefault(key, Counter())[text or f"{name}, its {role}"] += 1
+    found = {}
+    for key in ("unit", "pixel_scale", "bands"):
+        texts = Counter({text: n for (name, text), n in science.items() if name == key})
+        if texts:
+            found[key] = _listed(texts)
+    found |= {key: _listed(extras[key]) for key in ("mask", "noise", "psf") if key in extras}
+    if scale_from:
+        found["pixel_scale"] = scale_from
+    if options.zero_point is not None:
+        found["unit"] = "--zero-point"
+    elif options.unit is not None:
+        found["unit"] = "--unit"
+    if options.bands:
+        found["bands"] = "--bands"
+    return found
+
+
+def _listed(texts: Counter[str]) -> str:
+    """Return what was found, most often first, shortened."""
+    names = [text for text, _ in texts.most_common(3)]
+    return "; ".join(names) + (f"; and {len(texts) - 3} more" if len(texts) > 3 else "")

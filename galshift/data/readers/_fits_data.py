@@ -14,19 +14,18 @@ from galshift.console import warn
 from galshift.data.cutouts import Cutouts, DataInfo
 from galshift.data.fits_file import load
 from galshift.data.fits_layout import AUXILIARY, Galaxy, Place
-from galshift.data.options import ReadOptions
 from galshift.data.readers._base import Opened, finite, pad_stack
-from galshift.data.readers._fits_agree import agree_on_bands, agree_on_scale, agree_on_unit
+from galshift.data.readers._fits_extras import spoilt
 from galshift.errors import DataError
 
 _CACHE_BYTES = 256 << 20
 
 
 class FitsData(Opened):
-    """Galaxies whose planes lie in FITS files; built by :func:`build`.
+    """Galaxies whose planes lie in FITS files; built by :func:`galshift.data.readers._fits_build.build`.
 
-    With `skip`, a galaxy whose pixels turn out to be damaged when they are read is told once and masked in
-    full; else it is an error.
+    `psf_scale` [arcsec / pixel] is of the PSFs that the files hold.  With `skip`, a galaxy whose pixels turn
+    out to be damaged when they are read is told once and masked in full; else it is an error.
     """
 
     def __init__(
@@ -38,9 +37,11 @@ class FitsData(Opened):
         galaxies: list[Galaxy],
         factors: np.ndarray,
         *,
+        psf_scale: float | None = None,
         skip: bool = False,
     ) -> None:
         super().__init__(path, info)
+        self.psf_scale = psf_scale
         self.skip, self._told = skip, set()
         self.files, self.planes, self.galaxies, self.factors = files, planes, galaxies, factors
         self._cache: OrderedDict[tuple[int, int, int | None], np.ndarray] = OrderedDict()
@@ -67,6 +68,7 @@ class FitsData(Opened):
         ivar = None
         if info.has_ivar:
             ivar = np.nan_to_num(pad_stack(ivars, info.shape[1:] if ragged else None), posinf=0, neginf=0)
+        psf, psf_scale = self._psfs(rows) if info.has_psf else (None, None)
         return Cutouts(
             images=stack,
             unit=info.unit or "",
@@ -78,10 +80,30 @@ class FitsData(Opened):
             classes=info.classes,
             mask=mask,
             ivar=ivar,
+            psf=psf,
+            psf_pixel_scale=psf_scale,
             survey=info.survey,
             history=info.history,
             table=None if info.table is None else info.table[rows],
         )
+
+    def _psfs(self, rows: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the PSFs (N, C, P, Q) of some galaxies, padded with 0, and their pixel [arcsec]."""
+        kernels = [
+            [self._kernel(galaxy, band) for band in self.info.bands]
+            for galaxy in (self.galaxies[int(row)] for row in rows)
+        ]
+        sides = np.max([kernel.shape for each in kernels for kernel in each], axis=0)
+        stack = np.zeros((len(rows), len(self.info.bands), *sides), dtype=np.float32)
+        for planes, each in zip(stack, kernels):
+            for plane, kernel in zip(planes, each):
+                plane[: kernel.shape[0], : kernel.shape[1]] = kernel
+        return stack, self.psf_scale
+
+    def _kernel(self, galaxy: Galaxy, band: str) -> np.ndarray:
+        place = (galaxy.extra.get(("psf", band)) or galaxy.extra[("psf", None)])[0]
+        self._fetch([place])
+        return np.nan_to_num(self._plane(place), posinf=0, neginf=0)
 
     def _fetch_together(self, rows: np.ndarray) -> None:
         """Bring what some galaxies need into the cache: a file that they share is walked through once."""
@@ -117,14 +139,16 @@ class FitsData(Opened):
         ivar = [np.zeros(shape) for _ in planes]
         for c, band in enumerate(self.info.bands):
             for role in AUXILIARY:
-                place = galaxy.extra.get((role, band)) or galaxy.extra.get((role, None))
-                if place is None:
-                    continue
-                values = self._plane(place)
-                if values.shape != shape:
-                    where = self.files[place.file]
-                    raise DataError(f"the {role} of {galaxy.name} is not of its image's size", where=where)
-                self._apply(role, values, place, factors[c], bad[c], ivar[c])
+                found = galaxy.extra.get((role, band)) or galaxy.extra.get((role, None)) or ()
+                values = [self._plane(place) for place in found] if role != "psf" else []
+                for plane, place in zip(values, found):
+                    if plane.shape != shape:
+                        where = self.files[place.file]
+                        raise DataError(
+                            f"the {role} of {galaxy.name} is not of its image's size", where=where
+                        )
+                if values:
+                    self._apply(role, values, found, factors[c], bad[c], ivar[c])
         with np.errstate(over="ignore", invalid="ignore"):
             image = np.stack(planes).astype(np.float32)
         weights = np.stack(ivar).astype(np.float32) if self.info.has_ivar else None
@@ -132,20 +156,31 @@ class FitsData(Opened):
 
     def _places(self, row: int) -> list[Place]:
         galaxy = self.galaxies[row]
-        return [*(galaxy.science[band] for band in self.info.bands), *galaxy.extra.values()]
+        extras = [place for places in galaxy.extra.values() for place in places]
+        return [*(galaxy.science[band] for band in self.info.bands), *extras]
 
     def _apply(
-        self, role: str, values: np.ndarray, place: Place, factor: float, bad: np.ndarray, ivar: np.ndarray
+        self,
+        role: str,
+        values: list[np.ndarray],
+        places: Sequence[Place],
+        factor: float,
+        bad: np.ndarray,
+        ivar: np.ndarray,
     ) -> None:
+        """Mark bad pixels, and set the inverse variance where nothing better has: error, variance, weight."""
         if role == "mask":
-            bits = self.planes[place.file][place.plane].get("bits")
-            flagged = np.nan_to_num(values, nan=1).astype(np.int64)
-            bad |= (flagged & bits if bits else flagged) != 0
+            for plane, place in zip(values, places):
+                bad |= spoilt(plane, self.planes[place.file][place.plane].get("bits"))
             return
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            inverse = values if role == "ivar" else 1 / (values if role == "variance" else values**2)
-            ivar[:] = np.where(np.isfinite(inverse) & (inverse > 0), inverse / factor**2, 0)
-        bad |= ivar <= 0
+            total = np.sum(values, axis=0)
+            inverse = total if role == "weight" else 1 / (total if role == "variance" else total**2)
+            found = np.where(np.isfinite(inverse) & (inverse > 0), inverse / factor**2, 0)
+        bad |= found <= 0
+        plane = self.planes[places[0].file][places[0].plane]
+        if not ivar.any() and not (role == "weight" and plane.get("relative")):
+            ivar[:] = found
 
     def _plane(self, place: Place) -> np.ndarray:
         key = self._key(place)
@@ -179,80 +214,6 @@ class FitsData(Opened):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": OrderedDict()}
-
-
-def build(
-    path: Path,
-    reader: str,
-    files: list[Path],
-    planes: list[list[dict[str, Any]]],
-    galaxies: list[Galaxy],
-    options: ReadOptions,
-    *,
-    notes: Sequence[str] = (),
-    **details: Any,
-) -> FitsData:
-    """Return the data set of some galaxies after agreeing on bands, unit, pixel scale and size.
-
-    Parameters
-    ----------
-    path, reader
-        For messages and reports.
-    files, planes
-        Each file and its description.
-    galaxies : list of Galaxy
-    options : ReadOptions
-    notes : sequence of str
-    **details
-        Further fields of :class:`DataInfo` (ids, groups, labels, classes, table, pixel_scale).
-
-    Raises
-    ------
-    DataError
-        When the galaxies do not have the same bands or units.
-    """
-    bands, keep = agree_on_bands(galaxies, options, path)
-    if len(keep) < len(galaxies):
-        galaxies = [galaxies[i] for i in keep]
-        details = {name: _kept(value, keep) for name, value in details.items()}
-    # Descriptions are shared between files: what this reading decides goes into copies.
-    planes = [[dict(plane) for plane in described] for described in planes]
-    unit, factors, unit_notes = agree_on_unit(galaxies, bands, planes, options, path)
-    scale = details.pop("pixel_scale", None)
-    if options.pixel_scale_arcsec is not None:
-        scale = options.pixel_scale_arcsec
-    elif scale is None:
-        scale = agree_on_scale(galaxies, bands, planes, path)
-    shapes = [_plane_shape(galaxy.science[bands[0]], planes) for galaxy in galaxies]
-    side = tuple(int(max(shape[axis] for shape in shapes)) for axis in (0, 1))
-    names = np.asarray([galaxy.name for galaxy in galaxies])
-    roles = {role for galaxy in galaxies for role, _ in galaxy.extra}
-    ragged = len(set(shapes)) > 1
-    info = DataInfo(
-        n=len(galaxies),
-        shape=(len(bands), *side),
-        reader=reader,
-        unit=unit,
-        pixel_scale=scale,
-        bands=bands,
-        has_mask=bool(roles) or ragged,
-        has_ivar=bool(roles & {"ivar", "variance", "sigma"}),
-        ragged=ragged,
-        notes=(*notes, *unit_notes),
-        **{"ids": names, "groups": names, **details},
-    )
-    return FitsData(path, info, files, planes, galaxies, factors, skip=options.on_error == "skip")
-
-
-def _plane_shape(place: Place, planes: list[list[dict[str, Any]]]) -> tuple[int, int]:
-    shape = planes[place.file][place.plane]["shape"]
-    kept = [side for side, i in zip(shape, place.index) if i is None] if place.index else shape
-    return int(kept[0]), int(kept[1])
-
-
-def _kept(value: Any, keep: np.ndarray) -> Any:
-    """Return the entries at `keep` of what has one for each galaxy; names of classes stay as they are."""
-    return value if value is None or isinstance(value, tuple) or np.ndim(value) == 0 else value[keep]
 
 
 def _pick(value: float | np.ndarray | None, rows: np.ndarray) -> float | np.ndarray | None:

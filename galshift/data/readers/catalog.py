@@ -6,18 +6,20 @@ Columns are found by name: the file (``file``, ``filename``, ``path``, ``GAL_FIL
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from galshift.data.fits_index import index_files
-from galshift.data.fits_layout import Galaxy, Place
+from galshift.data.fits_layout import Galaxy, Place, galaxies_of_file
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._arrays import interpret_labels
 from galshift.data.readers._base import Opened
-from galshift.data.readers._fits_data import build
+from galshift.data.readers._fits_build import build
+from galshift.data.roles import assign, check_roles
 from galshift.data.tables import column, read_table
 from galshift.errors import DataError
 
@@ -84,13 +86,14 @@ def find_column(table: Any, names: tuple[str, ...]) -> str | None:
 
 
 def _planes(path: Path, files: list[Path], options: ReadOptions) -> list[list[dict[str, Any]]]:
-    planes = []
-    for file, found in zip(files, index_files(path.parent, files)):
+    planes, described = [], index_files(path.parent, files)
+    check_roles([found for found in described if not isinstance(found, str)], options.roles, path)
+    for file, found in zip(files, described):
         if isinstance(found, str):
             if options.on_error == "raise":
                 raise DataError(found, where=file)
             found = []
-        planes.append(found)
+        planes.append(assign(found, options.roles, None))
     return planes
 
 
@@ -103,6 +106,20 @@ def _galaxies(
         file = number.get(path.parent / value)
         if file is None or not planes[file]:
             continue
+        if hdu is None and len(planes[file]) > 1:
+            # The row names a file alone: what its extensions are decides which of them is the image.
+            found, _ = galaxies_of_file(file, Path(value).stem, planes[file], (), where=path.parent / value)
+            if len(found) != 1:
+                raise DataError(
+                    f"row {row} names a file with {len(found)} images",
+                    where=path.parent / value,
+                    hint="a column 'hdu' of the catalogue says which",
+                )
+            galaxies.append(
+                replace(found[0], name=str(table[ident][row]).strip() if ident else found[0].name)
+            )
+            rows.append(row)
+            continue
         wanted = int(table[hdu][row]) if hdu else planes[file][0]["hdu"]
         place = next((i for i, plane in enumerate(planes[file]) if plane["hdu"] == wanted), None)
         if place is None:
@@ -110,8 +127,6 @@ def _galaxies(
         plane = planes[file][place]
         name = str(table[ident][row]).strip() if ident else f"{Path(value).stem}[{wanted}]"
         if len(plane["shape"]) > 2 and min(plane["shape"][0], plane["shape"][-1]) > 1:
-            from galshift.data.fits_layout import galaxies_of_file
-
             found, _ = galaxies_of_file(file, name, [plane], ())
             for galaxy in found[:1]:
                 galaxy.science = {b: p._replace(plane=place) for b, p in galaxy.science.items()}

@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from galshift.data.beside import catalog_named
 from galshift.data.fits_file import describe, open_fits
-from galshift.data.fits_layout import galaxies_of_file
+from galshift.data.fits_layout import Galaxy, galaxies_of_file
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._arrays import interpret_labels
 from galshift.data.readers._base import Opened, stem
-from galshift.data.readers._fits_data import build
+from galshift.data.readers._fits_build import build
+from galshift.data.readers._fits_ids import names_in, rows_by_name
 from galshift.data.readers.catalog import CLASSES, GROUPS, find_column
+from galshift.data.roles import assign, check_roles, words_of
+from galshift.data.tables import read_table
 from galshift.errors import DataError
 
 
@@ -40,30 +44,54 @@ def open_fits_file(path: str | Path, options: ReadOptions) -> Opened:
         from galshift.data.readers.catalog import open_catalog
 
         return open_catalog(path, options)
-    if options.hdu is not None:
-        planes = [{**plane, "role": None} for plane in planes if _is(plane, options.hdu)]
-        if not planes:
-            have = ", ".join(f"{plane['hdu']} {plane['name']}".strip() for plane in describe(path))
-            raise DataError(f"it has no image in HDU {options.hdu}", where=path, hint=f"images: {have}")
-    galaxies, notes = galaxies_of_file(0, stem(path), planes, options.bands)
-    rows = _rows(path, len(galaxies)) if len(galaxies) > 1 else {}
-    return build(path, "fits", [path], [planes], galaxies, options, notes=notes, **rows)
+    check_roles([planes], options.roles, path)
+    chosen = assign(planes, options.roles, options.hdu)
+    if not chosen:
+        have = ", ".join(f"{plane['hdu']} {plane['name']}".strip() for plane in planes)
+        raise DataError(f"it has no image in HDU {options.hdu}", where=path, hint=f"images: {have}")
+    if "psf" in words_of(stem(path)):
+        chosen = [{**plane, "file_of_psfs": True} for plane in chosen]
+    ids = _names(path, options)
+    galaxies, notes = galaxies_of_file(0, stem(path), chosen, options.bands, ids=ids, where=path)
+    rows = _rows(path, galaxies) if len(galaxies) > 1 else {}
+    return build(path, "fits", [path], [chosen], galaxies, options, notes=notes, **rows)
 
 
-def _rows(path: Path, n: int) -> dict[str, Any]:
-    """Return the table in the same file that has one row a galaxy, and the labels in it.
+def _names(path: Path, options: ReadOptions) -> frozenset[str]:
+    """Return the names in the user's catalogue, or in the tables of the file: extensions may be called so."""
+    if catalog_named(options.labels):
+        return names_in(read_table(Path(str(options.labels))), options.id_column)
+    found: frozenset[str] = frozenset()
+    for table in _tables(path):
+        found |= names_in(table, options.id_column)
+    return found
 
-    The class is its column called ``label``, ``class``, ..., or its only column.
-    """
+
+def _tables(path: Path) -> list[Any]:
     from astropy.io import fits
     from astropy.table import Table
 
     with open_fits(path) as hdus:
-        tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU) and not hdu.is_image]
-        fitting = [hdu for hdu in tables if hdu.header.get("NAXIS2") == n]
-        if len(fitting) != 1:
-            return {}
-        table = Table(fitting[0].data)
+        return [
+            Table(hdu.data)
+            for hdu in hdus
+            if isinstance(hdu, fits.BinTableHDU) and not hdu.is_image and hdu.columns
+        ]
+
+
+def _rows(path: Path, galaxies: list[Galaxy]) -> dict[str, Any]:
+    """Return the table in the same file that has one row a galaxy, and the labels in it.
+
+    Where a column of it names the galaxies, its rows are put in their order.  The class is its column called
+    ``label``, ``class``, ..., or its only column.
+    """
+    n = len(galaxies)
+    fitting = [table for table in _tables(path) if len(table) == n]
+    if len(fitting) != 1:
+        return {}
+    table = fitting[0]
+    place = rows_by_name(table, [galaxy.name for galaxy in galaxies])
+    table = table if place is None else table[place]
     named = find_column(table, CLASSES) or (table.colnames[0] if len(table.colnames) == 1 else None)
     group = find_column(table, GROUPS)
     found: dict[str, Any] = {"table": table}
@@ -77,16 +105,9 @@ def _rows(path: Path, n: int) -> dict[str, Any]:
 
 def _names_files(path: Path) -> bool:
     """Return whether a file is a table with a column that names image files."""
-    from galshift.data.readers.catalog import FILES, find_column
-    from galshift.data.tables import read_table
+    from galshift.data.readers.catalog import FILES
 
     try:
         return find_column(read_table(path), FILES) is not None
     except DataError:
         return False
-
-
-def _is(plane: dict[str, object], hdu: int | str) -> bool:
-    if isinstance(hdu, int) or str(hdu).isdigit():
-        return plane["hdu"] == int(hdu)
-    return str(plane["name"]).casefold() == str(hdu).casefold()

@@ -13,12 +13,14 @@ import numpy as np
 from galshift.console import warn
 from galshift.data.beside import attach, catalog_beside, catalog_named
 from galshift.data.fits_index import below, fits_files, index_files
-from galshift.data.fits_layout import Galaxy, combine, galaxies_of_file
+from galshift.data.fits_layout import Galaxy, Place, beside, galaxies_of_file
+from galshift.data.fits_names import combine
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._base import Opened, stem
-from galshift.data.readers._fits_data import build
+from galshift.data.readers._fits_build import build
 from galshift.data.readers.catalog import open_catalog
+from galshift.data.roles import assign, check_roles, said_of_file
 from galshift.errors import DataError
 
 
@@ -41,8 +43,11 @@ def open_fits_folder(path: str | Path, options: ReadOptions) -> Opened:
         return open_catalog(beside.path, options)
     keep, notes = _sound(folder, files, described, options)
     files, planes = [files[i] for i in keep], [described[i] for i in keep]
-    if options.hdu is not None:
-        planes = [[p for p in item if str(options.hdu) in (str(p["hdu"]), p["name"])] for item in planes]
+    check_roles(planes, options.roles, folder)
+    planes = [assign(item, options.roles, options.hdu) for item in planes]
+    lacking = [file for file, item in zip(files, planes) if not item]
+    if lacking:
+        raise DataError(f"{len(lacking)} of {len(files)} files have no HDU {options.hdu}", where=lacking[0])
     galaxies, more = _assemble(folder, files, planes, options)
     if not galaxies:
         raise DataError("no file of the folder holds a galaxy", where=folder)
@@ -96,32 +101,59 @@ def _assemble(
     unique = len(set(stems)) == len(stems)
     names = stems if unique else [str(file.relative_to(folder).parent / s) for file, s in zip(files, stems)]
     parts = [(name or folder.name, band, role) for name, band, role in combine(names, options.pattern)]
-    together = any(band is not None for _, band, _ in parts) or any(role is not None for _, _, role in parts)
+    said = any(said_of_file(file.name, options.roles) for file in files)
+    together = said or any(band is not None or role is not None for _, band, role in parts)
     if not together:
         galaxies, notes = [], []
         for number, (name, described) in enumerate(zip(names, planes)):
-            found, said = galaxies_of_file(number, name, described, options.bands)
+            found, said = galaxies_of_file(number, name, described, options.bands, where=files[number])
             galaxies += found
             notes += said
         return galaxies, _few(notes)
     joined: dict[str, Galaxy] = {}
-    shared: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    notes = []
-    for number, (name, band, role) in enumerate(parts):
-        if role in ("ignored", "psf"):
+    extras: dict[str, list[tuple[str, str | None, Place]]] = defaultdict(list)
+    notes, left_out = [], []
+    for number, (name, band, by_name) in enumerate(parts):
+        role = said_of_file(files[number].name, options.roles) or by_name
+        if role == "ignore":
+            left_out.append(files[number].name)
             continue
-        found, said = galaxies_of_file(number, name, planes[number], (band,) if band else options.bands)
+        if role not in (None, "image"):
+            extras[name].append((role, band, _only_plane(number, planes[number], role, files[number])))
+            continue
+        bands = (band,) if band else options.bands
+        found, said = galaxies_of_file(number, name, planes[number], bands, where=files[number])
         notes += said if len(found) > 1 or not band else []
         for one in found:
             galaxy = joined.setdefault(one.name, Galaxy(one.name, file=number))
-            if role in (None, "science"):
-                galaxy.science.update(one.science)
-                galaxy.extra.update(one.extra)
-            else:
-                place = next(iter(one.science.values()))
-                galaxy.extra[role, band] = place
-                shared[one.name].append((number, role))
-    return [galaxy for galaxy in joined.values() if galaxy.science], _few(notes)
+            galaxy.science.update(one.science)
+            galaxy.extra.update(one.extra)
+    notes += [f"left out by their names: {', '.join(left_out[:3])}"] if left_out else []
+    galaxies = [galaxy for galaxy in joined.values() if galaxy.science]
+    for galaxy in galaxies:
+        for role, band, place in extras.get(galaxy.name, ()):
+            extra, where = {**planes[place.file][place.plane], "role": role}, files[place.file]
+            for each in (band,) if band in galaxy.science else tuple(galaxy.science):
+                own = galaxy.science[each]
+                at = beside(each, galaxy, planes[own.file][own.plane], extra, place, where)
+                galaxy.extra[role, each] = (*galaxy.extra.get((role, each), ()), at)
+    lost = len(set(extras) - {galaxy.name for galaxy in galaxies})
+    notes += [f"{lost} files with masks, errors or PSFs belong to no image of the folder"] if lost else []
+    return galaxies, _few(notes)
+
+
+def _only_plane(number: int, planes: list[dict[str, Any]], role: str, file: Path) -> Place:
+    """Return the one image of a file that is a mask, an error or a PSF by its name."""
+    fitting = [i for i, plane in enumerate(planes) if plane["role"] in (None, "image", role)]
+    if len(fitting) != 1:
+        names = ", ".join(str(plane["name"]) or str(plane["hdu"]) for plane in planes)
+        raise DataError(
+            f"by its name this file is a {role}, and it holds {len(planes)} images: {names}",
+            where=file,
+            hint="give all but one of them the role ignore, such as --role "
+            f"{planes[-1]['name'] or planes[-1]['hdu']}=ignore",
+        )
+    return Place(number, fitting[0])
 
 
 def _folder_labels(
@@ -140,4 +172,5 @@ def _folder_labels(
 
 
 def _few(notes: list[str]) -> list[str]:
+    notes = list(dict.fromkeys(notes))
     return notes if len(notes) <= 3 else [*notes[:2], f"and the same for {len(notes) - 2} more files"]

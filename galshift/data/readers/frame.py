@@ -1,23 +1,30 @@
-"""Cut-outs at sky positions from one large FITS frame, edges padded and masked."""
+"""Cut-outs at sky positions from one large FITS frame, with its mask, noise and PSF; edges are masked."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from galshift.data.cutouts import Cutouts, DataInfo
-from galshift.data.fits_file import describe, load, open_fits
+from galshift.data.fits_file import describe, open_fits
+from galshift.data.fits_header import has_wcs
+from galshift.data.fits_layout import AUXILIARY, galaxies_of_file
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
-from galshift.data.readers._arrays import declared_unit, interpret_labels
+from galshift.data.readers._arrays import interpret_labels
 from galshift.data.readers._base import Opened, finite
+from galshift.data.readers._fits_build import build, masks_of
+from galshift.data.readers._fits_data import FitsData
+from galshift.data.readers._fits_extras import refuse_blank_centres
+from galshift.data.readers._fits_siblings import attach
 from galshift.data.readers.catalog import find_column
+from galshift.data.roles import assign, check_roles
 from galshift.data.tables import read_table
-from galshift.data.units import is_magnitude, njy_per_count
 from galshift.errors import DataError, UsageError
 
 
@@ -39,60 +46,43 @@ def open_frame(path: str | Path, options: ReadOptions) -> Opened:
             where=path,
             hint="such as --catalog positions.fits --size 12arcsec",
         )
-    plane = _science_plane(path, options)
-    scale = options.pixel_scale_arcsec or plane["scale"]
-    if plane["scale"] is None:
+    tile, hdu = _tile(path, options)
+    # An option may correct the scale, but positions need the frame's own coordinates.
+    if tile.planes[0][hdu]["scale"] is None:
         raise DataError("the frame has no celestial WCS", where=path, hint="cut-outs need sky positions")
-    side = parse_size(options.cutout_size, scale)
+    side = parse_size(options.cutout_size, float(tile.info.pixel_scale))
     catalog = Path(options.catalog)
     table = read_table(catalog)
-    x, y = _pixels(path, plane["hdu"], table, catalog)
-    height, width = plane["shape"][-2:]
+    x, y = _pixels(path, tile.planes[0][hdu]["hdu"], table, catalog)
+    height, width = tile.info.shape[-2:]
     on = np.isfinite(x) & np.isfinite(y) & (x > -0.5) & (y > -0.5) & (x < width - 0.5) & (y < height - 0.5)
     if not on.any():
         raise DataError(
             "no position of the catalogue lies on the frame", where=catalog, hint=f"frame: {path}"
         )
     notes = [f"{int((~on).sum())} of {len(on)} positions lie off the frame"] if not on.all() else []
-    info = _info(path, plane, table[on], side, scale, options, notes)
-    factor = plane["factor"]
-    if options.zero_point is not None:
-        zero_point = options.zero_point
-        if isinstance(zero_point, dict):
-            zero_point = zero_point.get(info.bands[0], 0.0)
-        factor = njy_per_count(zero_point)
-    elif options.unit is not None:
-        factor = 1.0
-    return FrameData(path, info, plane, x[on], y[on], float(factor))
+    dataset = FrameData(path, _info(path, tile.info, table[on], side, notes), tile, x[on], y[on])
+    dataset.check_masks()
+    return dataset
 
 
 class FrameData(Opened):
-    """Cut-outs of one frame, which is read once and kept."""
+    """Cut-outs of one frame, with its mask and noise; it is read once and stays in memory."""
 
-    def __init__(
-        self, path: Path, info: DataInfo, plane: dict[str, Any], x: np.ndarray, y: np.ndarray, factor: float
-    ) -> None:
+    def __init__(self, path: Path, info: DataInfo, tile: FitsData, x: np.ndarray, y: np.ndarray) -> None:
         super().__init__(path, info)
-        self.plane, self.x, self.y, self.factor = plane, x, y, factor
-        self._frame: np.ndarray | None = None
+        self.tile, self.x, self.y = tile, x, y
+        self._frame: Cutouts | None = None
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
         """Return the cut-outs at `indices`; pixels beyond the frame are masked."""
-        from astropy.nddata import Cutout2D
-
         rows, info = self.indices(indices), self.info
-        if self._frame is None:
-            as_unit = "mag / arcsec2" if self.plane.get("magnitudes") else None
-            (data,) = load(self.path, [(self.plane["hdu"], as_unit, None)])
-            self._frame = data.reshape(data.shape[-2:]).astype(np.float32) * np.float32(self.factor)
-        side = info.shape[1:]
-        cuts = [
-            Cutout2D(
-                self._frame, (self.x[i], self.y[i]), side, mode="partial", fill_value=np.nan, copy=True
-            ).data
-            for i in rows
-        ]
-        images, mask = finite(np.stack(cuts)[:, None])
+        frame = self._whole()
+        bad = np.zeros(frame.images[0].shape, dtype=bool) if frame.mask is None else frame.mask[0]
+        images, mask = finite(
+            self._cut(frame.images[0], rows, np.nan),
+            self._cut(np.broadcast_to(bad, frame.images[0].shape), rows, True),
+        )
         return Cutouts(
             images=images,
             unit=info.unit or "",
@@ -102,9 +92,41 @@ class FrameData(Opened):
             groups=info.groups[rows],
             labels=None if info.labels is None else info.labels[rows],
             classes=info.classes,
-            mask=np.zeros(images.shape, dtype=bool) if mask is None else mask,
+            mask=mask,
+            ivar=None if frame.ivar is None else self._cut(frame.ivar[0], rows, 0.0),
+            psf=None if frame.psf is None else np.repeat(frame.psf, len(rows), axis=0),
+            psf_pixel_scale=frame.psf_pixel_scale,
             table=info.table[rows],
         )
+
+    def check_masks(self) -> None:
+        """Refuse a mask that blanks most galaxies' centres."""
+        kinds = [role for role, _ in self.tile.galaxies[0].extra]
+        if "mask" not in kinds:
+            return
+        rows = np.unique(np.linspace(0, len(self) - 1, min(64, len(self))).astype(int))
+        name, bad = masks_of(self.tile, 0) or ("", np.zeros(self.tile.info.shape[-2:], dtype=bool))
+        stamps = self._cut(bad[None], rows, False)
+        refuse_blank_centres(((name, stamp[0]) for stamp in stamps), self.path)
+
+    def _whole(self) -> Cutouts:
+        if self._frame is None:
+            self._frame = self.tile.read([0])
+        return self._frame
+
+    def _cut(self, planes: np.ndarray, rows: np.ndarray, fill: float) -> np.ndarray:
+        """Return stamps (n, C, h, w) of planes (C, H, W)."""
+        from astropy.nddata import Cutout2D
+
+        side = self.info.shape[1:]
+        stamps = [
+            [
+                Cutout2D(plane, (self.x[i], self.y[i]), side, mode="partial", fill_value=fill, copy=True).data
+                for plane in planes
+            ]
+            for i in rows
+        ]
+        return np.asarray(stamps)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_frame": None}
@@ -137,13 +159,34 @@ def parse_size(text: str, pixel_scale: float) -> int:
     return side
 
 
-def _science_plane(path: Path, options: ReadOptions) -> dict[str, Any]:
-    planes = [p for p in describe(path) if p["role"] in (None, "science") and np.prod(p["shape"][:-2]) == 1]
+def _tile(path: Path, options: ReadOptions) -> tuple[FitsData, int]:
+    """Return the frame as a data set of one image, with what belongs to it, and its (first) plane."""
+    described = describe(path)
+    check_roles([described], options.roles, path)
+    planes = assign(described, options.roles, options.hdu)
     if options.hdu is not None:
-        planes = [p for p in planes if str(options.hdu) in (str(p["hdu"]), p["name"])]
+        # One chip of a camera is named; what belongs to the frame as a whole still counts.
+        rest = [plane for plane in assign(described, options.roles, None) if plane["role"] in AUXILIARY]
+        if planes and len({plane["ver"] for plane in rest}) > 1:
+            rest = [plane for plane in rest if plane["ver"] == planes[0]["ver"]]
+        planes += [plane for plane in rest if plane["hdu"] not in {one["hdu"] for one in planes}]
     if not planes:
-        raise DataError("it holds no two-dimensional image", where=path)
-    return dict(max(planes, key=lambda plane: np.prod(plane["shape"])))
+        raise DataError(f"it has no image in HDU {options.hdu}", where=path)
+    galaxies, notes = galaxies_of_file(0, path.stem, planes, options.bands, where=path)
+    if len(galaxies) != 1:
+        names = ", ".join(
+            str(planes[place.plane]["name"] or planes[place.plane]["hdu"])
+            for place in (next(iter(galaxy.science.values())) for galaxy in galaxies[:6])
+        )
+        raise DataError(
+            f"it holds {len(galaxies)} images ({names}), and a frame is one",
+            where=path,
+            hint="choose with --hdu",
+        )
+    files, all_planes = [path], [planes]
+    notes += attach(galaxies[0], files, all_planes, options.roles)
+    tile = build(path, "frame", files, all_planes, galaxies, options, notes=notes, whole=False)
+    return tile, next(iter(galaxies[0].science.values())).plane
 
 
 def _pixels(path: Path, hdu: int, table: Any, catalog: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -160,20 +203,14 @@ def _pixels(path: Path, hdu: int, table: Any, catalog: Path) -> tuple[np.ndarray
     x, y = np.full(len(table), np.nan), np.full(len(table), np.nan)
     with open_fits(path) as hdus, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        wcs = WCS(hdus[hdu].header, hdus).celestial
+        header = hdus[hdu].header if has_wcs(hdus[hdu].header) else hdus[0].header
+        wcs = WCS(header, hdus).celestial
         x[known], y[known] = SkyCoord(ra[known], dec[known], unit="deg").to_pixel(wcs)
     return x, y
 
 
-def _info(
-    path: Path,
-    plane: dict[str, Any],
-    table: Any,
-    side: int,
-    scale: float,
-    options: ReadOptions,
-    notes: list[str],
-) -> DataInfo:
+def _info(path: Path, tile: DataInfo, table: Any, side: int, notes: list[str]) -> DataInfo:
+    """Return what is known of the cut-outs: the frame's facts, the catalogue's rows."""
     ident = find_column(table, ("id", "ident", "object_id", "objid", "name"))
     klass = find_column(table, ("label", "class", "morphology", "type"))
     ids = np.asarray([str(v).strip() for v in table[ident]]) if ident else np.arange(len(table)).astype(str)
@@ -181,22 +218,15 @@ def _info(
         ids = np.asarray([f"{name}#{i}" for i, name in enumerate(ids)])
     group = find_column(table, ("group", "galaxy", "group_id"))
     labels, classes = interpret_labels(np.asarray(table[klass]) if klass else None, len(table), path)
-    unit = "nJy" if options.zero_point is not None else declared_unit(options) or plane["unit"]
-    if is_magnitude(unit):
-        plane["magnitudes"], unit = True, "nJy / arcsec2"
-    band = options.bands[0] if options.bands else plane["band"] or "band0"
-    return DataInfo(
+    return replace(
+        tile,
         n=len(table),
-        shape=(1, side, side),
-        reader="frame",
-        unit=unit,
-        pixel_scale=scale,
-        bands=(band,),
+        shape=(tile.shape[0], side, side),
         ids=ids,
         groups=np.asarray([str(v) for v in table[group]]) if group else ids,
         labels=labels,
         classes=classes,
         has_mask=True,
         table=table,
-        notes=(*notes, *([plane["note"]] if plane["note"] else [])),
+        notes=(*notes, *tile.notes),
     )

@@ -6,13 +6,14 @@ import numpy as np
 from pydantic import Field
 
 from galshift.embedding.reducers import REDUCERS
+from galshift.embedding.reducers._base import Reducer
 from galshift.embedding.reducers._prepare import degenerate, planar, standardised
 from galshift.streams import numpy_stream
 from galshift.types import Strict
 
 
 @REDUCERS.register("isomap")
-class Isomap:
+class Isomap(Reducer):
     """Geodesic distances over a neighbour graph, then multidimensional scaling (Tenenbaum et al. 2000).
 
     The distance matrix grows with the square of the points, so that the sheet is found from at most
@@ -26,9 +27,6 @@ class Isomap:
 
         neighbors: int = Field(10, ge=2, description="Neighbours of each point in the graph.")
         max_points: int = Field(5000, ge=100, description="Points from which the sheet is found.")
-
-    def __init__(self, config: Strict | None = None) -> None:
-        self.config = self.Config() if config is None else config
 
     def reduce(self, features: np.ndarray, seed: int = 0) -> np.ndarray:
         """Return (N, 2) coordinates of (N, D) features."""

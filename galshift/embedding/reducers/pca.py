@@ -5,21 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from galshift.embedding.reducers import REDUCERS
+from galshift.embedding.reducers._base import Reducer
 from galshift.embedding.reducers._prepare import degenerate, planar, standardised
 from galshift.types import Strict
 
 
 @REDUCERS.register("pca")
-class Pca:
+class Pca(Reducer):
     """The two directions of largest variance (Pearson 1901)."""
 
     version = 1
 
     class Config(Strict):
         """Nothing to choose."""
-
-    def __init__(self, config: Strict | None = None) -> None:
-        self.config = self.Config() if config is None else config
 
     def reduce(self, features: np.ndarray, seed: int = 0) -> np.ndarray:
         """Return (N, 2) coordinates of (N, D) features; `seed` is not used."""

@@ -6,13 +6,14 @@ import numpy as np
 from pydantic import Field
 
 from galshift.embedding.reducers import REDUCERS
+from galshift.embedding.reducers._base import Reducer
 from galshift.embedding.reducers._prepare import degenerate, planar, standardised
 from galshift.streams import stream_seed
 from galshift.types import Strict
 
 
 @REDUCERS.register("tsne")
-class Tsne:
+class Tsne(Reducer):
     """Barnes-Hut t-SNE from a PCA start (van der Maaten 2014, JMLR 15:3221)."""
 
     version = 1
@@ -22,9 +23,6 @@ class Tsne:
 
         perplexity: float = Field(30.0, gt=1, description="Effective number of neighbours.")
         iterations: int = Field(1000, ge=300, description="Gradient steps.")
-
-    def __init__(self, config: Strict | None = None) -> None:
-        self.config = self.Config() if config is None else config
 
     def reduce(self, features: np.ndarray, seed: int = 0) -> np.ndarray:
         """Return (N, 2) coordinates of (N, D) features; the perplexity is lowered for few points."""

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from galshift.embedding.reducers import REDUCERS
+from galshift.embedding.reducers._base import Reducer
 from galshift.embedding.reducers._prepare import degenerate, planar, standardised
 from galshift.errors import ResourceError
 from galshift.streams import stream_seed
@@ -15,7 +16,7 @@ from galshift.types import Strict
 
 
 @REDUCERS.register("umap")
-class Umap:
+class Umap(Reducer):
     """Uniform manifold approximation (McInnes et al. 2018, arXiv:1802.03426); seeded, so on one thread."""
 
     version = 1
@@ -25,9 +26,6 @@ class Umap:
 
         neighbors: int = Field(15, ge=2, description="Neighbours that set the local scale.")
         min_dist: float = Field(0.1, ge=0, le=1, description="Smallest distance of points on the map.")
-
-    def __init__(self, config: Strict | None = None) -> None:
-        self.config = self.Config() if config is None else config
 
     def reduce(self, features: np.ndarray, seed: int = 0) -> np.ndarray:
         """Return (N, 2) coordinates of (N, D) features.

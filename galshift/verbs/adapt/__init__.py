@@ -13,20 +13,50 @@ from galshift.selection import DEFAULT_EPOCH, SELECTORS
 from galshift.training.config import NO_NUMBERS
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import OBSERVE, SELECT, TRAINING, counted_votes, option, reading
 from galshift.verbs.adapt.config import AdaptStepConfig, chooser
 
 
 @STEPS.register("adapt")
 class Adapt(Step):
-    """Train source-only and adapted networks on the same images, and test both on galaxies new to both."""
+    """Train on the source and align to the target, whose labels are never used.
+
+    A source-only network is trained beside it with the same augmentation, and both are evaluated on galaxies
+    that neither saw.  Continuous labels (--label-kind value) need a method that does without classes, such as
+    coral, sinkhorn or deepjdot; votes (--votes) go with all.  Labels and class names are the source's; units,
+    scales, bands and HDU go for both: --source-unit, --target-pixel-scale, ... and data cards say them of
+    one.  On several GPUs: torchrun --nproc-per-node N -m galshift adapt ...
+    """
 
     kind = "adapt"
     version = 3
     Config = AdaptStepConfig
+    positionals = ("source", "target")
+    options = (
+        "method",
+        "model",
+        option("init", metavar="RUN"),
+        option("epochs", "training.epochs"),
+        SELECT,
+        "seeds",
+        OBSERVE,
+        *TRAINING,
+        *reading("read", both="read_target"),
+        *reading("read", only="source"),
+        *reading("read_target", only="target"),
+    )
+    examples = (
+        "galshift adapt sim.h5 sdss/ --seeds 3",
+        "galshift adapt sim.h5 sdss/ --method coral --label-kind value --label-column redshift",
+    )
     inputs = ("source", "target", "read.labels?", "observe.survey?", "read_target.labels?", "init")
     display = ("samples", *NO_NUMBERS)
     resumable = True
     distributed = True
+
+    def from_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Columns of votes are labels that are votes, unless something else is said."""
+        return counted_votes(given)
 
     def run(self, config: AdaptStepConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Write the adapted model, the source-only one, predictions for the target, and the report."""
@@ -65,9 +95,6 @@ class Adapt(Step):
         return [line, *lines]
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Look at the report; use it; attack it."""
-        run = results["run"]
-        return [
-            f"open {run}/report.html in a browser",
-            f"galshift predict {run} DATA predictions.fits",
-        ]
+        """Look at the report; use it."""
+        use = f"galshift predict {results['run']} DATA predictions.fits"
+        return [*super().next_steps(results), use]

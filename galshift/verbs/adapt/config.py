@@ -6,9 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from galshift.data.augment import AugmentConfig
+from galshift.data.input_config import AugmentConfig, PreprocessConfig
 from galshift.data.options import ReadOptions
-from galshift.data.preprocess import PreprocessConfig
 from galshift.domains.config import OnTheFly, SplitConfig
 from galshift.errors import ConfigError, did_you_mean
 from galshift.methods import METHODS
@@ -51,9 +50,13 @@ class AdaptStepConfig(Strict):
     observe: OnTheFly | None = Field(
         None, description="Observe the source as this survey, anew at every draw."
     )
-    method: Annotated[Chosen, ChoiceOf("galshift.methods", "METHODS", ((AUTO, AutoConfig),))] = AUTO
-    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = "deepmerge"
-    init: str | None = Field(None, description="Run to start from.")
+    method: Annotated[Chosen, ChoiceOf("galshift.methods", "METHODS", ((AUTO, AutoConfig),))] = Field(
+        AUTO, description="See galshift list methods; auto tries several and chooses without target labels."
+    )
+    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = Field(
+        "deepmerge", description="Network; see galshift list models."
+    )
+    init: str | None = Field(None, description="Start from the weights of another run.")
     split: SplitConfig = SplitConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
     augment: PairAugmentConfig = Field(PairAugmentConfig(), description="The same for both networks.")

@@ -1,4 +1,4 @@
-"""Damage the images as surveys do, five severities of each kind, and count what stays right."""
+"""Damage images as surveys do, and count what stays right before and after adaptation."""
 
 from __future__ import annotations
 
@@ -9,16 +9,36 @@ from galshift.audit.corruptions import CORRUPTIONS
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import option, reading
 from galshift.verbs.audit.config import AuditConfig
 
 
 @STEPS.register("audit")
 class Audit(Step):
-    """Write ``audit.json`` and ``report.html``."""
+    """Damage images as surveys do, five severities of each kind, and count what stays right.
+
+    Noise, blur, sky residuals, astrometric errors, rotation, dropped pixels, bad columns, satellite trails,
+    JPEG and fpack compression, gain errors and saturation, each before the model's own stretch. An adapted
+    run is compared with its source-only companion on the same damaged images. Writes audit.json and
+    report.html.
+    """
 
     kind = "audit"
     version = 1
     Config = AuditConfig
+    positionals = ("run", "data")
+    options = (
+        option("compare", metavar="RUN2"),
+        option(
+            "corruption", "corruptions", metavar="NAME", names=("galshift.audit.corruptions", "CORRUPTIONS")
+        ),
+        "limit",
+        *reading("read"),
+    )
+    examples = (
+        "galshift audit runs/adapt-1a2b3c4d target.h5",
+        "galshift audit runs/adapt-1a2b3c4d target.h5 --corruption jpeg --corruption rice --limit 200",
+    )
     inputs = ("run", "data", "compare", "read.labels?")
     resumable = True
 
@@ -30,7 +50,7 @@ class Audit(Step):
 
     def versions(self, config: AuditConfig) -> Mapping[str, int]:
         """Return the version of every corruption."""
-        names = config.corruptions or CORRUPTIONS.names()
+        names = config.corruptions or CORRUPTIONS.available()
         return {f"corruption {name}": CORRUPTIONS.get(name).version for name in names}
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:

@@ -153,7 +153,7 @@ def _subjects(
 
 
 def _corruptions(config: AuditConfig, n_bands: int) -> Mapping[str, Corruption]:
-    kinds = {name: CORRUPTIONS.get(name)() for name in config.corruptions or CORRUPTIONS.names()}
+    kinds = {name: CORRUPTIONS.get(name)() for name in config.corruptions or CORRUPTIONS.available()}
     usable = {name: kind for name, kind in kinds.items() if n_bands >= kind.min_bands}
     if not usable:
         raise DataError(

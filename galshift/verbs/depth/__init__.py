@@ -8,16 +8,32 @@ from typing import Any
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import option, reading
 from galshift.verbs.depth.config import DepthConfig
 
 
 @STEPS.register("depth")
 class DepthStep(Step):
-    """Write ``depth.json`` and ``report.html``."""
+    """Say how deep a survey must be for a classifier.
+
+    Observes the same galaxies at several depths, evaluates the classifier on each with intervals, and draws
+    both.  Galaxies whose images the run has seen are left out.  Writes depth.json and report.html.
+    """
 
     kind = "depth"
     version = 1
     Config = DepthConfig
+    positionals = ("run", "sim")
+    options = (
+        option("survey", names=("galshift.surveys", "")),
+        option("times", metavar="F,F,..."),
+        "limit",
+        *reading("read"),
+    )
+    examples = (
+        "galshift depth runs/adapt-1a2b3c4d sim.h5 --survey lsst",
+        "galshift depth runs/adapt-1a2b3c4d sim.h5 --survey decals --times 0.1,0.3,1,3",
+    )
     inputs = ("run", "sim", "survey?", "read.labels?")
     display = ("samples",)
     resumable = True

@@ -1,4 +1,4 @@
-"""Map galaxies in a classifier's feature space, and find the odd ones."""
+"""Map galaxies in a classifier's feature space, with pictures and the odd ones."""
 
 from __future__ import annotations
 
@@ -9,16 +9,28 @@ from galshift.embedding.reducers import REDUCERS
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import reading
 from galshift.verbs.embed.config import EmbedConfig
 
 
 @STEPS.register("embed")
 class Embed(Step):
-    """Write ``embedding.fits`` and ``explorer.html``."""
+    """Map galaxies by the features that a classifier decides on.
+
+    Writes embedding.fits (predictions, anomaly scores, x, y) and explorer.html, one file that works offline:
+    hover for pictures, colour by any column, lasso, export.  pca is linear and quick; tsne and umap show
+    neighbourhoods; whether data sets mix is measured in feature space, never on the map.
+    """
 
     kind = "embed"
     version = 1
     Config = EmbedConfig
+    positionals = ("run", "data")
+    options = ("reduce", "limit", *reading("read"))
+    examples = (
+        "galshift embed runs/adapt-1a2b3c4d sim.h5 sdss/",
+        "galshift embed runs/adapt-1a2b3c4d sim.h5 wide=sdss/ --reduce tsne",
+    )
     inputs = ("run", "data", "read.labels?")
     display = ("thumbnails",)
 

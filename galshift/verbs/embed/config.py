@@ -18,7 +18,7 @@ class EmbedConfig(Strict):
     data: list[str] = Field(min_length=1, description="Data sets; name=DATA names one.")
     read: ReadOptions = ReadOptions()
     reduce: Annotated[Chosen, ChoiceOf("galshift.embedding.reducers", "REDUCERS")] = Field(
-        "pca", validate_default=True
+        "pca", validate_default=True, description="How to draw the features: pca, tsne, isomap or umap."
     )
     limit: int = Field(
         20_000, ge=10, description="At most as many galaxies of each data set, drawn at random."

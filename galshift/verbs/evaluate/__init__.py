@@ -1,4 +1,4 @@
-"""Judge classifiers on images that they never saw, side by side, with intervals."""
+"""Evaluate classifiers on images they never saw, with intervals and a report."""
 
 from __future__ import annotations
 
@@ -8,27 +8,41 @@ from typing import Any
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import option, reading
 from galshift.verbs.evaluate.config import EvaluateConfig
 
 
 @STEPS.register("evaluate")
 class Evaluate(Step):
-    """Write ``metrics.json``, ``predictions.fits`` and ``report.html``."""
+    """Evaluate classifiers side by side on images that none of them saw.
+
+    Without --on: the source and target images that the runs set aside.  An adapted run is compared with its
+    source-only companion.  A data set without labels gets no accuracy, but what can be said without.
+    Writes metrics.json, predictions.fits and report.html.
+    """
 
     kind = "evaluate"
     version = 1
     Config = EvaluateConfig
+    positionals = ("runs",)
+    options = (
+        option("on", metavar="DATA...", several=True),
+        option("bootstrap", "n_bootstrap"),
+        "samples",
+        *reading("read"),
+    )
+    examples = (
+        "galshift evaluate runs/adapt-1a2b3c4d",
+        "galshift evaluate runs/train-1a2b3c4d runs/adapt-1a2b3c4d --on wide=sdss/ --labels votes.csv",
+    )
     inputs = ("runs", "on", "read.labels?")
     display = ("samples",)
 
     def run(self, config: EvaluateConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
-        """Judge every run on every data set."""
-        from galshift.verbs.evaluate.products import write_evaluation
-        from galshift.verbs.evaluate.work import evaluate
+        """Evaluate every run on every data set."""
+        from galshift.verbs.evaluate.products import work
 
-        found = evaluate(config, context.device)
-        outputs = write_evaluation(found, run.path, samples=config.samples, seed=config.seed)
-        return {**found.document(), "outputs": outputs}
+        return work(config, run.path, context.device)
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Say every accuracy with its interval and its majority-class line."""
@@ -37,14 +51,8 @@ class Evaluate(Step):
         return headlines(results["results"], results["warnings"])
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Look at the report; attack the first run, or use it where it predicts numbers."""
+        """Read the report; attack the first run, or use it where it has no classes."""
         run = results["results"][0]["run"]
-        if results.get("label_kind") == "value":
-            return [
-                f"open {results['run']}/report.html in a browser",
-                f"galshift predict {run} DATA OUT.fits",
-            ]
-        return [
-            f"open {results['run']}/report.html in a browser",
-            f"galshift one-pixel-attack {run} DATA",
-        ]
+        attack = f"galshift one-pixel-attack {run} DATA"
+        use = f"galshift predict {run} DATA OUT.fits"
+        return [*super().next_steps(results), attack if "classes" in results else use]

@@ -9,12 +9,12 @@ from galshift.types import Strict
 
 
 class EvaluateConfig(Strict):
-    """What to judge, and on what."""
+    """What to evaluate, and on what."""
 
     runs: list[str] = Field(min_length=1, description="Run directories; name=RUN names one in the report.")
     on: list[str] = Field([], description="Data sets; empty: each run's held-out source and target images.")
     read: ReadOptions = Field(ReadOptions(), description="How to read them, or the held-out target.")
-    baseline: bool = Field(True, description="Judge the source-only companion of an adapted run too.")
+    baseline: bool = Field(True, description="Evaluate the source-only companion of an adapted run too.")
     n_bootstrap: int = Field(1000, ge=0, le=100_000, description="Resamples of galaxies for intervals.")
     n_permutations: int = Field(1000, ge=0, le=100_000, description="Relabellings for the MMD's p-value.")
     samples: int = Field(24, ge=0, le=500, description="Images shown in the report.")

@@ -9,9 +9,24 @@ from typing import Any
 from galshift.evaluation.predictions import write_predictions
 from galshift.provenance import write_json
 from galshift.report import build
+from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.report import report_data
 from galshift.verbs.evaluate.result import Evaluation
 from galshift.verbs.evaluate.tasks import TASKS
+from galshift.verbs.evaluate.work import evaluate
+
+
+def work(config: EvaluateConfig, directory: Path, device: str) -> dict[str, Any]:
+    """Evaluate what `config` names, write the files and return the results.
+
+    Raises
+    ------
+    DataError
+        When a run or data set cannot be used, or nothing is left that was not trained on.
+    """
+    found = evaluate(config, device)
+    outputs = write_evaluation(found, directory, samples=config.samples, seed=config.seed)
+    return {**found.document(), "outputs": outputs}
 
 
 def write_evaluation(found: Evaluation, directory: Path, *, samples: int, seed: int) -> dict[str, str]:

@@ -162,7 +162,7 @@ def opening_sentences(found: Explanation) -> list[str]:
 
 
 def warnings(found: Explanation) -> list[str]:
-    """Return what a reader should know before looking at the maps."""
+    """Return what a reader should know before reading the maps."""
     height, width = found.sets[0].maps.shape[1:]
     size = found.trained.preprocessing.size
     lines = [

@@ -1,4 +1,4 @@
-"""Fetch a public data set by name."""
+"""Fetch a published data set by name, checked and resumable."""
 
 from __future__ import annotations
 
@@ -6,23 +6,47 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from galshift import console
+from galshift.data.public import names, public_set
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import Instead, option
 from galshift.verbs.fetch.config import FetchConfig
+
+
+def listed(given: Mapping[str, Any], context: Context) -> list[dict[str, Any]]:
+    """Return the public data sets: name, title, page and paper."""
+    wanted = {"title", "page", "paper"}
+    return [{"name": name, **public_set(name).model_dump(include=wanted)} for name in names()]
+
+
+def show_listed(found: list[dict[str, Any]]) -> None:
+    """Print the public data sets as a table."""
+    rows = [(one["name"], one["title"], one["page"]) for one in found]
+    console.table("", ("name", "what it is", "published at"), rows, to_stdout=True)
 
 
 @STEPS.register("fetch")
 class Fetch(Step):
-    """Bring the files of a published data set into the run directory.
+    """Fetch a published data set into a run directory: deepmerge, lsst-mocks, galaxy10-decals, ...
 
-    They come through the user's cache folder, so that a second run directory costs no transfer (and, on one
-    disk, no room).
+    Checksums are checked where the publisher states them.  A broken transfer goes on where it stopped when
+    the same command is given again.  Files are cached in the user's cache folder too, so that no second run
+    directory needs the network (and, on one disk, no room).
     """
 
     kind = "fetch"
     version = 1
     Config = FetchConfig
+    positionals = ("name",)
+    options = (option("only", metavar="PATTERN"),)
+    examples = (
+        "galshift fetch galaxy10-decals --out galaxy10/",
+        "galshift fetch deepmerge2 --only 'SimReal*'",
+    )
+    resources = ()
+    instead = (Instead("", "List the data sets.", work=listed, show=show_listed, bare=True),)
     resumable = True
 
     def run(self, config: FetchConfig, run: RunDirectory, context: Context) -> dict[str, Any]:

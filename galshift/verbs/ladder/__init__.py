@@ -9,16 +9,34 @@ from galshift import surveys
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import option, reading
 from galshift.verbs.ladder.config import LadderConfig
 
 
 @STEPS.register("ladder")
 class Ladder(Step):
-    """Write ``ladder.json`` and ``report.html``."""
+    """Say which step of realism brings simulated galaxies closer to real ones.
+
+    Observes SIM step by step (PSF and pixels, noise, its correlation, varying seeing, real sky), measures
+    every step and REAL, and says how far apart they are, in what, and what is still missing.  The options of
+    reading go for REAL (for SIM: --set read.unit=nJy).  Writes ladder.json and report.html.
+    """
 
     kind = "ladder"
     version = 1
     Config = LadderConfig
+    positionals = ("sim", "real")
+    options = (
+        option("survey", names=("galshift.surveys", "")),
+        option("model", metavar="RUN"),
+        option("sky", metavar="FILE"),
+        "limit",
+        *reading("read_real"),
+    )
+    examples = (
+        "galshift ladder sim.h5 sdss/ --survey sdss",
+        "galshift ladder sim.h5 decals/ --survey decals --model runs/adapt-1a2b3c4d --on-error skip",
+    )
     inputs = ("sim", "real", "survey?", "model", "sky", "read.labels?", "read_real.labels?")
     display = ("samples",)
     resumable = True

@@ -1,4 +1,4 @@
-"""Observe idealised or sharper images as a survey would see them."""
+"""Observe images as a survey would see them: PSF, pixels, sky and noise."""
 
 from __future__ import annotations
 
@@ -11,17 +11,61 @@ from galshift import surveys
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import option, reading, titled
 from galshift.verbs.make_mocks.config import KIND, VERSION, MakeMocksConfig
+from galshift.verbs.make_mocks.instead import CHECK, DRY_RUN
 from galshift.verbs.make_mocks.paths import beside, product_paths, surveys_of
 
 
 @STEPS.register(KIND)
 class MakeMocks(Step):
-    """Write mocks, an account of every image and a contact sheet."""
+    """Observe images with a survey: PSF and pixels in one exact step, then photons, sky and detector noise.
+
+    INPUT needs a physical unit and a pixel scale.  Beside OUT stand an account of every image
+    (.images.jsonl), a manifest and a picture of galaxies before and after (.contact.png).  Faults (cosmic
+    rays, bad columns, saturation, trails, JPEG) are set as in --set artifacts.cosmic_rays_per_megapixel=200.
+    """
 
     kind = KIND
     version = VERSION
     Config = MakeMocksConfig
+    positionals = ("input",)
+    options = (
+        option("survey", metavar="NAME|FILE", names=("galshift.surveys", "")),
+        option("bands", metavar="g,r,i"),
+        option("pair", metavar="NAME|FILE", names=("galshift.surveys", "")),
+        *titled(
+            "PSF and pixels",
+            option("band_map", metavar="INPUT=SURVEY,..."),
+            option("psf", metavar="FILE"),
+            option("input_psf", metavar="own|none|FWHM|FILE"),
+            option("seeing"),
+            option("size", metavar="PIXELS"),
+        ),
+        *titled(
+            "Noise and sky",
+            option("noise"),
+            option("sky", metavar="DATA"),
+            option("noise_correlation", metavar="preset|none|bilinear|FILE"),
+            option("truth"),
+        ),
+        *titled(
+            "Distance",
+            option("redshift"),
+            option("to_redshift"),
+            option("k_correction"),
+            option("pixel_scale_parsec", flags=("--pixel-scale-pc",), metavar="PC"),
+        ),
+        *reading("read", bands="input_bands"),
+    )
+    examples = (
+        "galshift make-mocks galaxies.h5 mocks.h5 --survey lsst-y10",
+        "galshift make-mocks galaxies.h5 mocks.h5 --survey lsst-y1 --pair lsst-y10 --bands g,r,i",
+        "galshift make-mocks --check --survey lsst-y1",
+    )
+    resources = ("device", "workers", "scheduler")
+    out_help = "A .h5 file, or a folder for one FITS file an image."
+    instead = (CHECK, DRY_RUN)
     inputs = ("input", "read.labels?", "survey?", "pair?", "psf", "input_psf?", "sky", "noise_correlation?")
     product = "mocks.h5"
     resumable = True

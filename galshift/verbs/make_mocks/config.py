@@ -20,5 +20,5 @@ class MakeMocksConfig(ObserveConfig):
         None, description="A second survey of the same galaxies; nested where it can be."
     )
     bands: tuple[str, ...] | None = Field(None, description="The survey's bands; default all it can make.")
-    truth: bool = Field(False, description="Keep the noiseless images too.")
+    truth: bool = Field(False, description="Store the noiseless images too.")
     seed: int = 42

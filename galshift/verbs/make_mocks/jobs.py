@@ -6,11 +6,9 @@ A piece's pixels depend on its images only, so it may be made by any process, in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from galshift.errors import ConfigError, DataError, GalshiftError, ResourceError
 from galshift.mocks.config import ObserveConfig
 from galshift.mocks.observe import Observation, observe_in_full
 from galshift.mocks.pairs import observe_pair
+from galshift.processes import process_pool
 
 #: Bytes of output pixels in one piece, about: small enough to lose, large enough to be worth a file.
 _PIECE_BYTES = 96 << 20
@@ -121,7 +120,7 @@ def _in_processes(
     job: Job, wanted: Sequence[Piece], workers: int
 ) -> Iterator[tuple[Piece, list[Observation]]]:
     """Fresh processes, few pieces in flight, so that memory does not grow with the data set."""
-    with ProcessPoolExecutor(min(workers, len(wanted)), mp_context=get_context("spawn")) as pool:
+    with process_pool(min(workers, len(wanted))) as pool:
         try:
             yield from _windowed(
                 wanted,

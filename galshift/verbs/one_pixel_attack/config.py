@@ -19,7 +19,9 @@ class OnePixelAttackConfig(AttackConfig):
     data: str = Field(description="Labelled images.")
     compare: list[str] = Field([], description="Further runs, attacked on the same images.")
     read: ReadOptions = ReadOptions()
-    fault: Annotated[Chosen, ChoiceOf("galshift.audit.faults", "FAULTS")] = "rgb"
+    fault: Annotated[Chosen, ChoiceOf("galshift.audit.faults", "FAULTS")] = Field(
+        "rgb", description="What strikes; see galshift list faults."
+    )
     survey: str | None = Field(None, description="Preset that knows the electrons of one nJy.")
     detector: Detector = Detector()
     rate: EventRate = Field(EventRate(), description="How often the fault strikes (cosmic, or as stated).")

@@ -1,4 +1,4 @@
-"""Pack a data set into one HDF5 file."""
+"""Pack images of any kind into one HDF5 file that trains fast."""
 
 from __future__ import annotations
 
@@ -6,22 +6,58 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from galshift.errors import UsageError
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import READING, counted_votes, option, reading
 from galshift.verbs.pack.config import PackConfig
 
 
 @STEPS.register("pack")
 class Pack(Step):
-    """Write an HDF5 file with every image of a data set, its labels, groups, masks and catalogue."""
+    """Decode every image once and write them, with labels, groups, masks and catalogue, to one HDF5 file.
+
+    An interrupted run goes on where it stopped when the same command is given again.  The file is the same
+    however many --workers make it.
+    """
 
     kind = "pack"
     version = 1
     Config = PackConfig
+    positionals = ("data",)
+    options = (
+        option(
+            "cutouts_from",
+            None,
+            help="Frame to cut DATA's positions out of.",
+            metavar="FRAME",
+            panel=READING,
+        ),
+        *reading("read", cutout_size="size"),
+    )
+    examples = (
+        "galshift pack sdss/ sdss.h5 --labels votes.csv --workers 4 --on-error skip",
+        "galshift pack positions.fits cutouts.h5 --cutouts-from frame.fits --size 12arcsec",
+    )
+    resources = ("workers",)
     inputs = ("data", "read.labels?", "read.catalog")
     product = "packed.h5"
     resumable = True
+
+    def from_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """With ``cutouts_from`` DATA is the catalogue of positions, and the frame is what is opened."""
+        values = counted_votes(given, with_total=True)
+        frame, data, catalog = values.pop("cutouts_from", None), given.get("data"), given.get("catalog")
+        if frame is None:
+            return values
+        if catalog not in (None, data):
+            raise UsageError(
+                f"the positions are given twice, as {data} and as {catalog}",
+                where="--catalog",
+                hint="such as: galshift pack positions.fits OUT.h5 --cutouts-from frame.fits --size 12arcsec",
+            )
+        return {**values, "data": frame, "catalog": data}
 
     def run(self, config: PackConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Decode piece by piece into the run directory, then join the pieces into ``context.out``."""

@@ -9,16 +9,29 @@ from typing import Any
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import reading
 from galshift.verbs.predict.config import PredictConfig
 
 
 @STEPS.register("predict")
 class Predict(Step):
-    """Write one row an image: class, confidence, probabilities, entropy, flag and the catalogue's columns."""
+    """Classify every image: one row each, with the catalogue's columns passed through.
+
+    Columns: id, group, data_set, split (train, valid or test where the run used the image), label,
+    prediction, confidence, p_<class>, entropy [nat], flag (0 = good).  For a continuous label: label, value,
+    value_sigma; for votes also observed_<class>, votes, concentration.
+    """
 
     kind = "predict"
     version = 1
     Config = PredictConfig
+    positionals = ("run", "data")
+    options = reading("read")
+    examples = (
+        "galshift predict runs/adapt-1a2b3c4d sdss/ predictions.fits",
+        "galshift predict runs/adapt-1a2b3c4d sdss/ predictions.csv --on-error skip",
+    )
+    out_help = "Table to write: .fits, .csv or .parquet."
     inputs = ("run", "data", "read.labels?")
     product = "predictions.fits"
 

@@ -1,4 +1,4 @@
-"""Pre-train a vision transformer on unlabelled images of several surveys."""
+"""Pre-train a vision transformer on unlabelled images, to start train or adapt from."""
 
 from __future__ import annotations
 
@@ -10,16 +10,27 @@ from galshift.rundirectory import RunDirectory
 from galshift.training.config import NO_NUMBERS
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import TRAINING, option, reading
 from galshift.verbs.pretrain.config import PretrainConfig
 
 
 @STEPS.register("pretrain")
 class Pretrain(Step):
-    """Hide patches of images, learn to fill them in, and store the encoder for others to start from."""
+    """Teach a vision transformer to fill in hidden patches of unlabelled images, and keep the encoder.
+
+    Give images of both surveys: what is learnt from them without labels is where train or adapt starts with
+    --init.  A masked autoencoder (He et al. 2022).
+    """
 
     kind = "pretrain"
     version = 1
     Config = PretrainConfig
+    positionals = ("data",)
+    options = (option("epochs", "training.epochs"), *TRAINING, *reading("read"))
+    examples = (
+        "galshift pretrain sim.h5 sdss/",
+        "galshift pretrain sdss/ decals/ --epochs 200 --set model.patch=4",
+    )
     inputs = ("data",)
     display = NO_NUMBERS
     resumable = True

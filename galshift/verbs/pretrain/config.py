@@ -6,11 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from galshift.data.augment import AugmentConfig
+from galshift.data.input_config import AugmentConfig, PreprocessConfig
 from galshift.data.options import ReadOptions
-from galshift.data.preprocess import PreprocessConfig
-from galshift.models._mae import MaskedConfig
-from galshift.models.vit import ViTConfig
+from galshift.models._vit_config import MaskedConfig, ViTConfig
 from galshift.training.config import TrainConfig
 from galshift.types import Strict
 

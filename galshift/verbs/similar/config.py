@@ -9,7 +9,7 @@ from galshift.types import Strict
 
 
 class SimilarConfig(Strict):
-    """Which galaxy, and where to look for others like it."""
+    """Which galaxy, and where to search for others like it."""
 
     run: str = Field(description="Run whose features are compared.")
     data: str = Field(description="The data set that holds the galaxy; name=DATA names it.")

@@ -1,4 +1,4 @@
-"""Make idealised galaxies with labels: noise-free images from which mocks are made."""
+"""Make idealised mergers, spirals and ellipticals, so that everything runs with nothing downloaded."""
 
 from __future__ import annotations
 
@@ -10,16 +10,35 @@ from galshift.rundirectory import RunDirectory
 from galshift.simulate import KINDS
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import option
 from galshift.verbs.simulate.config import SimulateConfig
 
 
 @STEPS.register("simulate")
 class Simulate(Step):
-    """Write an HDF5 file of idealised galaxies."""
+    """Make noise-free images of idealised galaxies with labels, in nJy, without a PSF.
+
+    Classes: merger (restricted three-body encounters with tails and bridges), spiral, elliptical; and, for
+    studies that hold a class back, edge-on, barred and lens.  The views of one galaxy share its group.
+    """
 
     kind = "simulate"
     version = 1
     Config = SimulateConfig
+    options = (
+        option("n", flags=("--n",)),
+        "classes",
+        "views",
+        "size",
+        "bands",
+        "redshift",
+        option("pixel_scale", "pixel_scale_arcsec", metavar="ARCSEC"),
+    )
+    examples = (
+        "galshift simulate galaxies.h5 --n 600 --views 4",
+        "galshift simulate held-out.h5 --n 60 --classes edge-on,barred,lens --bands g,r,i,z",
+    )
+    resources = ()
     product = "galaxies.h5"
 
     def versions(self, config: SimulateConfig) -> Mapping[str, int]:

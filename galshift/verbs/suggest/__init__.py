@@ -1,4 +1,4 @@
-"""Suggest which galaxies to label next."""
+"""Suggest which galaxies to label next, to improve a classifier or to measure it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,28 @@ from typing import Any
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import reading
 from galshift.verbs.suggest.config import LABEL, SuggestConfig
 
 
 @STEPS.register("suggest")
 class Suggest(Step):
-    """Write ``suggest.csv``, with a label column or columns of votes to fill in, and ``report.html``."""
+    """Suggest which galaxies to label next.
+
+    To improve: galaxies that the classifier is unsure of, one from each cluster of its features (CLUE).  To
+    measure: a simple random sample, whose accuracy is that of the whole.  Galaxies that have a label are left
+    out.  Writes suggest.csv, with a column to fill in, and report.html.
+    """
 
     kind = "suggest"
     version = 1
     Config = SuggestConfig
+    positionals = ("run", "data")
+    options = ("budget", "aim", "limit", *reading("read"))
+    examples = (
+        "galshift suggest runs/adapt-1a2b3c4d sdss/ --budget 100",
+        "galshift suggest runs/adapt-1a2b3c4d sdss/ --budget 400 --aim measure",
+    )
     inputs = ("run", "data", "read.labels?")
     display = ("pictures",)
 

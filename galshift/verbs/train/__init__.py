@@ -11,20 +11,45 @@ from galshift.rundirectory import RunDirectory
 from galshift.training.config import NO_NUMBERS
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
+from galshift.verbs._options import OBSERVE, TRAINING, counted_votes, option, reading
 from galshift.verbs.train.config import TrainStepConfig
 
 
 @STEPS.register("train")
 class Train(Step):
-    """Split by galaxy, fit the preprocessing on the training part, train, store the best epoch."""
+    """Train a classifier on labelled images and keep the epoch with the lowest validation loss.
+
+    Labels are classes, or numbers with an error bar each (--label-kind value --label-column redshift), or the
+    votes of people (--votes smooth,disk --vote-total n_votes).
+
+    Galaxies are split into training, validation and test parts; images of one galaxy stay together.  On
+    several GPUs: torchrun --nproc-per-node N -m galshift train ...
+    """
 
     kind = "train"
     version = 1
     Config = TrainStepConfig
+    positionals = ("data",)
+    options = (
+        "model",
+        option("epochs", "training.epochs"),
+        option("init", metavar="RUN"),
+        OBSERVE,
+        *TRAINING,
+        *reading("read"),
+    )
+    examples = (
+        "galshift train sim.h5 --model resnet18 --epochs 30",
+        "galshift train galaxies.h5 --label-kind value --label-column redshift",
+    )
     inputs = ("data", "read.labels?", "observe.survey?", "init")
     display = NO_NUMBERS
     resumable = True
     distributed = True
+
+    def from_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Columns of votes are labels that are votes, unless something else is said."""
+        return counted_votes(given)
 
     def run(self, config: TrainStepConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Write ``model.safetensors``, ``splits.json`` and ``metrics.jsonl``."""

@@ -6,9 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from galshift.data.augment import AugmentConfig
+from galshift.data.input_config import AugmentConfig, PreprocessConfig
 from galshift.data.options import ReadOptions
-from galshift.data.preprocess import PreprocessConfig
 from galshift.domains.config import OnTheFly, SplitConfig
 from galshift.training.config import TrainConfig
 from galshift.types import Chosen, Strict
@@ -23,8 +22,10 @@ class TrainStepConfig(Strict):
     observe: OnTheFly | None = Field(
         None, description="Observe the galaxies as this survey, anew at every draw."
     )
-    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = "deepmerge"
-    init: str | None = Field(None, description="Run to start from.")
+    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = Field(
+        "deepmerge", description="Network; see galshift list models."
+    )
+    init: str | None = Field(None, description="Start from the weights of another run.")
     split: SplitConfig = SplitConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
     augment: AugmentConfig = AugmentConfig()

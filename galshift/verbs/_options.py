@@ -1,0 +1,192 @@
+"""How a verb says which of its config's fields are options, and what else may be typed.
+
+An option's default, help, bounds and choices are those of the config's field.  Here stands only what a field
+does not know: that it is an option, and, where it differs from the field, its name::
+
+    options = ("method", "model", option("epochs", "training.epochs"), "seeds", *reading("read"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from galshift.data.options import ReadOptions
+from galshift.types import Strict
+
+# A verb's options are a frozen config: what can change a number, checked, with help and bounds.
+Config = Strict
+
+READING = "Reading the data"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a verb.
+
+    Attributes
+    ----------
+    name : str
+        As Python has it; the command line has hyphens.
+    fields : tuple of str
+        Key paths of the config that it sets; none: `Step.from_options` knows what to do with it.
+    help : str
+        Default: the field's description.
+    flags : tuple of str
+        As typed, where that is not ``--name``.
+    metavar, panel : str
+        What stands for its value, and the heading under which help shows it.
+    several : bool
+        True when all words up to the next option belong to it: ``--on a.h5 b.h5``.
+    names : tuple of str
+        Module and attribute with the names that it takes, for shell completion: a registry, or, where the
+        attribute is empty, a module with ``names()`` and ``summary(name)``.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    help: str = ""
+    flags: tuple[str, ...] = ()
+    metavar: str = ""
+    panel: str = ""
+    several: bool = False
+    names: tuple[str, str] | None = None
+
+
+def option(name: str, field: str | None = "", **differs: Any) -> Option:
+    """Return the option `name` of the config's field `field` (default: of the same name; None: of no field).
+
+    Parameters
+    ----------
+    name : str
+    field : str or None
+        A key path such as ``training.epochs``.
+    **differs
+        Attributes of :class:`Option` that the field does not have.
+    """
+    fields = () if field is None else (field or name,)
+    return Option(name, fields, **differs)
+
+
+# Fields of ReadOptions that are typed by another name than their own.
+_TYPED = {"pixel_scale_arcsec": "pixel_scale", "vote_columns": "votes", "roles": "role"}
+# What holds for both data sets of a pair where it is said once: how pixels are read, not what labels mean.
+_OF_PIXELS = {
+    "unit",
+    "zero_point",
+    "pixel_scale_arcsec",
+    "bands",
+    "hdu",
+    "roles",
+    "pattern",
+    "on_error",
+    "override",
+}
+_METAVARS = {
+    "labels": "FILE|COLUMN",
+    "label_column": "COLUMN",
+    "id_column": "COLUMN",
+    "group_column": "COLUMN|sky:1deg",
+    "vote_columns": "COLUMN,...",
+    "vote_total": "COLUMN|N",
+    "unit": "UNIT",
+    "zero_point": "MAG|g=MAG,...",
+    "pixel_scale_arcsec": "ARCSEC",
+    "bands": "g,r,i",
+    "hdu": "N|NAME",
+    "roles": "NAME=ROLE,...",
+    "pattern": "PATTERN",
+    "classes_map": "OLD=NEW,...",
+    "catalog": "FILE",
+    "cutout_size": "12arcsec|64pix",
+}
+
+
+def reading(field: str, *, both: str = "", only: str = "", **names: str) -> tuple[Option, ...]:
+    """Return an option for everything that a user may tell a reader.
+
+    Parameters
+    ----------
+    field : str
+        The config's field of type :class:`ReadOptions`.
+    both : str
+        A second such field, which what is said of pixels holds for too.
+    only : str
+        ``source`` or ``target``: the data set of a pair that these options are about, in their names
+        (``--target-unit``); of pixels alone.
+    **names : str
+        Other names of the options, by field of ReadOptions.
+    """
+    found = []
+    for key in ReadOptions.model_fields if not only else sorted(_OF_PIXELS):
+        fields = (f"{field}.{key}", *([f"{both}.{key}"] if both and key in _OF_PIXELS else []))
+        name = names.get(key) or _TYPED.get(key, key)
+        name = f"{only}_{name}" if only else name
+        names_of = ("galshift.data.readers", "READERS") if key == "reader" else None
+        found.append(Option(name, fields, metavar=_METAVARS.get(key, ""), panel=READING, names=names_of))
+    return tuple(found)
+
+
+# What every verb with a training loop takes; none of them but the epochs can change a number.
+TRAINING = (
+    option("checkpoint_every", "training.checkpoint_every_s", metavar="SECONDS"),
+    option("track", "training.track"),
+)
+OBSERVE = option(
+    "observe",
+    "observe.survey",
+    help="Show noise-free labelled galaxies as this survey does, anew at every draw.",
+    names=("galshift.surveys", ""),
+    metavar="SURVEY",
+)
+SELECT = option("select", "training.select", metavar="NAME", names=("galshift.selection", "SELECTORS"))
+
+
+def titled(panel: str, *options: Option) -> tuple[Option, ...]:
+    """Return `options` under one heading of the help."""
+    return tuple(replace(one, panel=panel) for one in options)
+
+
+def counted_votes(given: Mapping[str, Any], *, with_total: bool = False) -> dict[str, Any]:
+    """Return `given` with labels that are votes, where their columns (or their total) say so."""
+    said = given.get("vote_total" if with_total else "votes")
+    return {"label_kind": "votes", **given} if said else dict(given)
+
+
+@dataclass(frozen=True)
+class Instead:
+    """What a verb does in place of its work, because an option such as ``--dry-run`` asks for it.
+
+    Attributes
+    ----------
+    name : str
+        The option, which takes no value; empty where something that is missing asks.
+    help : str
+    work : callable
+        Takes the checked config (or, where `bare`, a mapping of what was given) and the
+        :class:`galshift.verbs.Context`, and returns the JSON-able answer.
+    show : callable
+        Prints that answer for people.
+    needs : tuple of str
+        Arguments that it cannot do without; the verb's own may then be missing.
+    bare : bool
+        True where it needs no config.
+    trouble : callable
+        The error, if any, with which the command ends after it has printed the answer.
+    """
+
+    name: str
+    help: str
+    work: Callable[[Any, Any], Any]
+    show: Callable[[Any], None]
+    needs: tuple[str, ...] = ()
+    bare: bool = False
+    panel: str = ""
+    trouble: Callable[[Any], Exception | None] = lambda answer: None
+
+    def asked(self, given: Mapping[str, Any], required: tuple[str, ...]) -> bool:
+        """Tell whether it is asked for: by its option, or by what is missing."""
+        if self.name:
+            return bool(given.get(self.name))
+        return not any(name in given for name in required)
