@@ -23,6 +23,7 @@ from galshift.training._trainer import Trainer
 from galshift.training.config import TrainConfig
 from galshift.training.job import TrainingJob
 from galshift.training.loggers import open_logger
+from galshift.training.memory import held_memory
 from galshift.training.threads import suited_threads
 from galshift.training.tracking import JsonLines, Tracker
 from galshift.types import Output
@@ -125,7 +126,8 @@ def fit(
     for tracker in everyone:
         tracker.resume(trainer.record.history)
     try:
-        _run(trainer, everyone, on_epoch if first else (), progress if first else None)
+        with held_memory():
+            _run(trainer, everyone, on_epoch if first else (), progress if first else None)
     finally:
         trainer.feed.close()
         for tracker in everyone:
