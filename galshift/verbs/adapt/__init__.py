@@ -99,5 +99,5 @@ class Adapt(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Look at the report; use it."""
-        use = f"galshift predict {results['run']} DATA predictions.fits"
+        use = f"galshift predict {results['run']} {self.named(results, 'target')} predictions.fits"
         return [*super().next_steps(results), use]
