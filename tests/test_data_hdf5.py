@@ -236,13 +236,17 @@ def test_galaxy10(tmp_path):
 
 
 def test_multimodal_universe_records(tmp_path):
-    """Images (N, C, H, W) with their bands, masks, inverse variances and scales under one prefix."""
+    """Images (N, C, H, W) with their bands, masks, inverse variances and scales under one prefix.
+
+    A mask is true where a pixel is good: github.com/MultimodalUniverse/MultimodalUniverse,
+    scripts/jwst/build_parent_sample.py, "mask = invvar > 0".
+    """
     rng = np.random.default_rng(0)
     flux = rng.normal(size=(3, 4, 8, 8)).astype("f4")
-    mask = np.zeros(flux.shape, dtype=bool)
-    mask[1, 2, 3, 3] = True
+    good = np.ones(flux.shape, dtype=bool)
+    good[1, 2, 3, 3] = False
     with h5py.File(tmp_path / "a.hdf5", "w") as file:
-        file["image_array"], file["image_mask"] = flux, mask
+        file["image_array"], file["image_mask"] = flux, good
         file["image_ivar"] = np.full(flux.shape, 4.0, "f4")
         file["image_band"] = np.array([[f"des-{band}".encode() for band in "grzi"]] * 3)
         file["image_scale"] = np.full((3, 4), 0.262, "f4")
@@ -252,8 +256,8 @@ def test_multimodal_universe_records(tmp_path):
     assert dataset.info.ids.tolist() == ["11", "12", "13"]
     assert dataset.info.pixel_scale == pytest.approx(0.262)
     cutouts = dataset.read([1])
-    np.testing.assert_array_equal(cutouts.mask[0], mask[1])
-    np.testing.assert_array_equal(cutouts.images[0][~mask[1]], flux[1][~mask[1]])
+    np.testing.assert_array_equal(cutouts.mask[0], ~good[1])
+    np.testing.assert_array_equal(cutouts.images[0][good[1]], flux[1][good[1]])
     assert (cutouts.ivar == 4).all()
 
 

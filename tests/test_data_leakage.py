@@ -65,9 +65,8 @@ def test_names_of_galaxies_that_both_sets_give_are_told():
     train = in_memory(galaxies(4, 7), "a", groups=["g1", "g2", "g3", "4"])
     test = in_memory(galaxies(4, 8), "b", groups=["g9", "g2", "g2", "4"])
     leaks = find_leaks(train, test)
-    # A bare number is a row's place and no name.
-    assert leaks.groups == ("g2",)
-    assert leaks.in_groups == 2
+    assert leaks.groups == ("4", "g2")
+    assert leaks.in_groups == 3
     assert leaks.images == ()
 
 

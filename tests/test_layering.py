@@ -325,3 +325,12 @@ def test_shell_completion_knows_names_and_imports_nothing_heavy(words: str, expe
 def test_importing_the_package_imports_nothing_heavy() -> None:
     _, heavy = _loaded("import galshift; galshift.adapt")
     assert heavy == set()
+
+
+def test_verbs_and_their_options_import_nothing_heavy() -> None:
+    code = (
+        "from galshift.verbs import STEPS\nfor name in STEPS.names(): print(STEPS.get(name).Config.__name__)"
+    )
+    text, heavy = _loaded(code)
+    assert {"AdaptStepConfig", "MakeMocksConfig", "EvaluateConfig"} <= set(text.split())
+    assert heavy == set()

@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor
 
+from galshift.data.affine import dihedral, shift_and_zoom
 from galshift.data.input_config import AugmentConfig
 
 
@@ -33,49 +34,36 @@ def augment(
     Tensor
         (B, C, S, S); flux is conserved by shifts and turns, but for what leaves the frame.
     """
-    x = dihedral(linear, _integers(8, linear, generator)) if config.dihedral else linear
-    if config.shift_px > 0 or config.zoom > 0:
-        shift = (2 * _uniform((len(x), 2), x, generator) - 1) * config.shift_px
-        zoom = 1 + config.zoom * (2 * _uniform((len(x),), x, generator) - 1)
-        x = shift_and_zoom(x, shift, zoom)
+    x = _moved(linear, config, generator)
     if config.blur_px > 0:
         x = blur(x, config.blur_px * _uniform((len(x),), x, generator))
+    gain = None
     if config.flux_jitter > 0:
-        x = x * torch.exp(config.flux_jitter * _normal((len(x), 1, 1, 1), x, generator))
+        gain = torch.exp(config.flux_jitter * _normal((len(x), 1, 1, 1), x, generator))
     if config.color_jitter > 0:
-        x = x * torch.exp(config.color_jitter * _normal((len(x), x.shape[1], 1, 1), x, generator))
+        color = torch.exp(config.color_jitter * _normal((len(x), x.shape[1], 1, 1), x, generator))
+        gain = color if gain is None else gain * color
+    if gain is not None:
+        x = x * gain if x is linear else x.mul_(gain)  # what was given is the training set itself
     low, high = config.noise
     if noise_scale is not None and high > 0:
         floor = max(low, high / 20)
         exponent = _uniform((len(x), 1, 1, 1), x, generator)
-        sigma = floor * (high / floor) ** exponent
-        x = x + sigma * noise_scale.to(x).view(1, -1, 1, 1) * _normal(x.shape, x, generator)
+        scale = noise_scale.to(x.device, x.dtype, non_blocking=True).view(1, -1, 1, 1)
+        sigma = floor * (high / floor) ** exponent * scale
+        noise = _normal(x.shape, x, generator)
+        x = torch.addcmul(x, sigma, noise) if x is linear else x.addcmul_(sigma, noise)
     return x
 
 
-def dihedral(images: Tensor, element: Tensor) -> Tensor:
-    """Return (B, C, S, S) images turned by `element` % 4 quarter turns, mirrored first where it is >= 4."""
-    out = torch.empty_like(images)
-    for k in range(8):
-        chosen = (element == k).nonzero().flatten()
-        if len(chosen):
-            part = images[chosen]
-            part = part.flip(-1) if k >= 4 else part
-            out[chosen] = torch.rot90(part, k % 4, dims=(-2, -1))
-    return out
-
-
-def shift_and_zoom(images: Tensor, shift_px: Tensor, zoom: Tensor) -> Tensor:
-    """Return images moved by (B, 2) pixels (y, x) and magnified by (B,); bicubic, edges repeated."""
-    height, width = images.shape[-2:]
-    theta = torch.zeros(len(images), 2, 3, dtype=images.dtype, device=images.device)
-    theta[:, 0, 0] = theta[:, 1, 1] = 1 / zoom
-    theta[:, 0, 2] = -2 * shift_px[:, 1] / width / zoom
-    theta[:, 1, 2] = -2 * shift_px[:, 0] / height / zoom
-    grid = torch.nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
-    return torch.nn.functional.grid_sample(
-        images, grid, mode="bicubic", padding_mode="border", align_corners=False
-    )
+def _moved(linear: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Turned, shifted and magnified images; `linear` itself where none of it is asked for."""
+    element = _integers(8, linear, generator) if config.dihedral else None
+    if config.shift_px > 0 or config.zoom > 0:
+        shift = (2 * _uniform((len(linear), 2), linear, generator) - 1) * config.shift_px
+        zoom = 1 + config.zoom * (2 * _uniform((len(linear),), linear, generator) - 1)
+        return shift_and_zoom(linear, shift, zoom, element)
+    return linear if element is None else dihedral(linear, element)
 
 
 def blur(images: Tensor, sigma_px: Tensor) -> Tensor:

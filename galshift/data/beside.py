@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Dataset
-from galshift.data.labels import Relabelled, join_rows
+from galshift.data.join import Relabelled, join_rows
 from galshift.data.readers._arrays import interpret_labels
 from galshift.data.tables import read_table
 from galshift.errors import DataError
@@ -84,6 +84,8 @@ def attach(dataset: Dataset, beside: Beside) -> Dataset:
     if label is not None and labels is None:
         labels, classes = _labels(np.ma.asarray(table[label]), len(dataset), beside.path)
     groups = None if group is None else np.asarray([str(value) for value in table[group]])
+    own = table.meta.get("galshift") if isinstance(table.meta, dict) else None
+    groups_from = own.get("groups_from") if group is not None and isinstance(own, dict) else None
     ids = None
     if "id" in by_name and any(name in by_name for name in _FILES):
         # File names are what an id became on disk; the catalogue has the id itself.
@@ -96,6 +98,7 @@ def attach(dataset: Dataset, beside: Beside) -> Dataset:
         classes,
         table=table,
         groups=groups,
+        groups_from=groups_from,
         ids=ids,
         notes=[f"joined with {beside.path.name}"],
     )

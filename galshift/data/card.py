@@ -100,6 +100,13 @@ def merged(card: ReadOptions, given: ReadOptions) -> ReadOptions:
     return card.model_copy(update={key: getattr(given, key) for key in said})
 
 
+def placed(read: ReadOptions) -> ReadOptions:
+    """Return `read` with the files that it names made absolute, so that it holds from any folder."""
+    named = {key: getattr(read, key, None) for key in PATHS}
+    files = {key: os.path.abspath(text) for key, text in named.items() if text and os.path.exists(text)}
+    return read.model_copy(update=files)
+
+
 def read_card(place: Path) -> dict[str, Any]:
     """Return the values of the card at `place`, with paths made to start from the working directory.
 

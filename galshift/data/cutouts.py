@@ -13,6 +13,11 @@ from galshift.errors import DataError
 if TYPE_CHECKING:
     from astropy.table import Table
 
+#: `groups_from` of groups that someone named: the same name is the same galaxy in every data set.
+GIVEN = "given"
+#: `groups_from` of groups that are row numbers or file names: they mean nothing beyond their data set.
+NUMBERED = "numbered"
+
 
 @dataclass(frozen=True)
 class Cutouts:
@@ -31,6 +36,10 @@ class Cutouts:
     ids, groups : ndarray of str
         (N,) names; `groups` is the galaxy that an image shows (cameras, bands, flips or mocks of one galaxy
         share a group) and defaults to `ids`.
+    groups_from : str
+        Where the names of groups come from: ``given`` where someone named the galaxies, ``numbered`` where
+        they are row numbers or file names, which link no two data sets; or what was made of one such data
+        set, ``numbered ...``, whose products show the same galaxies under the same names.
     labels : ndarray or None
         (N,) int64 class indices, with -1 where an image has none; (N, K) soft labels or votes, or
         (N,) or (N, L) float32 continuous ones; None when the data set has none.
@@ -58,6 +67,7 @@ class Cutouts:
     bands: tuple[str, ...] = ()
     ids: np.ndarray | None = None
     groups: np.ndarray | None = None
+    groups_from: str = ""
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     mask: np.ndarray | None = None
@@ -78,6 +88,7 @@ class Cutouts:
         set_(self, "bands", tuple(self.bands) or tuple(f"band{i}" for i in range(n_bands)))
         ids = np.asarray([str(i) for i in range(n)] if self.ids is None else self.ids).astype(str)
         set_(self, "ids", ids)
+        set_(self, "groups_from", self.groups_from or (NUMBERED if self.groups is None else GIVEN))
         set_(self, "groups", ids if self.groups is None else np.asarray(self.groups).astype(str))
         set_(self, "classes", tuple(str(c) for c in self.classes))
         self._check(n, n_bands)
@@ -143,6 +154,10 @@ class DataInfo:
         As in :class:`Cutouts`; ``unit`` is None where it is not known.
     ids, groups : ndarray of str
         (N,).
+    groups_from : str
+        As in :class:`Cutouts`.
+    match_radius_arcsec : float or None
+        Galaxies of another data set that lie no farther away on the sky are the same galaxies.
     labels : ndarray or None
         As in :class:`Cutouts`.
     has_mask, has_ivar, has_psf, ragged : bool
@@ -173,6 +188,8 @@ class DataInfo:
     ragged: bool = False
     table: Table | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    groups_from: str = NUMBERED
+    match_radius_arcsec: float | None = None
     origins: dict[str, str] = field(default_factory=dict)
 
 
@@ -210,6 +227,7 @@ class InMemory:
             bands=cutouts.bands,
             ids=cutouts.ids,
             groups=cutouts.groups,
+            groups_from=cutouts.groups_from,
             labels=cutouts.labels,
             classes=cutouts.classes,
             survey=cutouts.survey,

@@ -69,7 +69,8 @@ def check_declared(
             raise DataError(
                 f"the {label} is declared as {mine}, and the files say {theirs}{_where(told.info, name)}",
                 where=dataset.path,
-                hint=f"leave the declaration out, or say --override {name} if the files are wrong",
+                hint=f"leave it out, or say --override {name} if the files are wrong "
+                "(--source-... and --target-... are about one of a pair)",
             )
         found[name] = theirs
     return found

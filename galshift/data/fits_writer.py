@@ -1,8 +1,9 @@
 """Write one FITS file per image, with unit, bands, pixel scale and provenance in its header.
 
-Each file holds the image (C, H, W) in its primary HDU, and where they exist the extensions MASK and IVAR.
-A table ``catalog.ecsv`` beside them has id, file, group, label and the catalogue's columns.  Opening the
-folder gives back the same float32 pixels.
+Each file holds the image (C, H, W) in its primary HDU, and where they exist the extensions MASK, IVAR (none
+for an image whose noise is not known) and PSF (C, P, P).  A table ``catalog.ecsv`` beside them has id, file,
+group, label and the catalogue's columns; its head keeps what is the same for all (`META`).  Opening the
+folder gives back what was written (:mod:`galshift.data.readers._product`).
 """
 
 from __future__ import annotations
@@ -17,10 +18,17 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Cutouts
+from galshift.data.fits_text import escaped, needs_escape, note_escapes
+from galshift.data.units import AB_ZERO_POINT_NJY
 from galshift.errors import DataError, ResourceError
 from galshift.provenance import canonical_json, jsonable
 
 CATALOG = "catalog.ecsv"
+#: Key of the table's head under which the folder says what it holds.
+META = "galshift"
+SCHEMA = "galshift-1"
+#: Columns of the table for what each image has its own of.
+FWHM, SCALE = "galshift_psf_fwhm_arcsec", "galshift_pixel_scale_arcsec"
 
 
 def write_fits_folder(
@@ -46,14 +54,18 @@ def write_fits_folder(
     try:
         temporary.mkdir(parents=True)
         used: set[str] = set()
+        first: Cutouts | None = None
         for cutouts in chunks:
+            first = first or cutouts
             names = [_file_name(image_id, used) for image_id in cutouts.ids]
             for i, name in enumerate(names):
                 _write_one(temporary / name, cutouts, i, provenance)
             tables.append(_catalog(cutouts, names))
-        if not tables:
+        if first is None:
             raise DataError("there are no images to write", where=path)
-        vstack(tables, metadata_conflicts="silent").write(temporary / CATALOG, format="ascii.ecsv")
+        catalog = vstack(tables, metadata_conflicts="silent")
+        catalog.meta = {META: _summary(first, len(catalog))}
+        catalog.write(temporary / CATALOG, format="ascii.ecsv")
         if path.is_dir():
             path.rmdir()
         temporary.rename(path)
@@ -72,8 +84,9 @@ def _write_one(file: Path, cutouts: Cutouts, i: int, provenance: dict[str, Any] 
     header["BUNIT"] = cutouts.unit
     for band, name in enumerate(cutouts.bands):
         header[f"BAND{band}"] = name
-    header["OBJECT"] = str(cutouts.ids[i])
-    header["GROUP"] = str(cutouts.groups[i])
+    if cutouts.unit == "nJy":
+        header["MAGZERO"] = (AB_ZERO_POINT_NJY, "AB magnitude of 1 nJy")
+    _name(header, {"OBJECT": str(cutouts.ids[i]), "GROUP": str(cutouts.groups[i]), **_class_of(cutouts, i)})
     scale = _of(cutouts.pixel_scale, i)
     if scale is not None:
         # A local tangent plane: readers need the scale, the position is the table's.
@@ -85,20 +98,72 @@ def _write_one(file: Path, cutouts: Cutouts, i: int, provenance: dict[str, Any] 
         header["CRVAL1"], header["CRVAL2"] = _position(cutouts, i)
     if cutouts.survey:
         header["SURVEY"] = cutouts.survey
-    label = _label(cutouts, i)
-    if label is not None:
-        header["CLASS"] = label
     for step in cutouts.history:
-        header.add_history(step)
+        header.add_history(escaped(step))
     if provenance:
         header["PROVENAN"] = "see HISTORY"
         header.add_history(f"provenance {canonical_json(jsonable(provenance))}")
     hdus = [primary]
     if cutouts.mask is not None:
         hdus.append(fits.ImageHDU(cutouts.mask[i].astype(np.uint8), name="MASK"))
-    if cutouts.ivar is not None:
+    # Without noise no weight is known: zeros would say that every pixel is bad.
+    if cutouts.ivar is not None and cutouts.ivar[i].any():
         hdus.append(fits.ImageHDU(cutouts.ivar[i].astype(np.float32), name="IVAR"))
+    if cutouts.psf is not None:
+        hdus.append(_psf(cutouts, i))
     fits.HDUList(hdus).writeto(file, checksum=True)
+
+
+def _psf(cutouts: Cutouts, i: int) -> Any:
+    """The PSF of image `i` as an extension (P, P) or (C, P, P), with its pixel in the header."""
+    from astropy.io import fits
+
+    kernel = cutouts.psf[i] if cutouts.psf.ndim == 4 else cutouts.psf
+    hdu = fits.ImageHDU(kernel.astype(np.float32), name="PSF")
+    if cutouts.psf_pixel_scale is not None:
+        hdu.header["PIXSCALE"] = (float(cutouts.psf_pixel_scale), "arcsec / pixel")
+    for band, name in enumerate(cutouts.bands if kernel.ndim == 3 else ()):
+        hdu.header[f"BAND{band}"] = name
+    return hdu
+
+
+def _name(header: Any, names: dict[str, str]) -> None:
+    """Put names into a header, with escapes where FITS cannot hold them, which the header then says."""
+    changed = [key for key, text in names.items() if needs_escape([text])]
+    for key, text in names.items():
+        header[key] = escaped(text) if key in changed else text
+    note_escapes(header, changed)
+
+
+def _summary(cutouts: Cutouts, n: int) -> dict[str, Any]:
+    """What holds for all images, as plain values."""
+    return {
+        "schema": SCHEMA,
+        "n": n,
+        "shape": [int(side) for side in cutouts.images.shape[1:]],
+        "unit": cutouts.unit,
+        "bands": list(cutouts.bands),
+        "classes": list(cutouts.classes),
+        "survey": cutouts.survey,
+        "history": list(cutouts.history),
+        "groups_from": cutouts.groups_from,
+        "labels": None if cutouts.labels is None else cutouts.labels.dtype.kind,
+        "pixel_scale_arcsec": _one(cutouts.pixel_scale),
+        "psf_fwhm_arcsec": _one(cutouts.psf_fwhm),
+        "psf_pixel_scale_arcsec": _one(cutouts.psf_pixel_scale),
+        "mask": cutouts.mask is not None,
+        "ivar": cutouts.ivar is not None,
+        "psf": cutouts.psf is not None,
+    }
+
+
+def _one(value: float | np.ndarray | None) -> float | None:
+    return None if value is None or np.ndim(value) else float(value)
+
+
+def _class_of(cutouts: Cutouts, i: int) -> dict[str, str]:
+    label = _label(cutouts, i)
+    return {} if label is None else {"CLASS": label}
 
 
 def _catalog(cutouts: Cutouts, names: list[str]) -> Any:
@@ -110,6 +175,9 @@ def _catalog(cutouts: Cutouts, names: list[str]) -> Any:
             table["label"] = [_label(cutouts, i) or "" for i in range(len(cutouts))]
         else:
             table["label"] = cutouts.labels
+    for name, values in ((FWHM, cutouts.psf_fwhm), (SCALE, cutouts.pixel_scale)):
+        if values is not None and np.ndim(values):
+            table[name] = np.asarray(values, dtype=np.float64)
     for column in [] if cutouts.table is None else cutouts.table.colnames:
         if column not in table.colnames:
             table[column] = cutouts.table[column]

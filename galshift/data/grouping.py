@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 
-from galshift.data.cutouts import Dataset
-from galshift.data.labels import Relabelled
+from galshift.data.cutouts import GIVEN, Dataset
+from galshift.data.identity import sky_positions
+from galshift.data.join import Relabelled
 from galshift.data.options import ReadOptions
 from galshift.data.splits import sky_regions
 from galshift.data.tables import column
 from galshift.errors import DataError, UsageError
 
 _SKY = re.compile(r"sky(?::(?P<size>[0-9.]+)(?P<unit>deg|arcmin)?)?")
-_RA, _DEC = ("ra", "ra_deg", "raj2000", "ra_icrs"), ("dec", "dec_deg", "dej2000", "dec_icrs")
 
 
 def regrouped(dataset: Dataset, options: ReadOptions) -> Dataset:
@@ -46,10 +45,22 @@ def regrouped(dataset: Dataset, options: ReadOptions) -> Dataset:
         empty = np.isin(names, ("", "nan", "None", "--"))
         groups = np.where(empty, dataset.info.ids.astype(str), names)
     else:
-        groups = sky_regions(_angle(table, _RA, dataset), _angle(table, _DEC, dataset), _size(sky, word))
+        groups = sky_regions(*sky_positions(dataset), _size(sky, word))
     everything = np.arange(len(dataset))
     info = dataset.info
     return Relabelled(dataset, everything, info.labels, info.classes, table=table, groups=groups)
+
+
+def by_ids(dataset: Dataset) -> Dataset:
+    """Return `dataset` with its images' ids declared to be names of galaxies that other data sets use too.
+
+    Files of equal content still share their group, and groups that someone named stay.
+    """
+    info = dataset.info
+    if info.groups_from == GIVEN:
+        return dataset
+    everything = np.arange(len(dataset))
+    return Relabelled(dataset, everything, info.labels, info.classes, table=info.table, groups_from=GIVEN)
 
 
 def _size(sky: re.Match[str], word: str) -> float:
@@ -63,15 +74,3 @@ def _size(sky: re.Match[str], word: str) -> float:
             f"'{word}' is not a cell of the sky", where="group_column", hint="such as sky:0.5deg"
         )
     return size
-
-
-def _angle(table: Any, names: tuple[str, ...], dataset: Dataset) -> np.ndarray:
-    folded = {name.casefold(): name for name in table.colnames}
-    found = next((folded[name] for name in names if name in folded), None)
-    if found is None:
-        raise DataError(
-            f"the catalogue has no column '{names[0]}'",
-            where=dataset.path,
-            hint="grouping by sky needs ra and dec in degrees",
-        )
-    return np.ma.filled(np.ma.asarray(table[found], dtype=float), np.nan)

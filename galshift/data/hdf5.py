@@ -9,7 +9,8 @@ Layout (``galshift inspect`` prints it; only ``/images`` is required)::
     /pixel_scale  (N,) where it varies      /psf_fwhm (N,) or (N, C) where it varies
     /truth        (N, C, h, w) noiseless    /table/*  (N, ...) one data set a catalogue column
 
-Attributes of the file: schema, classes, bands, unit, pixel_scale, psf_fwhm, survey, history and
+Attributes of the file: schema, classes, bands, unit, pixel_scale, psf_fwhm, survey, history, groups_from
+(``given``: /groups are names of galaxies; ``numbered ...``: they count the rows of what it was made of) and
 provenance (JSON).
 """
 
@@ -67,7 +68,11 @@ def write_hdf5(
     if first is None or len(first) == 0:
         raise DataError("there are no images to write", where=path)
     try:
-        with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+        # The temporary file is nobody else's, and some file systems have no locks.
+        with (
+            atomic_path(path) as temporary,
+            h5py.File(temporary, "w", libver="latest", locking=False) as file,
+        ):
             file.create_group("table", track_order=True)
             for cutouts in chain([first], chunks):
                 _append(file, cutouts, first, next(truths), path)
@@ -129,6 +134,7 @@ def _write_attributes(file: Any, first: Cutouts, provenance: dict[str, Any] | No
     attributes = file.attrs
     attributes["schema"] = SCHEMA
     attributes["unit"] = first.unit
+    attributes["groups_from"] = first.groups_from
     for name in ("classes", "bands", "history"):
         attributes[name] = json.dumps(list(getattr(first, name)))
     for name in ("pixel_scale", "psf_fwhm"):

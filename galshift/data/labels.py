@@ -1,23 +1,26 @@
-"""Join a catalogue to images: class names, votes, groups, and the columns that travel along."""
+"""Class names of images: from a catalogue, from a column of numbers cut into bins, or renamed."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from galshift.data.cutouts import Cutouts, Dataset
-from galshift.data.options import ReadOptions, mapped
-from galshift.data.readers._base import Opened, stem
-from galshift.data.tables import column, read_table
-from galshift.errors import DataError
+from galshift.data.cutouts import Dataset
+from galshift.data.join import Joined, Relabelled, joined, rows_of
+from galshift.data.no_label import labels_of_words, missing_classes, missing_numbers, numbers_of_words, said
+from galshift.data.options import ReadOptions, mapped, mapping_key
+from galshift.data.tables import column
+from galshift.data.votes import votes
+from galshift.errors import DataError, did_you_mean
 
 _NAMES = ("label", "labels", "class", "classes", "morphology", "target", "type", "gz2_class", "summary")
+# So many different whole numbers, each of so few rows, are counts or ids rather than classes.
+_MANY, _FEW_EACH = 50, 5
 
 
 def with_labels(dataset: Dataset, options: ReadOptions) -> Dataset:
@@ -25,190 +28,203 @@ def with_labels(dataset: Dataset, options: ReadOptions) -> Dataset:
 
     Images whose class is dropped by ``classes_map``, or that bear two classes, leave the data set; of files
     with the same content the first stays, with all their labels considered.  Images that the catalogue does
-    not know keep the label -1.
+    not know keep the label -1, as do those where it has no label (empty, ``nan``, -99, ...).
 
     Raises
     ------
     DataError
-        When the catalogue or a column is missing, no row fits an image, or no image is left.
+        When the catalogue or a column is missing, no row fits an image, the column is of continuous numbers
+        and no bins are given, ``classes_map`` names no class there is, or no image is left.
     """
-    options, source, table, join = joined(dataset, options)
+    found = joined(dataset, options)
+    dataset, options, table = found.dataset, found.options, found.table
     if options.vote_columns:
-        values = votes(_need(table, dataset), join, options)
-        return Relabelled(dataset, np.arange(len(dataset)), *values, table=rows_of(table, join, source))
-    column = options.label_column or (None if table is None or not source else _guess(table, source))
-    if column is not None:
-        found = _names_by_image(_need(table, dataset), join, column, options)
-    elif dataset.info.labels is not None and dataset.info.labels.ndim == 1 and dataset.info.classes:
-        classes = dataset.info.classes
-        found = [{mapped(classes[i], options.classes_map)} if i >= 0 else set() for i in dataset.info.labels]
+        labels, classes, notes = votes(_need(table, dataset), found.rows, options)
+        check_map(options.vote_columns, options, found.path or dataset.path)
+        rows = rows_of(table, found.rows, found.path)
+        return Relabelled(dataset, np.arange(len(dataset)), labels, classes, table=rows, notes=notes)
+    name = options.label_column or (None if table is None or not found.path else _guess(table, found.path))
+    order: tuple[str, ...] | None = None
+    if name is not None and options.label_bins:
+        order = bin_names(options.label_bins)
+        words = _binned(_need(table, dataset), name, options.label_bins, found)
+    elif name is not None:
+        words = _words(_need(table, dataset), name, found)
+    elif options.label_bins:
+        return _own_binned(found)
     else:
+        return _relabel(found, _own_classes(dataset, options), ())
+    words, absent = labels_of_words(words, options.classes_map)
+    check_map(words, options, found.path or dataset.path)
+    renamed = [_renamed(word, options.classes_map) for word in words]
+    names = [{renamed[row] for row in rows if words[row]} for rows in found.rows or ()]
+    notes = [f"read as no label: {said(absent)} of the column '{name}'"] if absent else []
+    return _relabel(found, names, notes, order)
+
+
+def _own_classes(dataset: Dataset, options: ReadOptions) -> list[set[str]]:
+    """The data set's own classes, renamed."""
+    info = dataset.info
+    if info.labels is None or np.ndim(info.labels) != 1 or not info.classes:
         raise DataError(
             "there are no class names to map", where=dataset.name, hint="give --labels with a class column"
         )
-    return _relabel(dataset, found, rows_of(table, join, source), options, table, join)
+    words = [info.classes[i] if i >= 0 else "" for i in info.labels]
+    check_map(info.classes, options, dataset.path)
+    return [{mapped(word, options.classes_map)} if word else set() for word in words]
 
 
-def joined(
-    dataset: Dataset, options: ReadOptions
-) -> tuple[ReadOptions, Path | None, Any, list[list[int]] | None]:
-    """Return the options with the label's column, the catalogue's path, its table and each image's rows.
-
-    The table is the data set's own, with ``None`` for a path, where no catalogue is given; table and rows are
-    None where it has none.
-
-    Raises
-    ------
-    DataError
-        When there is no such catalogue or column, or no row fits an image.
-    """
-    table = dataset.info.table
-    if options.labels is not None and os.path.exists(options.labels):
-        source = Path(options.labels)
-        table = read_table(source)
-        return options, source, table, join_rows(dataset, table, options.id_column, source)
-    if options.labels is not None:
-        options = options.model_copy(update={"label_column": options.labels})
-        if table is None:
-            raise DataError(
-                "there is no such catalogue, and the data set has no table with such a column",
-                where=f"--labels {options.labels}",
-                hint="give a CSV, FITS, VOTable or parquet file",
-            )
-    return options, None, table, None if table is None else [[i] for i in range(len(dataset))]
+def _words(table: Any, name: str, found: Joined) -> list[str]:
+    """The class in each row of a table, from one column, or from several with a stroke between."""
+    columns = [column(table, part.strip(), found.options.labels) for part in name.split(",")]
+    for values in columns:
+        _refuse_continuous(values, found)
+    if len(columns) == 1:
+        return [_word(value) for value in columns[0]]
+    parts = [labels_of_words([_word(value) for value in values])[0] for values in columns]
+    return ["/".join(row) if any(row) else "" for row in zip(*parts)]
 
 
-class Relabelled(Opened):
-    """A data set seen through other labels, and possibly with fewer images."""
-
-    def __init__(
-        self,
-        base: Dataset,
-        keep: np.ndarray,
-        labels: np.ndarray | None,
-        classes: tuple[str, ...],
-        *,
-        table: Any = None,
-        groups: np.ndarray | None = None,
-        ids: np.ndarray | None = None,
-        notes: Sequence[str] = (),
-    ) -> None:
-        info = base.info
-        own = info.table[keep] if table is None and info.table is not None else table
-        super().__init__(
-            base.path,
-            dataclasses.replace(
-                info,
-                n=len(keep),
-                ids=info.ids[keep] if ids is None else ids,
-                groups=info.groups[keep] if groups is None else groups,
-                labels=labels,
-                classes=classes,
-                pixel_scale=info.pixel_scale[keep] if np.ndim(info.pixel_scale) else info.pixel_scale,
-                psf_fwhm=info.psf_fwhm[keep] if np.ndim(info.psf_fwhm) else info.psf_fwhm,
-                table=own,
-                notes=(*info.notes, *notes),
-            ),
-            base.name,
-        )
-        self.base, self.keep = base, keep
-
-    def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
-        """Return the images at `indices`, in that order, with the new labels."""
-        rows, info = self.indices(indices), self.info
-        return self.base.read(self.keep[rows]).with_(
-            ids=info.ids[rows],
-            labels=None if info.labels is None else info.labels[rows],
-            classes=info.classes,
-            groups=info.groups[rows],
-            table=None if info.table is None else info.table[rows],
-        )
-
-
-def join_rows(dataset: Dataset, table: Any, id_column: str | None, where: object) -> list[list[int]]:
-    """Return for each image the catalogue rows that name it, by id, file name or path.
-
-    Without `id_column` the column with the most matches is taken.
+def _refuse_continuous(values: Any, found: Joined) -> None:
+    """Refuse a column of measurements or counts where classes are wanted.
 
     Raises
     ------
     DataError
-        When no column names any image.
     """
-    keys = [_key(name) for name in dataset.info.ids]
-    short = [os.path.basename(key) for key in keys]
-    known = set(keys) | set(short)
-    names = [id_column] if id_column else table.colnames
-    best: tuple[int, dict[str, list[int]]] = (0, {})
-    for name in names:
-        values = column(table, name, where)
-        if values.ndim > 1 or (id_column is None and values.dtype.kind in "fcb"):
-            continue
-        rows: dict[str, list[int]] = defaultdict(list)
-        for row, value in enumerate(values):
-            key = _key(value)
-            if key in known or (key := os.path.basename(key)) in known:
-                rows[key].append(row)
-        if len(rows) > best[0]:
-            best = (len(rows), rows)
-    if not best[0]:
-        have = f"'{id_column}'" if id_column else f"{', '.join(table.colnames[:8])}"
+    numbers = _as_numbers(values)
+    if numbers is None:
+        return
+    known = numbers[~missing_classes(numbers)]
+    different = np.unique(known)
+    continuous = bool((known != np.round(known)).any())
+    if not continuous and (len(different) <= _MANY or len(known) >= _FEW_EACH * len(different)):
+        return
+    kind = "continuous numbers" if continuous else f"{len(different)} different whole numbers"
+    low, high = (float(different[i]) for i in (0, -1))
+    raise DataError(
+        f"the column '{values.name}' holds {kind} ({low:.4g} to {high:.4g}), not classes",
+        where=found.path or found.dataset.path,
+        hint=f"cut it into classes with --label-bins {_edges(known)}, or learn the number itself with "
+        "--label-kind value",
+    )
+
+
+def _edges(known: np.ndarray) -> str:
+    """Round edges that would make two classes of about equal numbers, as an example."""
+    low, middle, high = np.quantile(known, (0, 0.5, 1))
+    step = 10.0 ** np.floor(np.log10(high - low)) / 10 if high > low else 1.0
+    edges = np.floor(low / step) * step, np.round(middle / step) * step, np.ceil(high / step) * step
+    return ",".join(f"{edge:.6g}" for edge in edges) if edges[0] < edges[1] < edges[2] else "0,0.5,1"
+
+
+def _as_numbers(values: Any) -> np.ndarray | None:
+    """A column as float64 with NaN where it is empty; None where it holds words."""
+    held = np.ma.asarray(values)
+    if held.ndim != 1 or held.dtype.kind == "b":
+        return None
+    try:
+        if held.dtype.kind in "iuf":
+            return np.ma.filled(held.astype(np.float64), np.nan)
+        return numbers_of_words(held)
+    except ValueError:
+        return None
+
+
+def bin_names(edges: Sequence[float]) -> tuple[str, ...]:
+    """Return the classes between `edges`: ``0.1 to 0.3``; of one edge ``below 1`` and ``from 1``."""
+    if len(edges) == 1:
+        return f"below {edges[0]:g}", f"from {edges[0]:g}"
+    return tuple(f"{low:g} to {high:g}" for low, high in pairwise(edges))
+
+
+def binned(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+    """Return the number of the bin, from 0, that each value lies in; -1 outside, and where it is missing.
+
+    A bin holds its lower edge; its upper edge belongs to the next, and that of the last to the last.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    missing = missing_numbers(values)
+    if len(edges) == 1:
+        return np.where(missing, -1, (np.nan_to_num(values) >= edges[0]).astype(np.int64))
+    bins = np.searchsorted(edges, np.nan_to_num(values), side="right") - 1
+    bins = np.where(values == edges[-1], len(edges) - 2, bins)
+    outside = missing | (bins < 0) | (bins > len(edges) - 2)
+    return np.where(outside, -1, bins).astype(np.int64)
+
+
+def _binned(table: Any, name: str, edges: Sequence[float], found: Joined) -> list[str]:
+    """The name of the bin in each row, empty for none."""
+    held = column(table, name, found.options.labels)
+    numbers = _as_numbers(held)
+    if numbers is None:
         raise DataError(
-            f"no row of the catalogue names an image (looked in {have}; images are called like '{keys[0]}')",
-            where=where,
-            hint="name the column with the image's name or file with --id-column",
+            f"the column '{name}' does not hold numbers, which --label-bins could cut into classes",
+            where=found.path or found.dataset.path,
+            hint="leave --label-bins out: words are classes as they are",
         )
-    return [best[1].get(key) or best[1].get(name) or [] for key, name in zip(keys, short)]
+    names = bin_names(edges)
+    return [names[k] if k >= 0 else "" for k in binned(numbers, edges)]
 
 
-def votes(table: Any, join: list[list[int]], options: ReadOptions) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return labels from vote fractions: the winner above ``min_confidence`` (else -1), or soft labels."""
-    stack = [
-        np.ma.filled(np.ma.asarray(column(table, c, options.labels), float), np.nan)
-        for c in options.vote_columns
-    ]
-    fractions = np.stack(stack, axis=1)
-    rows = np.full((len(join), fractions.shape[1]), np.nan)
-    for image, found in enumerate(join):
-        if found:
-            rows[image] = fractions[found].mean(axis=0)
-    rows = np.where(rows >= 0, rows, np.nan)
-    total = np.nansum(rows, axis=1, keepdims=True)
-    classes = [mapped(name, options.classes_map) for name in options.vote_columns]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        shares = np.nan_to_num(rows) / total
-    if options.soft_labels:
-        return shares.astype(np.float32), tuple(classes)
-    winner = np.argmax(np.nan_to_num(shares), axis=1)
-    sure = np.nan_to_num(np.max(np.nan_to_num(rows), axis=1)) >= max(options.min_confidence, 1e-12)
-    names = sorted({name for name in classes if name})
-    index = np.asarray([names.index(name) if name else -1 for name in classes])
-    return np.where(sure, index[winner], -1).astype(np.int64), tuple(names)
+def _own_binned(found: Joined) -> Relabelled:
+    """A data set whose own labels are numbers, cut into classes."""
+    info, edges = found.dataset.info, found.options.label_bins
+    own = None if info.labels is None else np.asarray(info.labels, dtype=np.float64)
+    if own is not None and own.ndim == 2 and own.shape[1] == 1:
+        own = own[:, 0]
+    if own is None or own.ndim != 1 or (np.asarray(info.labels).dtype.kind != "f" and not _numbered(info)):
+        raise DataError(
+            "there are no numbers that --label-bins could cut into classes",
+            where=found.dataset.path,
+            hint="name a column of numbers with --label-column",
+        )
+    names = bin_names(edges)
+    words = [{names[k]} if k >= 0 else set() for k in binned(np.where(own == -1, np.nan, own), edges)]
+    return _relabel(found, words, (), names)
 
 
-def _names_by_image(table: Any, join: Any, name: str, options: ReadOptions) -> list[set[str]]:
-    """Return for each image the set of its (mapped) class names; an empty name is a dropped class."""
-    where = options.labels
-    columns = [column(table, part.strip(), where) for part in name.split(",")]
-    words = ["/".join(_word(values[row]) for values in columns) for row in range(len(table))]
-    renamed = [_renamed(word, options.classes_map) for word in words]
-    return [{renamed[row] for row in rows if words[row].strip("/")} for rows in join]
+def _numbered(info: Any) -> bool:
+    """Whether classes are called after their numbers, so that they are numbers as well."""
+    return info.classes == tuple(f"class{k}" for k in range(len(info.classes)))
+
+
+def check_map(words: Sequence[str], options: ReadOptions, where: object) -> None:
+    """Refuse a ``classes_map`` that names none of the classes there are.
+
+    Raises
+    ------
+    DataError
+    """
+    mapping = options.classes_map
+    different = {word for word in words if word}
+    parts = different | {word.split("/")[0] for word in different}
+    if not mapping or "*" in mapping or any(mapping_key(word, mapping) is not None for word in parts):
+        return
+    first = next(iter(mapping))
+    raise DataError(
+        f"--classes-map names none of the classes that there are: {', '.join(sorted(different)[:8])}",
+        where=where,
+        hint=did_you_mean(first, sorted(different)),
+    )
 
 
 def _renamed(word: str, mapping: dict[str, str]) -> str:
     """Return the new name of ``question/answer``: by the whole of it, else by its first part."""
-    if word in mapping or "/" not in word:
+    if "/" not in word or mapping_key(word, mapping) not in (None, "*"):
         return mapped(word, mapping)
     first = word.split("/")[0]
-    return mapping[first] if first in mapping else mapped(word, mapping)
+    return mapped(first if mapping_key(first, mapping) not in (None, "*") else word, mapping)
 
 
 def _relabel(
-    dataset: Dataset, found: list[set[str]], rows: Any, options: ReadOptions, table: Any, join: Any
+    found: Joined, images: Sequence[set[str]], said: Sequence[str], order: Sequence[str] | None = None
 ) -> Relabelled:
+    """The data set with one class an image; `order` is that of the classes, by name where it is None."""
+    dataset, options = found.dataset, found.options
     same = getattr(dataset, "same_image", None)
     together: dict[str, set[str]] = defaultdict(set)
-    for key, names in zip(dataset.info.ids if same is None else same, found):
+    for key, names in zip(dataset.info.ids if same is None else same, images):
         together[str(key)] |= names
     keep, labels, dropped, conflicts, copies, seen = [], [], 0, 0, 0, set()
     for i, key in enumerate(map(str, dataset.info.ids if same is None else same)):
@@ -223,23 +239,29 @@ def _relabel(
             keep.append(i)
             labels.append(next(iter(names), None))
         seen.add(key)
-    classes = tuple(sorted({label for label in labels if label is not None}))
+    present = {label for label in labels if label is not None}
+    classes = tuple(sorted(present) if order is None else [name for name in order if name in present])
+    classes += tuple(sorted(present - set(classes)))
     if not classes:
         raise DataError(
-            "no image has a class", where=options.labels or dataset.name, hint="see --label-column"
+            "no image has a class",
+            where=options.labels or dataset.name,
+            hint="see --label-column, --where and --label-bins",
         )
     index = {name: k for k, name in enumerate(classes)}
     numbers = np.asarray([-1 if label is None else index[label] for label in labels], dtype=np.int64)
     counted = {"bear two classes": conflicts, "have a class left out": dropped, "are copies": copies}
-    notes = [f"{n} images {what} and are not used" for what, n in counted.items() if n]
+    notes = [*said, *_alike(classes)]
+    notes += [f"{n} images {what} and are not used" for what, n in counted.items() if n]
     unlabelled = int((numbers < 0).sum())
     notes += [f"{unlabelled} images have no label"] if unlabelled else []
     keep_array = np.asarray(keep, dtype=np.int64)
+    rows = rows_of(found.table, found.rows, found.path)
     groups = None
-    if options.group_column and table is not None:
-        values = column(table, options.group_column, options.labels)
+    if options.group_column and found.table is not None and found.rows is not None:
+        values = column(found.table, options.group_column, options.labels)
         ids = dataset.info.ids
-        groups = np.asarray([str(values[join[i][0]]) if join[i] else str(ids[i]) for i in keep])
+        groups = np.asarray([str(values[found.rows[i][0]]) if found.rows[i] else str(ids[i]) for i in keep])
     return Relabelled(
         dataset,
         keep_array,
@@ -251,11 +273,13 @@ def _relabel(
     )
 
 
-def rows_of(table: Any, join: Any, source: Path | None) -> Any:
-    """Return one catalogue row an image, where every image has exactly one; else None."""
-    if source is None or table is None or any(len(rows) != 1 for rows in join):
-        return None
-    return table[[rows[0] for rows in join]]
+def _alike(classes: Sequence[str]) -> list[str]:
+    """Notes on classes that differ in capitals and spaces alone."""
+    same = defaultdict(list)
+    for name in classes:
+        same["".join(name.casefold().split())].append(name)
+    pairs = [" and ".join(f"'{name}'" for name in names) for names in same.values() if len(names) > 1]
+    return [f"{pair} are two classes; --classes-map makes them one" for pair in pairs]
 
 
 def _guess(table: Any, source: Path) -> str:
@@ -280,10 +304,3 @@ def _need(table: Any, dataset: Dataset) -> Any:
 
 def _word(value: Any) -> str:
     return "" if value is np.ma.masked or value is None else str(value).strip()
-
-
-def _key(value: Any) -> str:
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    text = text.strip().replace("\\", "/")
-    folder, base = os.path.split(text)
-    return os.path.join(folder, stem(base)) if "." in base and not base.replace(".", "").isdigit() else text

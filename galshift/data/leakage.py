@@ -2,7 +2,7 @@
 
 A perceptual hash finds the candidates: the low frequencies of the cosine transform of a small, stretched,
 normalised picture, compared in all 8 orientations.  Each test image's nearest training images are then
-compared in full.  Equal names of images or galaxies are found besides.
+compared in full.  Galaxies of one name, and of one place on the sky, are found besides.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from galshift.data.cutouts import Dataset
+from galshift.data.identity import same_galaxies
 
 SIDE = 32
 THRESHOLD = 0.999
@@ -56,7 +57,8 @@ class Leaks:
     images : tuple of Leak
         Test images that repeat a training image, the surest first.
     groups : tuple of str
-        Names of galaxies that both sets give.
+        Galaxies that both sets show: by names that someone gave, or by place on the sky.  Row numbers and
+        file names link nothing.
     in_groups : int
         Test images of these galaxies.
     """
@@ -111,15 +113,13 @@ def find_leaks(
                 pair = int(candidates[best]), start + row
                 found += _leak(train, test, *pair, float(values[best, way]))
         start += len(pictures)
-    groups = np.intersect1d(test.info.groups.astype(str), train.info.groups.astype(str))
-    # Rows that were never named are called by their numbers, which say nothing.
-    groups = groups[[not name.isdigit() for name in groups]] if len(groups) else groups
+    shared = same_galaxies(train, test)
     return Leaks(
         len(test),
         len(train),
         tuple(sorted(found, key=lambda leak: (not leak.identical, -leak.similarity))),
-        tuple(groups.tolist()),
-        int(np.isin(test.info.groups.astype(str), groups).sum()),
+        tuple(sorted(set(shared.tolist()) - {""})),
+        int((shared != "").sum()),
     )
 
 

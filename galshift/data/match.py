@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from galshift.data.cutouts import Cutouts
 from galshift.data.resample import crop_or_pad, fit_picture, resample
 from galshift.errors import DataError
 
@@ -76,6 +77,13 @@ def fill_bad(images: np.ndarray, mask: np.ndarray) -> np.ndarray:
         filled = np.where(near, smooth / np.where(near, weight, 1), sky)
         out[n, c][bad] = filled[bad]
     return out
+
+
+def has_pixels(cutouts: Cutouts) -> np.ndarray:
+    """Return (N,) bool: whether an image has one good pixel in any band."""
+    if cutouts.mask is None:
+        return np.ones(len(cutouts), dtype=bool)
+    return ~cutouts.mask.reshape(len(cutouts), -1).all(axis=1)
 
 
 def match_scale(

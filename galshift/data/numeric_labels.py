@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import DataInfo, Dataset
-from galshift.data.labels import Relabelled, joined, rows_of
+from galshift.data.join import Relabelled, joined, rows_of
+from galshift.data.labels import check_map
+from galshift.data.no_label import missing_numbers, numbers_of_words
 from galshift.data.options import ReadOptions, mapped
 from galshift.data.tables import column
 from galshift.errors import DataError
@@ -28,7 +30,7 @@ def with_numbers(dataset: Dataset, options: ReadOptions) -> Dataset:
     DataError
         When there are no such labels, or a column holds no numbers.
     """
-    options, source, table, join = joined(dataset, options)
+    dataset, options, source, table, join = joined(dataset, options)
     votes = options.label_kind == "votes"
     named = options.vote_columns if votes else _names(options.label_column)
     if not named:
@@ -38,12 +40,23 @@ def with_numbers(dataset: Dataset, options: ReadOptions) -> Dataset:
         labels = numbers(_required(table, dataset), named, options.labels or dataset.path, join)
         if votes:
             labels = _numbered(labels, options.vote_total, table, join, options.labels)
+            check_map(named, options, options.labels or dataset.path)
             labels, names = _renamed(labels, named, options.classes_map)
         else:
             names = named
     everything = np.arange(len(dataset))
     rows = rows_of(table, join, source)
-    return Relabelled(dataset, everything, labels.astype(np.float32), tuple(names), table=rows)
+    labels, notes = _sure(labels, options.min_confidence) if votes else (labels, [])
+    named = tuple(names)
+    return Relabelled(dataset, everything, labels.astype(np.float32), named, table=rows, notes=notes)
+
+
+def _sure(counts: np.ndarray, least: float) -> tuple[np.ndarray, list[str]]:
+    """Votes whose winner has at least the fraction `least` of them, NaN for the rest, and a note on those."""
+    with np.errstate(invalid="ignore"):
+        unsure = counts.max(axis=1) / counts.sum(axis=1) < least
+    notes = [f"{int(unsure.sum())} images have no votes: their winner has less than {least:g} of them"]
+    return np.where(unsure[:, None], np.nan, counts), notes if unsure.any() else []
 
 
 def values_of(info: DataInfo, names: Sequence[str]) -> np.ndarray:
@@ -133,9 +146,10 @@ def numbers(
 
 def _one(table: Any, name: str, where: object = None) -> np.ndarray:
     """One column as (N,) float64."""
-    held = column(table, name, where)
+    held = np.ma.asarray(column(table, name, where))
     try:
-        values = np.ma.filled(np.ma.asarray(held).astype(np.float64), np.nan)
+        words = held.dtype.kind in "UO"
+        values = numbers_of_words(held) if words else np.ma.filled(held.astype(np.float64), np.nan)
     except (TypeError, ValueError):
         values = None
     if values is None or values.ndim != 1:
@@ -144,7 +158,7 @@ def _one(table: Any, name: str, where: object = None) -> np.ndarray:
             where=where,
             hint="class names are the default: leave --label-kind out",
         )
-    return values
+    return np.where(missing_numbers(values), np.nan, values)
 
 
 def _numbered(labels: np.ndarray, total: Any, table: Any, join: Any, where: object) -> np.ndarray:

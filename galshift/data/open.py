@@ -35,7 +35,8 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     DataError
         When there is nothing there, no reader knows it, or it is broken; the message says which.
     """
-    found = resolve(path, options)
+    given = options or ReadOptions()
+    found = resolve(path, given)
     path, options = found.path, found.options
     dataset = _opened(path, options)
     overridden = check_declared(dataset, options, lambda plain: _opened(path, plain))
@@ -45,20 +46,22 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     dataset.info = replace(
         dataset.info,
         notes=(*dataset.info.notes, *notes),
-        origins={**_said(options), **dataset.info.origins},
+        origins={**_said(options, given, found.card), **dataset.info.origins},
     )
     dataset.name = found.name or dataset.name
     return dataset
 
 
-def _said(options: ReadOptions) -> dict[str, str]:
-    """Return what the options state, as ``DataInfo.origins``; readers that look at headers say more."""
-    stated = {
-        "unit": "--zero-point" if options.zero_point is not None else "--unit" if options.unit else "",
-        "pixel_scale": "--pixel-scale" if options.pixel_scale_arcsec is not None else "",
-        "bands": "--bands" if options.bands else "",
-    }
-    return {key: text for key, text in stated.items() if text}
+def _said(options: ReadOptions, given: ReadOptions, card: Path | None) -> dict[str, str]:
+    """Return what is declared, as ``DataInfo.origins``, by option or by card; readers of headers say more."""
+    fields = {"unit": ("zero_point", "unit"), "pixel_scale": ("pixel_scale_arcsec",), "bands": ("bands",)}
+    said = {}
+    for name, keys in fields.items():
+        key = next((key for key in keys if getattr(options, key)), None)
+        if key is not None:
+            option = f"--{key.removesuffix('_arcsec').replace('_', '-')}"
+            said[name] = option if card is None or getattr(given, key) else f"data card {card.name}"
+    return said
 
 
 def _opened(path: str, options: ReadOptions) -> Dataset:
@@ -96,14 +99,30 @@ def _opened(path: str, options: ReadOptions) -> Dataset:
         from galshift.data.numeric_labels import with_numbers
 
         dataset = with_numbers(dataset, options)
-    elif options.labels is not None or options.label_column or options.vote_columns or options.classes_map:
+    elif (
+        options.labels is not None
+        or options.label_column
+        or options.vote_columns
+        or options.classes_map
+        or options.label_bins
+    ):
         from galshift.data.labels import with_labels
 
         dataset = with_labels(dataset, options)
+    elif options.where is not None:
+        from galshift.data.join import selected
+
+        dataset = selected(dataset, options)
     if options.group_column is not None and not _grouped_by_labels(options):
         from galshift.data.grouping import regrouped
 
         dataset = regrouped(dataset, options)
+    elif options.common_ids:
+        from galshift.data.grouping import by_ids
+
+        dataset = by_ids(dataset)
+    if options.match_radius_arcsec is not None:
+        dataset.info = replace(dataset.info, match_radius_arcsec=options.match_radius_arcsec)
     _check_labels(dataset)
     return with_bands(dataset, options.bands)
 

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_serializer
+from pydantic import Field, field_validator, model_serializer
 
 from galshift.errors import UsageError
 from galshift.types import Strict
 
 Positive = Annotated[float, Field(gt=0)]
+
+#: Options younger than the first runs.  They stay out of what is dumped while they are at their default, so
+#: that the fingerprints of older runs, which know nothing of them, go on.
+YOUNGER = (
+    "label_kind",
+    "vote_total",
+    "override",
+    "roles",
+    "label_bins",
+    "where",
+    "common_ids",
+    "match_radius_arcsec",
+)
 
 
 class ReadOptions(Strict):
@@ -36,13 +51,26 @@ class ReadOptions(Strict):
     vote_columns: tuple[str, ...] = Field(
         (), description="Columns with vote fractions or counts, one a class."
     )
-    min_confidence: float = Field(0.0, ge=0, le=1, description="Smallest winning vote fraction of a label.")
+    min_confidence: float = Field(
+        0.0, ge=0, le=1, description="Smallest fraction of the votes that a label's winner needs."
+    )
     soft_labels: bool = Field(False, description="Keep the vote fractions instead of the winner.")
     label_kind: Literal["class", "value", "votes"] = Field(
         "class", description="What labels are: a class, numbers such as a redshift, or votes for classes."
     )
     vote_total: str | Positive | None = Field(
         None, description="Number of votes, or its column; fractions alone count as 40."
+    )
+    label_bins: tuple[float, ...] = Field(
+        (),
+        description="Edges that cut a column of numbers into classes, such as 0,0.3,0.7,1.",
+    )
+    where: str | None = Field(
+        None, description="Rows of the catalogue to use, such as 'p_smooth > 0.8 and z < 0.1'."
+    )
+    common_ids: bool = Field(False, description="Images of one id in source and target are one galaxy.")
+    match_radius_arcsec: Positive | None = Field(
+        None, description="Galaxies of source and target this near on the sky are the same [arcsec]."
     )
     unit: str | None = Field(
         None, description="Unit of one pixel where no header says it, such as nJy or nanomaggy."
@@ -62,7 +90,8 @@ class ReadOptions(Strict):
     )
     pattern: str | None = Field(None, description="File names in a folder, such as {id}_{band}.fits.")
     classes_map: dict[str, str] = Field(
-        default_factory=dict, description="Rename classes; an empty name drops one, * stands for all others."
+        default_factory=dict,
+        description="Rename classes; an empty name drops one, S* is all in S, * all others.",
     )
     catalog: str | None = Field(None, description="Sky positions to cut out of one large frame.")
     cutout_size: str | None = Field(None, description="Side of those cut-outs.")
@@ -74,18 +103,24 @@ class ReadOptions(Strict):
         description="What is declared in spite of what the files say: unit, zero_point, pixel_scale, bands.",
     )
 
+    @field_validator("label_bins", mode="before")
+    @classmethod
+    def _edges_in_words(cls, edges: Any) -> Any:
+        return [word for word in edges.split(",") if word.strip()] if isinstance(edges, str) else edges
+
+    @field_validator("label_bins")
+    @classmethod
+    def _increasing(cls, edges: tuple[float, ...]) -> tuple[float, ...]:
+        if any(low >= high for low, high in pairwise(edges)):
+            raise ValueError("edges of bins must increase, such as 0,0.3,0.7,1")
+        return edges
+
     @model_serializer(mode="wrap")
     def _brief(self, dump: Any) -> dict[str, Any]:
-        # Options younger than the first runs stay out while they say nothing: old fingerprints go on.
         values = dump(self)
-        if self.label_kind == "class":
-            values.pop("label_kind", None)
-        if self.vote_total is None:
-            values.pop("vote_total", None)
-        if not self.override:
-            values.pop("override", None)
-        if not self.roles:
-            values.pop("roles", None)
+        for name in YOUNGER:
+            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
+                values.pop(name, None)
         return values
 
 
@@ -132,5 +167,17 @@ def parse_zero_point(words: str | None) -> float | dict[str, float] | None:
 
 
 def mapped(label: str, mapping: Mapping[str, str]) -> str:
-    """Return the new name of a class, or the empty text where the class is dropped."""
-    return mapping.get(label, mapping.get("*", label)) if mapping else label
+    """Return the new name of a class, or the empty text where the class is dropped.
+
+    The class by its name comes first, then the first pattern (``Round*``, ``?``) that fits, then ``*``.
+    """
+    return mapping.get(key, label) if (key := mapping_key(label, mapping)) is not None else label
+
+
+def mapping_key(label: str, mapping: Mapping[str, str]) -> str | None:
+    """Return the name or pattern of `mapping` that a class falls under, None where there is none."""
+    if label in mapping:
+        return label
+    patterns = (key for key in mapping if key != "*" and any(sign in key for sign in "*?["))
+    found = next((key for key in patterns if fnmatchcase(label, key)), None)
+    return found if found is not None else ("*" if "*" in mapping else None)

@@ -16,6 +16,7 @@ import numpy as np
 
 from galshift.data.cutouts import Cutouts, Dataset
 from galshift.data.hdf5 import write_hdf5
+from galshift.data.identity import numbering_of
 from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
 from galshift.errors import DataError
@@ -167,6 +168,7 @@ def _make(dataset: Dataset, options: ReadOptions, start: int, stop: int, place: 
 
 def _joined(places: list[Path], dataset: Dataset, extras: dict[str, bool]) -> Iterator[Cutouts]:
     """Yield the pieces, each with every optional part that any of them has."""
+    numbering = numbering_of(dataset)
     for place in places:
         piece = open_dataset(place)
         cutouts = piece.read(np.arange(len(piece)))
@@ -182,7 +184,7 @@ def _joined(places: list[Path], dataset: Dataset, extras: dict[str, bool]) -> It
             value = getattr(cutouts, name)
             if np.ndim(getattr(dataset.info, name)) and value is not None and not np.ndim(value):
                 changes[name] = np.full(len(cutouts), value)
-        yield replace(cutouts, classes=dataset.info.classes, **changes)
+        yield replace(cutouts, classes=dataset.info.classes, groups_from=numbering, **changes)
 
 
 def _account(place: Path) -> Path:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from galshift.data.cutouts import Cutouts, DataInfo, Dataset
 from galshift.data.input_config import PreprocessConfig
-from galshift.data.match import band_order, fill_bad, match_scale
+from galshift.data.match import band_order, fill_bad, has_pixels, match_scale
 from galshift.data.stretch import Stretch, border, raw_stretch
 from galshift.data.units import DIMENSIONLESS, conversion, is_per_area
 from galshift.errors import DataError
@@ -131,10 +131,13 @@ def fit_preprocessing(
         picked = numpy_stream(seed, "preprocess", "fit").choice(len(chosen), most, replace=False)
         chosen = chosen[np.sort(picked)]
     images = np.empty((len(chosen), len(bands), size, size), dtype=np.float32)
+    good = np.ones(len(chosen), dtype=bool)
     for start in range(0, len(chosen), _PART):
         part = slice(start, start + _PART)
         cutouts = dataset.read(chosen[part])
+        good[part] = has_pixels(cutouts)
         images[part] = linear_images(cutouts, bands=bands, unit=unit, scale=scale, size=size)
+    images = images if good.all() else images[good]
     if not images.any():
         raise DataError(
             "no training image has a pixel that is good and not zero",

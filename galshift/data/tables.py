@@ -1,16 +1,18 @@
-"""Catalogues as astropy Tables: CSV, ECSV, FITS, VOTable and parquet."""
+"""Catalogues as astropy Tables: CSV (with any separator), ECSV, FITS, VOTable and parquet."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from galshift.data.fits_text import restore
+from galshift.data.text_tables import read_text
 from galshift.errors import DataError, did_you_mean
 
 _FORMATS = {
-    ".csv": "ascii.csv",
     ".ecsv": "ascii.ecsv",
     ".vot": "votable",
     ".xml": "votable",
@@ -26,24 +28,22 @@ def read_table(path: Path) -> Any:
     DataError
         When it cannot be read.
     """
-    import warnings
-
-    from astropy.table import Table
-
     if not path.is_file():
         raise DataError("there is no such catalogue", where=path)
     name = path.name.lower()
     kind = next((_FORMATS[suffix] for suffix in _FORMATS if name.endswith(suffix)), None)
     if kind is None:
-        kind = "fits" if ".fit" in name else "ascii"
+        kind = "fits" if ".fit" in name else "text"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            table = _read_parquet(path) if kind == "parquet" else Table.read(path, format=kind)
+            table = _read(path, kind)
     except ImportError as error:
         raise DataError(
             "reading parquet needs pyarrow", where=path, hint="pip install 'galshift[parquet]'"
         ) from error
+    except DataError:
+        raise
     except Exception as error:  # every format's parser has its own exceptions
         text = " ".join(str(error).split())[:200]
         raise DataError(
@@ -54,17 +54,37 @@ def read_table(path: Path) -> Any:
             table[column] = np.char.strip(
                 np.char.decode(np.ma.filled(table[column], b""), "utf-8", "replace")
             )
-    return table
+    return restore(table) if kind == "fits" else table
+
+
+def _read(path: Path, kind: str) -> Any:
+    from astropy.table import Table
+
+    if kind == "text":
+        return read_text(path)
+    return _read_parquet(path) if kind == "parquet" else Table.read(path, format=kind)
 
 
 def _read_parquet(path: Path) -> Any:
-    """Return a parquet file as a Table by pyarrow alone; missing text is empty, missing numbers are NaN."""
+    """Return a parquet file as a Table by pyarrow alone; missing text is empty, missing numbers are NaN.
+
+    Whole numbers stay whole: where some are missing the column is masked, for a float would lose the last
+    digits of long ids.
+    """
+    import pyarrow as arrow
     import pyarrow.parquet as parquet
-    from astropy.table import Table
+    from astropy.table import MaskedColumn, Table
 
     stored = parquet.read_table(path)
     columns = {}
     for name, values in zip(stored.column_names, stored.columns):
+        if arrow.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
+        if values.null_count and (arrow.types.is_integer(values.type) or arrow.types.is_boolean(values.type)):
+            missing = values.is_null().to_numpy()
+            filled = values.fill_null(arrow.scalar(0, type=values.type)).to_numpy()
+            columns[name] = MaskedColumn(filled, mask=missing)
+            continue
         array = values.to_numpy()
         if array.dtype == object:
             array = np.asarray(["" if value is None else str(value) for value in values.to_pylist()])

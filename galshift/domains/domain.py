@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from galshift.data.card import placed, resolve
+from galshift.data.identity import same_galaxies
 from galshift.data.open import open_dataset
 from galshift.data.splits import split_groups
 from galshift.domains.config import OnTheFly, SplitConfig
@@ -57,7 +59,10 @@ class Domain:
         dataset = copy.copy(self.dataset if self.labelled is None else self.labelled)
         # As it is called when it is opened from splits.json, whatever folder that is done from.
         dataset.path = Path(absolute(str(dataset.path)))
-        return SplitRecord(absolute(path), read, parts, self.observe, dataset)
+        named = resolve(path, read)
+        return SplitRecord(
+            absolute(named.path), placed(named.options), parts, self.observe, named.name, dataset
+        )
 
 
 def open_source(
@@ -137,9 +142,9 @@ def open_target(
 ) -> Domain:
     """Open the unlabelled domain and split its galaxies into train and test; labels play no part.
 
-    A galaxy that `source` shows too (mocks of one galaxy for two surveys) is in the same part of both, so
-    that none is trained on in one survey and tested on in the other; those of the source's validation part
-    are left out of training.
+    A galaxy that `source` shows too (by a name that someone gave, by its place on the sky, or because both
+    are mocks of one data set) is in the same part of both, so that none is trained on in one survey and
+    tested on in the other; those of the source's validation part are left out of training.
 
     Raises
     ------
@@ -155,14 +160,15 @@ def open_target(
         )
     groups = np.asarray(dataset.info.groups).astype(str)
     home = _parts_of_groups(source)
-    shared = np.array([group in home for group in groups])
+    same = same_galaxies(source.dataset, dataset) if source else groups
+    shared = np.array([name in home for name in same])
     own = np.flatnonzero(~shared)
     fractions = {"train": 1 - split.test, "test": split.test}
     parts = split_groups(groups[own], None, fractions, seed) if len(own) else {}
     rows = {part: own[chosen] for part, chosen in parts.items()}
     for part in ("train", "valid", "test") if shared.any() else ():
-        same = [row for row in np.flatnonzero(shared) if home[groups[row]] == part]
-        rows[part] = np.sort(np.concatenate([rows.get(part, own[:0]), np.asarray(same, dtype=own.dtype)]))
+        along = [row for row in np.flatnonzero(shared) if home[same[row]] == part]
+        rows[part] = np.sort(np.concatenate([rows.get(part, own[:0]), np.asarray(along, dtype=own.dtype)]))
     for part in fractions:
         if not len(rows[part]):
             raise DataError(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from galshift.data.card import resolve
 from galshift.data.cutouts import Dataset
 from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
@@ -40,6 +41,8 @@ class SplitRecord:
         Image ids of ``train``, ``valid`` (labelled domains only) and ``test``.
     observe : OnTheFly or None
         The survey that the run saw them through.
+    name : str or None
+        What a data card calls it; None: its file's or folder's stem.
     dataset : Dataset or None
         As opened with `read`, while the run is at work; it is not written.
     """
@@ -48,13 +51,16 @@ class SplitRecord:
     read: ReadOptions
     parts: Mapping[str, Sequence[str]]
     observe: OnTheFly | None = None
+    name: str | None = None
     dataset: Dataset | None = None
 
     def open(self, read: ReadOptions | None = None) -> Dataset:
         """Return the data set as the run saw it, read with other options if they are given."""
         if self.dataset is not None and read in (None, self.read):
             return self.dataset
-        return observed(open_dataset(self.path, read or self.read), self.observe)
+        dataset = open_dataset(self.path, read or self.read)
+        dataset.name = self.name or dataset.name
+        return observed(dataset, self.observe)
 
     def rows(self, dataset: Dataset, part: str, *, all_there: bool = True) -> np.ndarray:
         """Return the row numbers of one part in `dataset`, in its order.
@@ -88,6 +94,7 @@ def write_splits(run: Path, domains: Mapping[str, SplitRecord]) -> None:
                 "path": record.path,
                 "read": record.read.model_dump(mode="json", exclude_defaults=True),
                 "parts": {part: list(ids) for part, ids in record.parts.items()},
+                **({"name": record.name} if record.name else {}),
                 **({"observe": record.observe.model_dump(mode="json")} if record.observe else {}),
             }
             for name, record in domains.items()
@@ -109,12 +116,13 @@ def read_splits(run: Path) -> dict[str, SplitRecord]:
 
 def _record(entry: Mapping[str, Any]) -> SplitRecord:
     observe = OnTheFly.model_validate(entry["observe"]) if "observe" in entry else None
-    return SplitRecord(entry["path"], ReadOptions.model_validate(entry["read"]), entry["parts"], observe)
+    read = ReadOptions.model_validate(entry["read"])
+    return SplitRecord(entry["path"], read, entry["parts"], observe, entry.get("name"))
 
 
 def absolute(path: str) -> str:
-    """Return a data set's path made absolute; both halves of ``x.npy:y.npy``."""
-    return ":".join(os.path.abspath(part) for part in split_pair(path))
+    """Return a data set's path made absolute; both halves of ``x.npy:y.npy``, and of a card what it names."""
+    return ":".join(os.path.abspath(part) for part in split_pair(resolve(path).path))
 
 
 def split_column(ids: Any, splits: Mapping[str, Any], path: str) -> Any:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from galshift.console import warn
+from galshift.data.match import has_pixels
 from galshift.domains.domain import Domain
 from galshift.domains.observed import Observed
 from galshift.errors import DataError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 # Above this many bytes of linear float32 pixels a domain is read batch by batch instead of once.
 MEMORY_BYTES = 4_000_000_000
+_PART = 256
 
 
 def training_set(domain: Domain, part: str, preprocessing: Preprocessing) -> TrainingSet:
@@ -38,11 +41,16 @@ def training_set(domain: Domain, part: str, preprocessing: Preprocessing) -> Tra
     dataset, observe = domain.dataset, None
     if isinstance(dataset, Observed) and part == "train":
         shape = (len(dataset.look.bands), dataset.side)
-        images = _linear_images(dataset.inner, rows, dataset.raw, *shape)
+        images, rows = _linear_images(dataset.inner, rows, dataset.raw, *shape)
         observe = dataset.observer(preprocessing)
     else:
         shape = (len(preprocessing.bands), preprocessing.size)
-        images = _linear_images(dataset, rows, preprocessing.linear, *shape)
+        images, rows = _linear_images(dataset, rows, preprocessing.linear, *shape)
+    if len(rows) < len(domain.parts[part]):
+        warn(
+            f"{dataset.name}: {len(domain.parts[part]) - len(rows)} of {len(domain.parts[part])} images of "
+            f"the {part} part have no good pixel and are left out"
+        )
     if isinstance(images, torch.Tensor) and not bool(images.any()):
         raise DataError(
             f"no image of the {part} part has a pixel that is good and not zero",
@@ -52,7 +60,7 @@ def training_set(domain: Domain, part: str, preprocessing: Preprocessing) -> Tra
     return TrainingSet(
         images=images,
         labels=None if labels is None else torch.from_numpy(_in_order(domain.info, preprocessing)[rows]),
-        ids=tuple(domain.ids(part)),
+        ids=tuple(str(i) for i in domain.info.ids[rows]),
         observe=observe,
     )
 
@@ -71,8 +79,11 @@ def _in_order(info: DataInfo, preprocessing: Preprocessing) -> np.ndarray:
 
 def _linear_images(
     dataset: Dataset, rows: np.ndarray, linear: Callable[[Cutouts], np.ndarray], n_bands: int, size: int
-) -> Tensor | BlockReader:
-    """The linear pixels of `rows` as one tensor, or a reader of batches when the data set would not fit."""
+) -> tuple[Tensor | BlockReader, np.ndarray]:
+    """The linear pixels of `rows` as one tensor, or a reader of batches when the data set would not fit.
+
+    Rows without one good pixel are left out; the second value has those that are there.
+    """
     import torch
 
     from galshift.data.stream import BlockReader
@@ -80,12 +91,20 @@ def _linear_images(
     image_bytes = 4 * n_bands * size * size
     # All parts of a data set are read alike: a tenth of what does not fit may still be too much.
     if len(dataset) * image_bytes > MEMORY_BYTES:
-        return BlockReader(dataset, rows, linear, image_bytes)
+        seen = [has_pixels(dataset.read(part)) for part in _parts(rows)] if dataset.info.has_mask else []
+        rows = rows[np.concatenate(seen)] if seen else rows
+        return BlockReader(dataset, rows, linear, image_bytes), rows
     out = torch.empty((len(rows), n_bands, size, size), dtype=torch.float32)
-    for start in range(0, len(rows), 256):
-        block = linear(dataset.read(rows[start : start + 256]))
-        out[start : start + len(block)] = torch.from_numpy(block)
-    return out
+    good = np.ones(len(rows), dtype=bool)
+    for start, part in zip(range(0, len(rows), _PART), _parts(rows)):
+        cutouts = dataset.read(part)
+        good[start : start + len(part)] = has_pixels(cutouts)
+        out[start : start + len(part)] = torch.from_numpy(linear(cutouts))
+    return (out, rows) if good.all() or not good.any() else (out[torch.from_numpy(good)], rows[good])
+
+
+def _parts(rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[start : start + _PART] for start in range(0, len(rows), _PART)]
 
 
 def head_for(read: ReadOptions, source: Domain, classes: Sequence[str], init: Trained | None) -> Head:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from galshift.data.fits_text import ascii_columns, escaped, note_escapes
 from galshift.errors import ResourceError, UsageError
 from galshift.evaluation.classes import hard_labels
 from galshift.evaluation.honesty import entropy
@@ -230,24 +231,21 @@ def write_predictions(path: str | Path, table: Table, *, provenance: Mapping[str
         elif path.suffix.lower() == ".parquet":
             _write_parquet(temporary, table, details)
         else:
-            _write_fits(temporary, table, details)
+            _write_fits(temporary, table, details, path)
     return path
 
 
-def _write_fits(path: Path, table: Table, details: str) -> None:
+def _write_fits(path: Path, table: Table, details: str, final: Path) -> None:
     from astropy.io import fits
     from astropy.table import Table
 
-    plain = Table()
-    for name in table.colnames:
-        column = table[name]
-        if column.dtype.kind in "UO":
-            column = np.array([_ascii(text) for text in np.ma.filled(column, "").astype(str)], dtype=str)
-        plain[_ascii(name)] = column
-    hdu = fits.table_to_hdu(plain)
+    plain, changed = ascii_columns({name: table[name] for name in table.colnames}, final)
+    hdu = fits.table_to_hdu(Table(plain))
     hdu.name = "PREDICTIONS"
-    for start in range(0, len(details), 70):
-        hdu.header.add_history(_ascii(details[start : start + 70]))
+    note_escapes(hdu.header, changed)
+    ascii_details = escaped(details)
+    for start in range(0, len(ascii_details), 70):
+        hdu.header.add_history(ascii_details[start : start + 70])
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
 
 
@@ -263,7 +261,3 @@ def _write_parquet(path: Path, table: Table, details: str) -> None:
         columns[name] = pa.array(flat, mask=None if column.ndim > 1 or not mask.any() else mask)
     arrow = pa.table(columns).replace_schema_metadata({"galshift": details})
     pq.write_table(arrow, path)
-
-
-def _ascii(text: str) -> str:
-    return text.encode("ascii", "backslashreplace").decode("ascii").replace("\n", " ")

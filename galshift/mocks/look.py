@@ -261,6 +261,10 @@ def _moved_mask(
     if bad is None:
         return out
     for i in np.flatnonzero(bad.any(axis=(1, 2))):
+        if bad[i].all():
+            # Nothing is known of this image, and nothing is what its mock must show.
+            out[i] = True
+            continue
         inside = bad[i] & _stamp(bad[i])
         rows, columns = np.nonzero(inside)
         ratio = scale_out / scales[i]

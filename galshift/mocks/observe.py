@@ -244,6 +244,8 @@ def _record(seen: Look, i: int, truth: np.ndarray, config: ObserveConfig) -> dic
             "peak_over_sky_sigma": float(truth[c].max() / sigma),
         }
     account = {"id": str(seen.cutouts.ids[i]), "group": str(seen.cutouts.groups[i]), "bands": bands}
+    if seen.input_mask[i].all():
+        account["no_good_pixel"] = True
     if seen.shifts is not None:
         account["shift_pixels"] = [float(value) for value in seen.shifts[i]]
     return account

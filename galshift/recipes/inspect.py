@@ -28,6 +28,7 @@ class InspectConfig(Strict):
     against: str | None = Field(
         None, description="Name TEST's images that PATH shows too: a check of files split beforehand."
     )
+    save: str | None = Field(None, description="Write a data card: what was declared, and what files say.")
     similarity: float = Field(0.999, ge=0.5, le=1, description="Smallest correlation of near copies.")
 
 
@@ -43,6 +44,7 @@ class Inspect(Step):
     Config = InspectConfig
     positionals = ("path",)
     options = (
+        option("save", metavar="CARD.yaml"),
         option("against", metavar="TEST", panel=_LEAKS),
         option("similarity", panel=_LEAKS),
         *reading("read", cutout_size="size"),
@@ -50,6 +52,7 @@ class Inspect(Step):
     examples = (
         "galshift inspect sdss/ --labels votes.csv --label-column class",
         "galshift inspect x.npy:y.npy --unit nJy --pixel-scale 0.2 --json",
+        "galshift inspect sdss/ --unit nanomaggy --pixel-scale 0.396 --labels zoo.csv --save sdss.yaml",
         "galshift inspect train.npy --against test.npy",
     )
     resources = ()
@@ -79,12 +82,53 @@ def _account(config: InspectConfig) -> dict[str, Any]:
 
     dataset = open_dataset(config.path, config.read)
     account = summarize(dataset)
+    if config.save is not None:
+        account["card"] = _save(config, dataset)
     if config.against is not None:
         # Labels and positions belong to PATH; how pixels are read holds for both.
         own = {"labels": None, "label_column": None, "group_column": None, "classes_map": {}}
+        own |= {"where": None, "label_bins": ()}
         test = open_dataset(config.against, config.read.model_copy(update=own))
         account["leaks"] = _leaks(dataset, test, config.similarity)
     return account
+
+
+def _save(config: InspectConfig, dataset: Any) -> str:
+    """Write the card of a data set, never over another file than a card."""
+    import numpy as np
+
+    from galshift.data.card import SUFFIXES, is_card, resolve, write_card
+    from galshift.errors import UsageError
+
+    place = Path(str(config.save))
+    if place.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            "a data card is a YAML file", where="--save", hint=f"such as {place.stem or 'data'}.yaml"
+        )
+    if place.exists() and not is_card(place):
+        raise UsageError(
+            "a file that is no data card is there already", where=place, hint="choose another name"
+        )
+    found = resolve(config.path, config.read)
+    info = dataset.info
+    told = {
+        "unit": info.unit,
+        "pixel_scale_arcsec": None
+        if info.pixel_scale is None
+        else f"{float(np.median(info.pixel_scale)):.6g}",
+        "bands": ", ".join(info.bands),
+        "mask": "yes" if info.has_mask else None,
+        "noise": "yes" if info.has_ivar else None,
+        "psf": "yes" if info.has_psf else None,
+    }
+    names = {"pixel_scale_arcsec": "pixel_scale", "noise": "ivar"}
+    origins = {
+        key: (str(value), info.origins.get(names.get(key, key), "the file"))
+        for key, value in told.items()
+        if value is not None and not getattr(found.options, key, None)
+    }
+    write_card(place, found.path, found.options, origins)
+    return str(place)
 
 
 def _leaks(train: Any, test: Any, similarity: float) -> dict[str, Any]:
@@ -104,6 +148,8 @@ def show(found: Mapping[str, Any], path: str, against: str | None = None) -> Non
         return
     from galshift.data.summary import lines
 
+    if "card" in found:
+        console.say(f"wrote {found['card']}: it stands wherever this data set is named")
     console.table(f"{path} ({found['reader']})", ("property", "value"), lines(found), to_stdout=True)
     numbers = ("min", "median", "max", "noise")
     rows = []

@@ -10,11 +10,11 @@ from astropy.table import Table
 
 from galshift.console import progress
 from galshift.data.cutouts import Dataset
-from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
 from galshift.data.paths import split_name
 from galshift.errors import DataError
 from galshift.evaluation.predictions import predictions_table, value_table, votes_table
+from galshift.runs.known_data import open_for
 from galshift.runs.test_sets import matched_labels
 from galshift.streams import numpy_stream
 from galshift.training.checkpoint import Trained
@@ -250,7 +250,7 @@ def answered_set(
         When it does not fit the model, or not one of its images gives an answer.
     """
     label, path = split_name(text)
-    dataset = open_dataset(path, read)
+    dataset = open_for(trained, path, read).dataset
     rows = drawn_rows(len(dataset), limit, seed, "look", "limit")  # the stream's name is part of its numbers
     if include is not None:
         rows = np.union1d(rows, np.flatnonzero(dataset.info.ids == include))

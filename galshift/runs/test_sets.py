@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from galshift.data.cutouts import Dataset
-from galshift.data.open import ReadOptions, open_dataset
+from galshift.data.open import ReadOptions
 from galshift.data.paths import split_name
 from galshift.domains.splits import absolute
 from galshift.errors import DataError, did_you_mean
 from galshift.evaluation.classes import hard_labels
 from galshift.runs.classifiers import Classifier, distinct
+from galshift.runs.known_data import open_for
 from galshift.runs.truth import numbered_options, truth_of
 from galshift.training.checkpoint import Trained
 
@@ -161,12 +162,14 @@ def _named_set(
 ) -> TestSet:
     label, path = split_name(text)
     head = classifiers[0].trained.head
-    dataset = open_dataset(path, numbered_options(read, head))
+    opened = open_for(classifiers[0].trained, path, read)
+    dataset, read = opened.dataset, opened.read
     rows, notes = _unseen(dataset, np.arange(len(dataset)), absolute(path), classifiers)
     if not len(rows):
         raise DataError("every image of this data set was trained on", where=path)
     labels, more, truth = _labels(dataset, rows, classes, head, read)
-    return TestSet(label or dataset.name, "given", "all", dataset, rows, labels, (*notes, *more), truth)
+    notes = (*opened.notes, *notes, *more)
+    return TestSet(label or dataset.name, "given", "all", dataset, rows, labels, notes, truth)
 
 
 def _labels(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -47,25 +48,41 @@ class Feed:
         self.ready = {"source": plain, "target": plain and self.strong_augment is None}
         sets = (job.source, job.target)
         self.sets = {name: self._placed(name, images) for name, images in zip(DOMAINS, sets, strict=True)}
-        # Images that must be fetched, observed or sent are made one step ahead, while this one computes.
-        self._slow = {name for name, images in self.sets.items() if images is not None and self._far(images)}
-        self._reader = ThreadPoolExecutor(1, "galshift-fetch") if self._slow else None
+        # Begun one step ahead, while the network computes: images that must be fetched or observed and, where
+        # a core is free, all that is done to images in memory.
+        shown = {name: images for name, images in self.sets.items() if images is not None}
+        self._begun: dict[str, Callable] = {
+            name: self._linear for name, images in shown.items() if not images.ready
+        }
+        if _core_is_free(self.device, world):
+            self._begun = {name: self._begun.get(name, self._input) for name in shown}
+        self._helper = ThreadPoolExecutor(1, "galshift-feed") if self._begun else None
         self._ahead: dict[tuple, Future] = {}
 
     def inputs(self, step: int, number: int, accumulate: int) -> list[DomainInput | None]:
         """Return the source's and the target's micro-batch `number` of `accumulate` of `step`."""
-        linear = [self._take(name, step, number, accumulate) for name in DOMAINS]
-        if self._reader is not None:
-            self._fetch_ahead(step, number, accumulate)
+        place = (step, number, accumulate)
+        ahead, self._ahead = self._ahead, {}
+        ready = {name: future.result() for (name, *here), future in ahead.items() if tuple(here) == place}
+        if self._helper is not None:
+            self._begin_next(*place)
         return [
-            None if item is None else self._input(name, step, number, *item)
-            for name, item in zip(DOMAINS, linear, strict=True)
+            made if isinstance(made, DomainInput) else self._input(name, *place, made)
+            for name, made in ((name, ready.get(name)) for name in DOMAINS)
         ]
 
     def close(self) -> None:
-        """Stop fetching."""
-        if self._reader is not None:
-            self._reader.shutdown(wait=True, cancel_futures=True)
+        """Stop what was begun ahead."""
+        if self._helper is not None:
+            self._helper.shutdown(wait=True, cancel_futures=True)
+
+    def _begin_next(self, step: int, number: int, accumulate: int) -> None:
+        """Begin what comes after this micro-batch."""
+        step, number = (step, number + 1) if number + 1 < accumulate else (step + 1, 0)
+        if step < self.plan.total_steps:
+            for name, make in self._begun.items():
+                place = (name, step, number, accumulate)
+                self._ahead[place] = self._helper.submit(make, *place)
 
     def _share(self, name: str, step: int, number: int, accumulate: int) -> tuple[Tensor, Tensor] | None:
         """Which images of a domain this process takes, and of which pass."""
@@ -78,37 +95,23 @@ class Feed:
         mine, passes = (part[self.world.rank] for part in parts)
         return mine, passes
 
-    def _take(self, name: str, step: int, number: int, accumulate: int) -> tuple[Tensor, Tensor] | None:
-        """Indices and linear images of one micro-batch."""
+    def _linear(self, name: str, step: int, number: int, accumulate: int) -> Tensor | None:
+        """Linear images of one micro-batch, in memory that a GPU can copy from while it computes."""
         share = self._share(name, step, number, accumulate)
         if share is None:
             return None
-        ahead = self._ahead.pop((name, step, number, accumulate), None)
-        return share[0], self._fetch(name, *share) if ahead is None else ahead.result()
-
-    def _fetch(self, name: str, indices: Tensor, draws: Tensor) -> Tensor:
-        """Linear images, in memory that a GPU can copy from while it computes."""
-        linear = self.sets[name].take(indices, draws)
+        linear = self.sets[name].take(*share)
         return linear.pin_memory() if self.device.type == "cuda" and not linear.is_cuda else linear
 
-    def _far(self, images: TrainingSet) -> bool:
-        """Whether the images of a step take time to get."""
-        return not images.ready or images.images.device.type != self.device.type
-
-    def _fetch_ahead(self, step: int, number: int, accumulate: int) -> None:
-        """Begin to fetch what comes after this micro-batch."""
-        step, number = (step, number + 1) if number + 1 < accumulate else (step + 1, 0)
-        if step >= self.plan.total_steps:
-            return
-        for name in DOMAINS:
-            share = self._share(name, step, number, accumulate)
-            if share is not None and not self.sets[name].ready:
-                self._ahead[name, step, number, accumulate] = self._reader.submit(
-                    self.sets[name].take, *share
-                )
-
-    def _input(self, name: str, step: int, number: int, indices: Tensor, linear: Tensor) -> DomainInput:
-        """Move, augment and stretch one micro-batch."""
+    def _input(
+        self, name: str, step: int, number: int, accumulate: int, linear: Tensor | None = None
+    ) -> DomainInput | None:
+        """Move, augment and stretch one micro-batch, of `linear` images where they are there already."""
+        share = self._share(name, step, number, accumulate)
+        if share is None:
+            return None
+        indices, _ = share
+        linear = self._linear(name, step, number, accumulate) if linear is None else linear
         linear = linear.to(self.device, non_blocking=True)
         labels = self.sets[name].labels
         names = (name, number, self.world.rank)
@@ -145,3 +148,11 @@ class Feed:
         if self.ready[name]:
             held = torch.cat([self.stretch(chunk.to(held.device)) for chunk in held.split(256)])
         return replace(images, images=held)
+
+
+def _core_is_free(device: torch.device, world: World) -> bool:
+    """Whether this process may use a CPU that no thread of a network on the CPU is meant for."""
+    if device.type != "cpu":
+        return False
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return mine > torch.get_num_threads() * world.size

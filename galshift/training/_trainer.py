@@ -53,6 +53,7 @@ class Trainer:
         self._saved = time.monotonic()
         self._shown, self._line = 0.0, ""
         self.valid: Output | None = None
+        self._best_valid: tuple[int, Output | None] = (0, None)
 
     def run(
         self,
@@ -182,6 +183,7 @@ class Trainer:
     def _hold_best(self) -> None:
         """Hold the weights of the epoch just done; every process must call this."""
         best = self.networks.best_state()
+        self._best_valid = (self.record.epoch, self.validation.latest)
         if self.world.rank == 0:
             self.store.hold(self.record.epoch, best)
 
@@ -189,7 +191,10 @@ class Trainer:
         """Return the best epoch's model, whole and in evaluation mode, after the method's last word."""
         parallel.agree([False], self.world)  # the first process has written the file once all are here
         model = self.networks.released(self.store.best(self.record.best_epoch))
-        self.valid = self.validation.outputs(model)
+        epoch, self.valid = self._best_valid
+        if epoch != self.record.best_epoch or self.world.size > 1:  # resumed, or the model was in parts
+            self.valid = self.validation.outputs(model)
+        self.method.select_domain(model, "source")
         job = self.job
         if job.target is not None:
             self.method.select_domain(model, "target")

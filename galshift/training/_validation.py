@@ -14,7 +14,7 @@ from galshift.methods._base import Method
 from galshift.selection._base import Candidate
 from galshift.training import validate
 from galshift.training.job import TrainingJob
-from galshift.training.sets import TrainingSet, stretched
+from galshift.training.sets import TrainingSet
 from galshift.types import Output
 
 
@@ -31,17 +31,20 @@ class Validation:
 
     def __init__(self, job: TrainingJob, method: Method) -> None:
         self.job, self.method = job, method
-        # The network sees the validation set unaugmented after every epoch: what is in memory is stretched
-        # once, what would not fit is read again.
-        self.in_memory = job.valid is not None and isinstance(job.valid.images, Tensor)
-        self.valid = stretched(job.valid, job.stretch) if self.in_memory else job.valid
+        # The network sees the same unaugmented images after every epoch.
+        limit, device = job.training.select_limit, job.choice.device
+        self._valid = None if job.valid is None else validate.HeldInputs(job.valid, job.stretch, device)
+        self._target = (
+            None if job.target is None else validate.HeldInputs(job.target, job.stretch, device, limit)
+        )
+        self.latest: Output | None = None
 
     def measure(self, model: nn.Module, epoch: int) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the validation values of `model` after `epoch` epochs, and what it is ranked by."""
         row: dict[str, float] = {}
         selector, valid = self.job.selector, self.outputs(model)
         if valid is not None:
-            row = validate.validation_row(valid, self.valid.labels, self.job.criterion, self.job.head)
+            row = validate.validation_row(valid, self.job.valid.labels, self.job.criterion, self.job.head)
         if selector is None:
             by_epoch = self.job.training.select == "last"
             return row, {"score": float(epoch) if by_epoch else -row["valid_loss"]}
@@ -52,11 +55,11 @@ class Validation:
 
     def outputs(self, model: nn.Module) -> Output | None:
         """Return the outputs of `model` on the source's validation images, with the source's batch norm."""
-        if self.valid is None:
+        if self._valid is None:
             return None
         self.method.select_domain(model, "source")
-        stretch = None if self.in_memory else self.job.stretch
-        return validate.outputs(model, self.valid, stretch, self.job.choice)
+        self.latest = validate.outputs_of(model, self._valid, self.job.choice)
+        return self.latest
 
     def scores(self, measured: Sequence[Mapping[str, Any]]) -> list[float]:
         """Return the scores of epochs from what :meth:`measure` said of each; higher is better."""
@@ -70,14 +73,13 @@ class Validation:
         """What a label-free selector sees of this epoch."""
         job = self.job
         self.method.select_domain(model, "target")
-        limit = job.training.select_limit
-        target = validate.outputs(model, job.target, job.stretch, job.choice, limit=limit)
+        target = validate.outputs_of(model, self._target, job.choice)
         return Candidate(
             features_target=target.features,
             logits_target=target.logits,
             features_source_val=None if valid is None else valid.features,
             logits_source_val=None if valid is None else valid.logits,
-            labels_source_val=None if self.valid is None else job.head.seen(self.valid.labels),
+            labels_source_val=None if valid is None else job.head.seen(job.valid.labels),
             n_classes=target.logits.shape[1],
             prior_target=None,
             mixed=partial(self._mixed, model),

@@ -73,7 +73,7 @@ def source_loss(
         loss = loss * (-torch.expm1(true)).clamp(min=1e-7) ** focal
     if weights is None:
         return loss.mean()
-    each = weights.to(labels.device)[labels]
+    each = weights.to(labels.device, non_blocking=True)[labels]
     return (each * loss).sum() / each.sum().clamp(min=1e-12)
 
 

@@ -23,9 +23,12 @@ from galshift.training._trainer import Trainer
 from galshift.training.config import TrainConfig
 from galshift.training.job import TrainingJob
 from galshift.training.loggers import open_logger
+from galshift.training.memory import held_memory
 from galshift.training.threads import suited_threads
 from galshift.training.tracking import JsonLines, Tracker
 from galshift.types import Output
+
+OnEpoch = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def fit(
     *,
     directory: Path,
     seed: int,
-    on_epoch: Sequence[Callable[[dict[str, Any]], None]] = (),
+    on_epoch: Sequence[OnEpoch] = (),
     trackers: Sequence[Tracker] = (),
     progress: str | None = "train",
 ) -> FitResult:
@@ -123,17 +126,30 @@ def fit(
     for tracker in everyone:
         tracker.resume(trainer.record.history)
     try:
-        if progress is None or not first:
-            trainer.run(everyone, on_epoch if first else (), lambda steps, note: None)
-        else:
-            with show_progress(progress, trainer.plan.total_steps) as bar:
-                bar.advance(trainer.record.step)
-                trainer.run(everyone, on_epoch, bar.advance)
+        with held_memory():
+            _run(trainer, everyone, on_epoch if first else (), progress if first else None)
     finally:
         trainer.feed.close()
         for tracker in everyone:
             tracker.close()
         torch.set_num_threads(threads)
+    return _result(trainer)
+
+
+def _run(
+    trainer: Trainer, trackers: Sequence[Tracker], on_epoch: Sequence[OnEpoch], progress: str | None
+) -> None:
+    """Train to the end, with a progress bar where it has a label."""
+    if progress is None:
+        trainer.run(trackers, on_epoch, lambda steps, note: None)
+        return
+    with show_progress(progress, trainer.plan.total_steps) as bar:
+        bar.advance(trainer.record.step)
+        trainer.run(trackers, on_epoch, bar.advance)
+
+
+def _result(trainer: Trainer) -> FitResult:
+    """The trained model, after the method's last word, and how it came about."""
     model, record = trainer.finish(), trainer.record
     return FitResult(
         model=model,

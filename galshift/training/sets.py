@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
@@ -100,7 +100,10 @@ class TrainingSet:
 
     def take(self, indices: Tensor, draws: Tensor | None = None) -> Tensor:
         """Return the linear images at `indices`, observed for the passes `draws` (None: no training)."""
-        linear = self.images[indices] if isinstance(self.images, Tensor) else self.images.fetch(indices)
+        if isinstance(self.images, Tensor):
+            linear = self.images[indices.to(self.images.device, non_blocking=True)]
+        else:
+            linear = self.images.fetch(indices)
         if self.observe is None:
             return linear
         passes = [VALIDATION_DRAW] * len(indices) if draws is None else draws.tolist()
@@ -117,12 +120,6 @@ class TrainingSet:
         if limit is not None and limit < len(self):
             everything = everything[torch.linspace(0, len(self) - 1, limit).round().long()]
         yield from everything.split(size)
-
-
-def stretched(images: TrainingSet, stretch: Stretch) -> TrainingSet:
-    """Return the set with its images in memory as model input."""
-    held = torch.cat([stretch(images.take(part)) for part in images.chunks(256)])
-    return replace(images, images=held, observe=None)
 
 
 def batch_indices(

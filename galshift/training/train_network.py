@@ -187,6 +187,6 @@ def augmenter(config: AugmentConfig, noise_scale: Tensor) -> Augment:
     """Return the augmentation of `config` as the loop calls it: (linear images, generator) to images."""
 
     def change(linear: Tensor, generator: torch.Generator) -> Tensor:
-        return augment(linear, config, generator, noise_scale.to(linear.device))
+        return augment(linear, config, generator, noise_scale)
 
     return change

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from galshift.training.device import DeviceChoice
 from galshift.training.heads import Head
 from galshift.training.sets import Stretch, TrainingSet
 from galshift.types import Output
+
+HELD_BYTES = 1 << 30  # of network input that is held from one validation to the next
 
 
 def model_inputs(
@@ -30,7 +32,45 @@ def model_inputs(
         yield batch if stretch is None else stretch(batch)
 
 
-@torch.no_grad()
+class HeldInputs:
+    """A set's network input in order, made once where it fits in memory and at every pass where it does not.
+
+    Parameters
+    ----------
+    images : TrainingSet
+    stretch : callable
+    device : torch.device
+    limit : int, optional
+        An even sample of so many images.
+    """
+
+    def __init__(
+        self, images: TrainingSet, stretch: Stretch, device: torch.device, limit: int | None = None
+    ) -> None:
+        self._arguments = (images, stretch, device, limit)
+        self._held: list[Tensor] | None = None
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield batches on the device."""
+        if self._held is not None:
+            yield from self._held
+            return
+        images, stretch, device, limit = self._arguments
+        room = HELD_BYTES
+        if device.type == "cuda":
+            room = min(room, torch.cuda.mem_get_info(device)[0] // 8)
+        held: list[Tensor] = []
+        for batch in model_inputs(images, stretch, device, limit=limit):
+            room -= batch.nbytes
+            if room >= 0:
+                held.append(batch)
+            else:
+                held.clear()
+            yield batch
+        if room >= 0:
+            self._held = held
+
+
 def outputs(
     model: nn.Module,
     images: TrainingSet,
@@ -41,10 +81,16 @@ def outputs(
     limit: int | None = None,
 ) -> Output:
     """Return features (N, D) and logits (N, K) of the set, float32 on the CPU; the model's mode is kept."""
+    return outputs_of(model, model_inputs(images, stretch, choice.device, size=size, limit=limit), choice)
+
+
+@torch.no_grad()
+def outputs_of(model: nn.Module, inputs: Iterable[Tensor], choice: DeviceChoice) -> Output:
+    """Return features (N, D) and logits (N, K) of batches of network input, as :func:`outputs` does."""
     training = model.training
     model.eval()
     parts = []
-    for batch in model_inputs(images, stretch, choice.device, size=size, limit=limit):
+    for batch in inputs:
         with choice.autocast():
             out = model(batch)
         parts.append((out.features.float().cpu(), out.logits.float().cpu()))

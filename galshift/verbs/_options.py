@@ -70,14 +70,35 @@ def option(name: str, field: str | None = "", **differs: Any) -> Option:
 
 
 # Fields of ReadOptions that are typed by another name than their own.
-_TYPED = {"pixel_scale_arcsec": "pixel_scale", "vote_columns": "votes", "roles": "role"}
-# What holds for both data sets of a pair where it is said once: how pixels are read, not what labels mean.
-_OF_PIXELS = {"unit", "zero_point", "pixel_scale_arcsec", "bands", "hdu", "roles", "on_error"}
+_TYPED = {
+    "pixel_scale_arcsec": "pixel_scale",
+    "vote_columns": "votes",
+    "roles": "role",
+    "match_radius_arcsec": "match_radius",
+}
+# What holds for both data sets of a pair where it is said once: how pixels are read and which galaxies are
+# the same, not what labels mean.
+_OF_BOTH = {
+    "unit",
+    "zero_point",
+    "pixel_scale_arcsec",
+    "bands",
+    "hdu",
+    "roles",
+    "pattern",
+    "override",
+    "on_error",
+    "common_ids",
+    "match_radius_arcsec",
+}
 _METAVARS = {
     "labels": "FILE|COLUMN",
     "label_column": "COLUMN",
     "id_column": "COLUMN",
     "group_column": "COLUMN|sky:1deg",
+    "label_bins": "EDGE,...",
+    "where": "SENTENCE",
+    "match_radius_arcsec": "ARCSEC",
     "vote_columns": "COLUMN,...",
     "vote_total": "COLUMN|N",
     "unit": "UNIT",
@@ -93,7 +114,7 @@ _METAVARS = {
 }
 
 
-def reading(field: str, *, both: str = "", **names: str) -> tuple[Option, ...]:
+def reading(field: str, *, both: str = "", only: str = "", **names: str) -> tuple[Option, ...]:
     """Return an option for everything that a user may tell a reader.
 
     Parameters
@@ -102,13 +123,17 @@ def reading(field: str, *, both: str = "", **names: str) -> tuple[Option, ...]:
         The config's field of type :class:`ReadOptions`.
     both : str
         A second such field, which what is said of pixels holds for too.
+    only : str
+        ``source`` or ``target``: the data set of a pair that these options are about, in their names
+        (``--target-unit``); of pixels alone.
     **names : str
         Other names of the options, by field of ReadOptions.
     """
     found = []
-    for key in ReadOptions.model_fields:
-        fields = (f"{field}.{key}", *([f"{both}.{key}"] if both and key in _OF_PIXELS else []))
+    for key in ReadOptions.model_fields if not only else sorted(_OF_BOTH):
+        fields = (f"{field}.{key}", *([f"{both}.{key}"] if both and key in _OF_BOTH else []))
         name = names.get(key) or _TYPED.get(key, key)
+        name = f"{only}_{name}" if only else name
         names_of = ("galshift.data.readers", "READERS") if key == "reader" else None
         found.append(Option(name, fields, metavar=_METAVARS.get(key, ""), panel=READING, names=names_of))
     return tuple(found)

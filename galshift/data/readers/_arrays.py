@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Cutouts, DataInfo
+from galshift.data.no_label import labels_of_words, missing_classes, missing_numbers
 from galshift.data.options import ReadOptions
 from galshift.data.readers._base import Opened, band_names, finite
 from galshift.data.units import DIMENSIONLESS, unit_name
@@ -31,7 +32,8 @@ class ArrayData(Opened):
     scale : float
         What stored numbers are multiplied by (1/255 for 8-bit pictures).
     extras : dict
-        Row readers of ``mask`` and ``ivar``.
+        Row readers of ``ivar``, and of ``mask`` (not 0 where bad) or ``good`` (not 0 where good), which may
+        be one plane for all bands.
     """
 
     def __init__(
@@ -52,8 +54,9 @@ class ArrayData(Opened):
         images = to_nchw(self._rows(rows), self.layout).astype(np.float32)
         if self.scale != 1.0:
             images *= np.float32(self.scale)
-        extras = {name: to_nchw(get(rows), self.layout) for name, get in self._extras.items()}
+        extras = {name: self._extra(get(rows), images) for name, get in self._extras.items()}
         mask = extras["mask"] != 0 if "mask" in extras else None
+        mask = extras["good"] == 0 if "good" in extras else mask
         images, mask = finite(images, mask)
         ivar = extras.get("ivar")
         return Cutouts(
@@ -63,14 +66,20 @@ class ArrayData(Opened):
             bands=info.bands,
             ids=info.ids[rows],
             groups=info.groups[rows],
+            groups_from=info.groups_from,
             labels=None if info.labels is None else info.labels[rows],
             classes=info.classes,
             mask=mask,
             ivar=None if ivar is None else np.nan_to_num(ivar.astype(np.float32), posinf=0, neginf=0),
+            psf_fwhm=info.psf_fwhm[rows] if np.ndim(info.psf_fwhm) else info.psf_fwhm,
             survey=info.survey,
             history=info.history,
             table=None if info.table is None else info.table[rows],
         )
+
+    def _extra(self, values: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """Rows of a mask or of weights, in the order of the images' axes."""
+        return values if values.shape == (len(images), *images.shape[2:]) else to_nchw(values, self.layout)
 
 
 def find_layout(shape: Sequence[int], where: object, n_bands: int | None = None) -> str:
@@ -144,7 +153,10 @@ def declared_unit(options: ReadOptions) -> str | None:
 def interpret_labels(
     values: np.ndarray | None, n: int, where: object
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Return labels and class names from integers, names, one-hot rows, soft rows or continuous values."""
+    """Return labels and class names from integers, names, one-hot rows, soft rows or continuous values.
+
+    What says that there is no label (NaN, -99, an empty name, ...) is -1, or NaN among continuous values.
+    """
     if values is None:
         return None, ()
     values = np.asarray(values)
@@ -153,18 +165,47 @@ def interpret_labels(
     if len(values) != n or values.ndim not in (1, 2):
         raise DataError(f"labels of shape {values.shape} for {n} images", where=where)
     if values.dtype.kind in "USO":
-        names = np.asarray([v.decode() if isinstance(v, bytes) else str(v) for v in values])
-        classes, labels = np.unique(names, return_inverse=True)
-        return labels.astype(np.int64), tuple(classes.tolist())
+        words = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
+        words, _ = labels_of_words([word.strip() for word in words])
+        names = tuple(sorted(set(words) - {""}))
+        index = {name: k for k, name in enumerate(names)}
+        return np.asarray([index.get(word, -1) for word in words], dtype=np.int64), names
     if values.ndim == 2:
         classes = tuple(f"class{k}" for k in range(values.shape[1]))
         one_hot = np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()
         return (np.argmax(values, axis=1).astype(np.int64), classes) if one_hot else (values, classes)
-    whole = values.dtype.kind in "iub" or (np.isfinite(values).all() and (values == np.round(values)).all())
-    if not whole or (len(values) and (values.max() > 10_000 or values.min() < -1)):
-        return values.astype(np.float32), ()
-    labels = values.astype(np.int64)
-    return labels, tuple(f"class{k}" for k in range(int(labels.max(initial=0)) + 1))
+    missing = missing_classes(values)
+    known = values[~missing].astype(np.float64)
+    if not len(known):
+        return None, ()
+    if (known != np.round(known)).any() or known.max() > 10_000 or known.min() < 0:
+        return np.where(missing_numbers(values), np.nan, values).astype(np.float32), ()
+    labels = np.where(missing, -1, values).astype(np.int64)
+    return labels, tuple(f"class{k}" for k in range(int(labels.max()) + 1))
+
+
+def named_classes(
+    labels: np.ndarray | None, found: tuple[str, ...], named: Sequence[str], where: object
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return labels and classes with the names, and in the order, that a file gives its classes.
+
+    Raises
+    ------
+    DataError
+        When a label has no name.
+    """
+    if labels is None or not named or labels.ndim != 1 or labels.dtype.kind == "f":
+        return labels, tuple(named) if labels is not None and labels.ndim == 2 else found
+    if found == tuple(f"class{k}" for k in range(len(found))):
+        if len(found) > len(named):
+            what = f"a label of {len(found) - 1} has no name among its {len(named)} classes"
+            raise DataError(what, where=where, hint="labels count from 0; -1 says that an image has none")
+        return labels, tuple(named)
+    missing = [name for name in found if name not in named]
+    if missing:
+        raise DataError(f"the label '{missing[0]}' is not among its classes {', '.join(named)}", where=where)
+    order = np.asarray([*(list(named).index(name) for name in found), -1])
+    return order[labels], tuple(named)
 
 
 def array_info(

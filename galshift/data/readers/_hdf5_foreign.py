@@ -9,14 +9,34 @@ from typing import Any
 
 import numpy as np
 
+from galshift.data.cutouts import GIVEN
 from galshift.data.options import ReadOptions
-from galshift.data.readers._arrays import ArrayData, array_info, describe_array, interpret_labels
+from galshift.data.readers._arrays import (
+    ArrayData,
+    array_info,
+    describe_array,
+    interpret_labels,
+    named_classes,
+)
 from galshift.data.readers._base import Opened
-from galshift.data.readers._hdf5_parts import open_file, read_rows, texts
+from galshift.data.readers._hdf5_parts import (
+    attribute_list,
+    attribute_text,
+    numbers_of,
+    open_file,
+    read_rows,
+    texts,
+)
+from galshift.data.units import unit_name
 from galshift.errors import DataError
 
-_IMAGES = ("images", "image_array", "image/flux", "image/array", "image", "x", "data", "cutouts", "imgs")
+# MultimodalUniverse calls pixels image_flux (today) or image_array, or keeps them in a group; its masks are
+# true where a pixel is good: scripts/hsc/build_parent_sample.py clears a pixel for a bad bit, and
+# scripts/jwst/build_parent_sample.py has "mask = invvar > 0".
+_UNIVERSE = ("image_flux", "image_array", "image/flux", "image/array")
+_IMAGES = ("images", *_UNIVERSE, "image", "x", "data", "cutouts", "imgs")
 _LABELS = ("labels", "ans", "label", "y", "targets", "target")
+_GROUPS = ("groups", "group", "galaxy_id", "group_id")
 _IDS = ("ids", "id", "object_id", "objid", "name", "dr7objid", "iauname")
 
 GALAXY10 = {
@@ -65,7 +85,7 @@ def open_foreign(path: Path, file: Any, options: ReadOptions) -> Opened:
             hint=f"rename one to 'images' (also read: {', '.join(_IMAGES[1:4])})",
         )
     images = file[key]
-    bands = _bands(file, found, key)
+    bands = _bands(file, found, key) or tuple(attribute_list(file, "bands")) or None
     n_bands = None if bands is None else len(bands)
     layout, n, shape, unit, scale = describe_array(images.shape, images.dtype, options, path, n_bands)
     if not layout.startswith("N"):
@@ -79,11 +99,8 @@ def open_foreign(path: Path, file: Any, options: ReadOptions) -> Opened:
     if test is not None and file[test].shape[1:] == images.shape[1:]:
         keys, starts = [key, test], [n, n + len(file[test])]
     details = _details(file, found, keys, starts[-1], shape, path)
-    extras = {
-        role: _reader(path, [found[name]], [n])
-        for role, name in (("mask", _beside(found, key, "mask")), ("ivar", _beside(found, key, "ivar")))
-        if name is not None and file[found[name]].shape == images.shape and len(keys) == 1
-    }
+    unit = unit or unit_name(attribute_text(file, "unit"))
+    extras = _extras(path, file, found, key) if len(keys) == 1 else {}
     info = array_info(
         "hdf5",
         starts[-1],
@@ -92,11 +109,24 @@ def open_foreign(path: Path, file: Any, options: ReadOptions) -> Opened:
         options,
         path,
         bands=bands or (("red", "green", "blue") if shape[0] == 3 and images.dtype == np.uint8 else None),
-        has_mask="mask" in extras,
+        has_mask=bool({"mask", "good"} & set(extras)),
         has_ivar="ivar" in extras,
         **details,
     )
     return ArrayData(path, info, _reader(path, keys, starts), layout, scale, extras)
+
+
+def _extras(path: Path, file: Any, found: dict[str, str], key: str) -> dict[str, Callable]:
+    """Row readers of the mask and the inverse variance that belong to the images `key`."""
+    shape = file[key].shape
+    planes = {shape, *([(shape[0], *shape[2:])] if len(shape) == 4 else [])}
+    roles = {"good" if key.lower() in _UNIVERSE else "mask": planes, "ivar": {shape}}
+    extras = {}
+    for role, shapes in roles.items():
+        name = _beside(found, key, "ivar" if role == "ivar" else "mask")
+        if name is not None and file[found[name]].shape in shapes:
+            extras[role] = _reader(path, [found[name]], [shape[0]])
+    return extras
 
 
 def listing(file: Any) -> list[str]:
@@ -167,6 +197,7 @@ def _details(
     labels, classes = interpret_labels(values, n, path)
     if key is not None and key.lower() == "ans" and len(classes) == 10:
         classes = GALAXY10.get(shape[1], classes)
+    labels, classes = named_classes(labels, tuple(classes), attribute_list(file, "classes"), path)
     for name in found.values():
         data = file[name]
         if "/" not in name and data.ndim == 1 and len(data) == n and name not in (*keys, key):
@@ -174,9 +205,28 @@ def _details(
             columns[name] = texts(values) if values.dtype.kind in "OS" else values
     ids = next((columns[found[name]] for name in _IDS if found.get(name) in columns), None)
     ids = None if ids is None or len(set(map(str, ids))) < n else np.asarray([str(v).strip() for v in ids])
-    scale = _scale(file, found, n)
-    table = Table(columns) if columns else None
-    return {"labels": labels, "classes": tuple(classes), "ids": ids, "table": table, "pixel_scale": scale}
+    groups = next((columns[found[name]] for name in _GROUPS if found.get(name) in columns), None)
+    details = {
+        "labels": labels,
+        "classes": classes,
+        "ids": ids,
+        "table": Table(columns) if columns else None,
+        "pixel_scale": _scale(file, found, n),
+        "psf_fwhm": _psf_fwhm(file, found, n, shape[0]),
+        "survey": attribute_text(file, "survey"),
+    }
+    if groups is not None:
+        details |= {"groups": np.asarray([str(v).strip() for v in groups]), "groups_from": GIVEN}
+    return details
+
+
+def _psf_fwhm(file: Any, found: dict[str, str], n: int, n_bands: int) -> float | np.ndarray | None:
+    """Return the FWHM [arcsec] of each image, or of each of its bands, where the file has it for all."""
+    name = next((found[name] for name in ("image_psf_fwhm", "image/psf_fwhm") if name in found), None)
+    if name is None or file[name].shape not in ((n,), (n, n_bands)):
+        return None
+    values = np.asarray(file[name][:], dtype=np.float64)
+    return values if np.isfinite(values).all() and (values > 0).all() else None
 
 
 def _scale(file: Any, found: dict[str, str], n: int) -> float | np.ndarray | None:
@@ -186,7 +236,8 @@ def _scale(file: Any, found: dict[str, str], n: int) -> float | np.ndarray | Non
             values = np.asarray(file[found[name]][:], dtype=float).reshape(n, -1)[:, 0]
             if (values > 0).all():
                 return float(values[0]) if np.allclose(values, values[0]) else values
-    return None
+    scale = numbers_of(file, "pixel_scale") if "pixel_scale" in file.attrs else None
+    return scale if scale is None or np.all(np.asarray(scale) > 0) else None
 
 
 def _bands(file: Any, found: dict[str, str], key: str) -> tuple[str, ...] | None:
@@ -202,5 +253,6 @@ def _bands(file: Any, found: dict[str, str], key: str) -> tuple[str, ...] | None
 
 
 def _beside(found: dict[str, str], key: str, part: str) -> str | None:
-    stem = key.lower().rsplit("/", 1)[0] if "/" in key else key.lower().removesuffix("_array")
-    return next((name for name in (f"{stem}/{part}", f"{stem}_{part}", part) if name in found), None)
+    name = key.lower()
+    stem = name.rsplit("/", 1)[0] if "/" in name else name.removesuffix("_array").removesuffix("_flux")
+    return next((one for one in (f"{stem}/{part}", f"{stem}_{part}", part) if one in found), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -91,5 +92,44 @@ def texts(values: Any) -> np.ndarray:
     )
 
 
-def _one_line(error: BaseException) -> str:
+def attribute_text(file: Any, name: str) -> str | None:
+    """Return an attribute as text, None where there is none or it is empty."""
+    value = file.attrs.get(name)
+    value = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return str(value) if value is not None and str(value) else None
+
+
+def attribute_list(file: Any, name: str) -> list[str]:
+    """Return an attribute as a list of words: JSON, an array of texts, or words with commas between."""
+    value = file.attrs.get(name)
+    value = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    if value is None:
+        return []
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = [word.strip() for word in value.replace(";", ",").split(",")]
+    value = [value] if isinstance(value, str) or np.ndim(value) == 0 else value
+    return [item.decode() if isinstance(item, bytes) else str(item) for item in value]
+
+
+def numbers_of(file: Any, name: str) -> float | np.ndarray | None:
+    """Return the data set, or else the attribute, of a number; None where there is neither.
+
+    Raises
+    ------
+    DataError
+        When the attribute is no number.
+    """
+    if name in file:
+        return file[name][:]
+    value = file.attrs.get(name)
+    try:
+        return None if value is None else float(np.asarray(value).reshape(-1)[0])
+    except (TypeError, ValueError, IndexError):
+        raise DataError(f"its attribute '{name}' is no number: {value!r}", where=file.filename) from None
+
+
+def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__

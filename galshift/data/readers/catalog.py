@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from galshift.data.cutouts import GIVEN
 from galshift.data.fits_index import index_files
 from galshift.data.fits_layout import Galaxy, Place, galaxies_of_file
 from galshift.data.options import ReadOptions
@@ -149,6 +150,8 @@ def _details(table: Any, galaxies: list[Galaxy], path: Path) -> dict[str, Any]:
     details["groups"] = (
         np.asarray([str(value) for value in column(table, group, path)]) if group else details["ids"]
     )
+    if group:
+        details["groups_from"] = GIVEN
     if klass:
         labels, classes = interpret_labels(np.asarray(table[klass]), len(table), path)
         details.update(labels=labels, classes=classes)

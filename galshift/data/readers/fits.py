@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.beside import catalog_named
+from galshift.data.cutouts import GIVEN
 from galshift.data.fits_file import describe, open_fits
 from galshift.data.fits_layout import Galaxy, galaxies_of_file
 from galshift.data.options import ReadOptions
@@ -100,6 +101,7 @@ def _rows(path: Path, galaxies: list[Galaxy]) -> dict[str, Any]:
         found["labels"], found["classes"] = interpret_labels(values, n, path)
     if group is not None:
         found["groups"] = np.asarray([str(value).strip() for value in table[group]])
+        found["groups_from"] = GIVEN
     return found
 
 

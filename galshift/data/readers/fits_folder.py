@@ -19,6 +19,7 @@ from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._base import Opened, stem
 from galshift.data.readers._fits_build import build
+from galshift.data.readers._product import open_product
 from galshift.data.readers.catalog import open_catalog
 from galshift.data.roles import assign, check_roles, said_of_file
 from galshift.errors import DataError
@@ -34,6 +35,9 @@ def open_fits_folder(path: str | Path, options: ReadOptions) -> Opened:
         When it has none, or one cannot be read and ``on_error`` is ``raise``.
     """
     folder = Path(path)
+    product = open_product(folder, options)
+    if product is not None:
+        return product
     files = fits_files(folder)
     if not files:
         raise DataError("the folder holds no FITS files", where=folder)

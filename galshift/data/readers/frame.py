@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from galshift.data.cutouts import Cutouts, DataInfo
+from galshift.data.cutouts import GIVEN, NUMBERED, Cutouts, DataInfo
 from galshift.data.fits_file import describe, open_fits
 from galshift.data.fits_header import has_wcs
 from galshift.data.fits_layout import AUXILIARY, galaxies_of_file
@@ -224,6 +224,7 @@ def _info(path: Path, tile: DataInfo, table: Any, side: int, notes: list[str]) -
         shape=(tile.shape[0], side, side),
         ids=ids,
         groups=np.asarray([str(v) for v in table[group]]) if group else ids,
+        groups_from=GIVEN if group else NUMBERED,
         labels=labels,
         classes=classes,
         has_mask=True,

@@ -10,26 +10,52 @@ from typing import Any
 
 import numpy as np
 
-from galshift.data.cutouts import Cutouts, DataInfo
+from galshift.data.cutouts import NUMBERED, Cutouts, DataInfo
+from galshift.data.identity import names_of_products
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
+from galshift.data.readers._arrays import declared_unit, find_layout, interpret_labels, named_classes
 from galshift.data.readers._base import Opened, finite
-from galshift.data.readers._hdf5_parts import _one_line, open_file, read_rows, texts
+from galshift.data.readers._hdf5_parts import (
+    attribute_list,
+    attribute_text,
+    numbers_of,
+    one_line,
+    open_file,
+    read_rows,
+    texts,
+)
+from galshift.data.units import unit_name
 from galshift.errors import DataError
 
 
 @READERS.register("hdf5")
 def open_hdf5(path: str | Path, options: ReadOptions) -> Opened:
-    """Open an HDF5 file, by its ``schema`` attribute or else by the names of its data sets."""
+    """Open an HDF5 file by its ``schema``, by galshift's other attributes, or by its data sets' names."""
     path = Path(path)
     with open_file(path) as file:
-        schema = file.attrs.get("schema")
-        own = isinstance(schema, str) and schema.startswith("galshift-")
-        if own:
+        if _has_schema(file) or _written_alike(file, path):
             return Hdf5Data(path, _own_info(path, file, options), options)
         from galshift.data.readers._hdf5_foreign import open_foreign
 
         return open_foreign(path, file, options)
+
+
+def _has_schema(file: Any) -> bool:
+    return (attribute_text(file, "schema") or "").startswith("galshift-")
+
+
+def _written_alike(file: Any, path: Path) -> bool:
+    """Return whether a file without ``schema`` has galshift's /images and attributes all the same."""
+    import h5py
+
+    images = file.get("images")
+    if not isinstance(images, h5py.Dataset) or images.ndim != 4 or images.dtype.kind != "f":
+        return False
+    if not any(name in file.attrs for name in ("unit", "pixel_scale", "bands", "classes")):
+        return False
+    n_bands = len(attribute_list(file, "bands")) or None
+    return find_layout(images.shape, path, n_bands) == "NCHW"
 
 
 class Hdf5Data(Opened):
@@ -53,7 +79,7 @@ class Hdf5Data(Opened):
                 psf = file["psf"][()] if file["psf"].ndim < 4 else read_rows(file["psf"], rows)
             psf_scale = file["psf"].attrs.get("pixel_scale") if "psf" in file else None
         except (OSError, KeyError, RuntimeError, ValueError, MemoryError) as error:
-            raise DataError(f"its images cannot be read: {_one_line(error)}", where=self.path) from error
+            raise DataError(f"its images cannot be read: {one_line(error)}", where=self.path) from error
         return Cutouts(
             images=images,
             unit=info.unit or "",
@@ -61,6 +87,7 @@ class Hdf5Data(Opened):
             bands=info.bands,
             ids=info.ids[rows],
             groups=info.groups[rows],
+            groups_from=info.groups_from,
             labels=None if info.labels is None else info.labels[rows],
             classes=info.classes,
             mask=mask,
@@ -125,29 +152,56 @@ def _own_info(path: Path, file: Any, options: ReadOptions) -> DataInfo:
     for name in ("labels", "ids", "groups", "mask", "ivar"):
         if name in file and len(file[name]) != n:
             raise DataError(f"/{name} has {len(file[name])} rows for {n} images", where=path)
-    bands = tuple(_list(file, "bands")) or tuple(f"band{i}" for i in range(images.shape[1]))
+    bands = tuple(attribute_list(file, "bands")) or tuple(f"band{i}" for i in range(images.shape[1]))
     if len(bands) != images.shape[1]:
         raise DataError(f"{len(bands)} band names for {images.shape[1]} bands", where=path)
     ids = texts(file["ids"][:]) if "ids" in file else np.arange(n).astype(str)
+    groups = texts(file["groups"][:]) if "groups" in file else None
+    unit = attribute_text(file, "unit")
+    labels, classes = _labels(file, n, path)
+    named = NUMBERED if groups is None else names_of_products(attribute_text(file, "groups_from"), groups)
     return DataInfo(
         n=n,
         shape=tuple(images.shape[1:]),
         reader="hdf5",
-        unit=options.unit or _text(file, "unit"),
-        pixel_scale=options.pixel_scale_arcsec or _number(file, "pixel_scale"),
+        unit=declared_unit(options) or (unit if _has_schema(file) else unit_name(unit)),
+        pixel_scale=options.pixel_scale_arcsec or numbers_of(file, "pixel_scale"),
         bands=options.bands if len(options.bands) == len(bands) else bands,
         ids=ids,
-        groups=texts(file["groups"][:]) if "groups" in file else ids,
-        labels=file["labels"][:] if "labels" in file else None,
-        classes=tuple(_list(file, "classes")),
-        survey=_text(file, "survey"),
-        psf_fwhm=_number(file, "psf_fwhm"),
-        history=tuple(_list(file, "history")),
+        groups=ids if groups is None else groups,
+        groups_from=named,
+        labels=labels,
+        classes=classes,
+        survey=attribute_text(file, "survey"),
+        psf_fwhm=numbers_of(file, "psf_fwhm"),
+        history=tuple(attribute_list(file, "history")),
+        origins=_origins(file, options),
         has_mask="mask" in file,
         has_ivar="ivar" in file,
         has_psf="psf" in file,
         table=_table(file),
     )
+
+
+def _origins(file: Any, options: ReadOptions) -> dict[str, str]:
+    """Where in the file unit, scale, bands, mask, noise and PSF stand, but for what the options say."""
+    said = {"unit": options.unit, "pixel_scale": options.pixel_scale_arcsec, "bands": options.bands}
+    found = {
+        name: f"/{name}" if name in file else f"attribute '{name}'"
+        for name, word in said.items()
+        if not word and (name in file or name in file.attrs)
+    }
+    parts = {"mask": "mask", "noise": "ivar", "psf": "psf"}
+    return found | {name: f"/{part}" for name, part in parts.items() if part in file}
+
+
+def _labels(file: Any, n: int, path: Path) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Labels as galshift stores them, or of others: names, numbers of classes, numbers."""
+    classes = tuple(attribute_list(file, "classes"))
+    values = file["labels"][:] if "labels" in file else None
+    if values is None or _has_schema(file):
+        return values, classes
+    return named_classes(*interpret_labels(values, n, path), classes, path)
 
 
 def _table(file: Any) -> Any:
@@ -162,30 +216,6 @@ def _table(file: Any) -> Any:
     return Table(
         {name: texts(value) if value.dtype.kind in "OS" else value for name, value in columns.items()}
     )
-
-
-def _list(file: Any, name: str) -> list[str]:
-    value = file.attrs.get(name)
-    if value is None:
-        return []
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            value = [value]
-    return [item.decode() if isinstance(item, bytes) else str(item) for item in value]
-
-
-def _text(file: Any, name: str) -> str | None:
-    value = file.attrs.get(name)
-    return str(value) if value is not None and str(value) else None
-
-
-def _number(file: Any, name: str) -> float | np.ndarray | None:
-    if name in file:
-        return file[name][:]
-    value = file.attrs.get(name)
-    return None if value is None else float(value)
 
 
 def _boolean(mask: np.ndarray | None) -> np.ndarray | None:

@@ -15,6 +15,7 @@ from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs._options import OBSERVE, SELECT, TRAINING, counted_votes, option, reading
 from galshift.verbs.adapt.config import AdaptStepConfig, chooser
+from galshift.verbs.adapt.instead import DRY_RUN
 
 
 @STEPS.register("adapt")
@@ -24,8 +25,8 @@ class Adapt(Step):
     A source-only network is trained beside it with the same augmentation, and both are evaluated on galaxies
     that neither saw.  Continuous labels (--label-kind value) need a method that does without classes, such as
     coral, sinkhorn or deepjdot; votes (--votes) go with all.  Labels and class names are the source's; units,
-    scales, bands and HDU go for both (for the target alone: --set read_target.unit=nJy).  On several GPUs:
-    torchrun --nproc-per-node N -m galshift adapt ...
+    scales, bands and HDU go for both: --source-unit, --target-pixel-scale, ... and data cards say them of
+    one.  On several GPUs: torchrun --nproc-per-node N -m galshift adapt ...
     """
 
     kind = "adapt"
@@ -42,9 +43,13 @@ class Adapt(Step):
         OBSERVE,
         *TRAINING,
         *reading("read", both="read_target"),
+        *reading("read", only="source"),
+        *reading("read_target", only="target"),
     )
+    instead = (DRY_RUN,)
     examples = (
         "galshift adapt sim.h5 sdss/ --seeds 3",
+        "galshift adapt sim.h5 sdss.yaml --dry-run",
         "galshift adapt sim.h5 sdss/ --method coral --label-kind value --label-column redshift",
     )
     inputs = ("source", "target", "read.labels?", "observe.survey?", "read_target.labels?", "init")

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from galshift.domains.domain import open_source, open_target
+from galshift.data.card import resolve
+from galshift.domains.domain import Domain, open_source, open_target
 from galshift.domains.splits import SplitRecord, write_splits
+from galshift.domains.start import started
 from galshift.methods import METHODS
 from galshift.rundirectory import AUTO, BASELINE, SELECTION
 from galshift.runs.classifiers import Classifier, open_classifiers
@@ -19,6 +21,7 @@ from galshift.training.train_network import Fitted, source_free, train_network
 from galshift.types import Strict
 from galshift.verbs.adapt.auto import choice_section, fit_auto
 from galshift.verbs.adapt.config import AdaptStepConfig
+from galshift.verbs.adapt.given import Given, given, show
 from galshift.verbs.adapt.job import check, network_job
 from galshift.verbs.adapt.mix_prior import target_mix
 from galshift.verbs.adapt.warnings import adaptation_warnings
@@ -55,10 +58,13 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
     ConfigError, DataError
         When options do not go together, or the data sets cannot be trained on.
     """
+    config = with_cards(config)
     check(config)
-    source = open_source(config.source, config.read, config.split, config.seed, config.observe)
-    target = open_target(config.target, config.read_target, config.split, config.seed, source)
+    source, target = _domains(config)
     job = network_job(config, source, target, device)
+    seen = given({"source": source, "target": target}, job.preprocessing)
+    show(seen.document())
+    seen.write(folder)
     records = {
         "source": source.record(config.source, config.read),
         "target": target.record(config.target, config.read_target),
@@ -71,7 +77,7 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
         for place in (own, own / BASELINE):
             write_splits(place, records)
     first = pairs[config.seed]
-    found = _evaluated(config, folder, records, first, device)
+    found = replace(_evaluated(config, folder, records, first, device), opening=(seen.section(),))
     products = write_evaluation(found, folder, samples=config.samples, seed=config.seed)
     return {
         "method": config.method.kind if first.choice is None else first.choice.chosen,
@@ -88,6 +94,34 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
             **products,
         },
     }
+
+
+def with_cards(config: AdaptStepConfig) -> AdaptStepConfig:
+    """Return `config` with what the data cards of source and target say among its reading options."""
+    read = resolve(config.source, config.read).options
+    read_target = resolve(config.target, config.read_target).options
+    return config.model_copy(update={"read": read, "read_target": read_target})
+
+
+def first_look(config: AdaptStepConfig) -> Given:
+    """Return what the networks of `config` would be given, without training any.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As :func:`work`.
+    """
+    config = with_cards(config)
+    check(config)
+    source, target = _domains(config)
+    pairs = (config.source, source), (config.target, target)
+    _, preprocessing = started(config.init, config.preprocess, config.read, config.seed, *pairs)
+    return given({"source": source, "target": target}, preprocessing)
+
+
+def _domains(config: AdaptStepConfig) -> tuple[Domain, Domain]:
+    source = open_source(config.source, config.read, config.split, config.seed, config.observe)
+    return source, open_target(config.target, config.read_target, config.split, config.seed, source)
 
 
 def fit_pair(config: AdaptStepConfig, job: NetworkJob, folder: Path, seed: int) -> Pair:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from galshift.console import progress
-from galshift.data.cutouts import Cutouts, Dataset, InMemory
+from galshift.data.cutouts import NUMBERED, Cutouts, Dataset, InMemory
 from galshift.data.open import open_dataset
 from galshift.data.paths import split_name
-from galshift.domains.splits import read_splits
+from galshift.domains.splits import absolute, read_splits
 from galshift.errors import DataError
 from galshift.evaluation.classes import classification_metrics
 from galshift.evaluation.honesty import few_galaxies
@@ -91,13 +91,16 @@ def _galaxies(
     """Return rows and labels of one image of each galaxy that the run did not train on, in an order drawn."""
     info = dataset.info
     labels, notes = matched_labels(dataset, np.arange(len(dataset)), trained.classes)
+    # Row numbers and file names of another data set name other galaxies.
+    named, here = info.groups_from != NUMBERED, absolute(str(dataset.path))
     used = {
         name
         for record in read_splits(trained.path.parent).values()
+        if named or record.path == here
         for part, names in record.parts.items()
         if part != "test"
         for name in names
-        if not re.fullmatch(r"\d+", name)  # bare numbers name no galaxy
+        if record.path == here or not re.fullmatch(r"\d+", name)
     }
     seen = (
         np.isin(info.groups, info.groups[np.isin(info.ids, list(used))])

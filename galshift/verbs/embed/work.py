@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from astropy.table import vstack
 
-from galshift.data.open import open_dataset
 from galshift.data.paths import split_name
 from galshift.domains.splits import absolute, read_splits, split_column
 from galshift.embedding.anomaly import anomaly_scores
@@ -16,8 +15,9 @@ from galshift.embedding.reducers import REDUCERS
 from galshift.evaluation.predictions import write_predictions
 from galshift.rundirectory import RunDirectory
 from galshift.runs.answers import answer, drawn_rows
+from galshift.runs.known_data import open_for
 from galshift.runs.test_sets import matched_labels
-from galshift.runs.truth import numbered_options, truth_of
+from galshift.runs.truth import truth_of
 from galshift.training.checkpoint import Trained, load_checkpoint
 from galshift.verbs.embed.config import EmbedConfig
 from galshift.verbs.embed.report import write_explorer
@@ -64,14 +64,15 @@ def _part(text: str, trained: Trained, config: EmbedConfig, device: str) -> Part
     """Forward one data set and say how unusual each of its galaxies is."""
     label, path = split_name(text)
     head = trained.head
-    dataset = open_dataset(path, numbered_options(config.read, head))
+    opened = open_for(trained, path, config.read)
+    dataset = opened.dataset
     rows = drawn_rows(len(dataset), config.limit, config.seed, "embed", "limit")
     name, info = label or dataset.name, dataset.info
     answers = answer(trained, dataset, rows, device=device, label=f"embed {name}")
     if head.kind == "class":
         truth = matched_labels(dataset, rows, trained.classes)[0]
     else:
-        truth = truth_of(dataset, head, config.read)[rows]
+        truth = truth_of(dataset, head, opened.read)[rows]
     split = split_column(info.ids[rows], read_splits(trained.path.parent), absolute(path))
     table = answers.table(dataset, rows, truth=truth, data_set=name, split=split)
     scores = anomaly_scores(answers.features, groups=info.groups[rows], seed=config.seed)

@@ -25,7 +25,7 @@ _HELD_OUT = (
 def report_data(found: Evaluation, *, samples: int, seed: int) -> ReportData:
     """Return the whole page of one evaluation."""
     page = found.task.page(found)
-    sections = [*page.results, *found.sections]
+    sections = [*found.opening, *page.results, *found.sections]
     sections += [page.sets[s.name] for s in found.sets if s.name in page.sets]
     sections += [_samples(found, s, samples, seed) for s in found.sets[::-1] if samples]
     sections += page.details

@@ -141,8 +141,8 @@ class Evaluation:
     warnings : tuple of str
     estimates : dict
         Set name to its class mix as label shift explains the reference's predictions.
-    sections : tuple of Section
-        Further parts of the report.
+    sections, opening : tuple of Section
+        Further parts of the report, and its first ones.
     """
 
     task: Task
@@ -157,6 +157,7 @@ class Evaluation:
     warnings: tuple[str, ...] = ()
     estimates: dict[str, MixEstimate] = field(default_factory=dict)
     sections: tuple[Section, ...] = ()
+    opening: tuple[Section, ...] = ()
 
     @property
     def main(self) -> Classifier:

@@ -12,7 +12,6 @@ from astropy.table import Table, vstack
 
 from galshift.console import progress
 from galshift.data.cutouts import Dataset
-from galshift.data.open import open_dataset
 from galshift.data.paths import split_name
 from galshift.errors import DataError
 from galshift.evaluation.explain import grad_cam, map_scores, randomisation_check, spatial_layer
@@ -21,6 +20,7 @@ from galshift.report import build
 from galshift.rundirectory import RunDirectory
 from galshift.runs.answers import answer, drawn_rows
 from galshift.runs.classifiers import load_classifier
+from galshift.runs.known_data import open_for
 from galshift.runs.test_sets import matched_labels
 from galshift.training.checkpoint import Trained
 from galshift.training.device import DeviceChoice, choose_device
@@ -63,8 +63,7 @@ def explain_sets(config: ExplainConfig, device: str) -> Explanation:
     opened = []
     for text in config.data:
         label, path = split_name(text)
-        dataset = open_dataset(path, config.read)
-        trained.preprocessing.check(dataset.info, path)
+        dataset = open_for(trained, path, config.read).dataset
         opened.append((label or dataset.name, dataset))
     choice = choose_device(device, "float32")
     place = choice.device

@@ -30,10 +30,12 @@ class Store:
     job : Job
     truth : bool
         Store the noiseless images too.
+    groups_from : str
+        Where the input's names of galaxies come from; the products keep it.
     """
 
-    def __init__(self, folder: Path, job: Job, truth: bool) -> None:
-        self.folder, self.job, self.truth = Path(folder), job, truth
+    def __init__(self, folder: Path, job: Job, truth: bool, groups_from: str) -> None:
+        self.folder, self.job, self.truth, self.groups_from = Path(folder), job, truth, groups_from
 
     def has(self, piece: Piece) -> bool:
         """Return whether `piece` is there in full: its account is written last."""
@@ -72,8 +74,15 @@ class Store:
                 for key in ("fwhm_arcsec", "sky_sigma_njy", "flux_njy"):
                     values.setdefault(band, {}).setdefault(key, []).append(numbers[key])
         notes = json.loads(self._file(cut[0], index, "json").read_text(encoding="utf-8"))["notes"]
+        empty = self.empty(index, cut)
+        if empty:
+            notes.append(f"{len(empty)} images have no good pixel ({', '.join(empty[:3])}): masked in full")
         medians = {b: {k: float(np.median(v)) for k, v in keys.items()} for b, keys in values.items()}
         return {"bands": medians, "notes": notes}
+
+    def empty(self, index: int, cut: list[Piece]) -> list[str]:
+        """Return the ids of the images that have no good pixel."""
+        return [account["id"] for account in self._accounts(index, cut) if account.get("no_good_pixel")]
 
     def clear(self) -> None:
         """Remove the pieces."""
@@ -88,7 +97,8 @@ class Store:
 
     def _cutouts(self, index: int, cut: list[Piece]) -> Iterator[Cutouts]:
         for piece in cut:
-            yield as_stored(self._file(piece, index, "h5"), piece.stop - piece.start)
+            stored = as_stored(self._file(piece, index, "h5"), piece.stop - piece.start)
+            yield stored.with_(groups_from=self.groups_from)
 
     def _truths(self, index: int, cut: list[Piece]) -> Iterator[np.ndarray]:
         for piece in cut:

@@ -9,7 +9,9 @@ import numpy as np
 
 from galshift import console, surveys
 from galshift.data.cutouts import Dataset
+from galshift.data.identity import numbering_of
 from galshift.data.open import open_dataset
+from galshift.errors import DataError
 from galshift.mocks.contact_sheet import contact_sheet
 from galshift.mocks.units import to_njy
 from galshift.provenance import environment
@@ -37,7 +39,7 @@ def produce(
 ) -> tuple[dict[str, Any], Job]:
     """Make and join the pieces of `dataset`, stored in `folder` meanwhile; return results and job."""
     job = plan(config, dataset, device_of(context.device))
-    store = Store(folder / "pieces", job, config.truth)
+    store = Store(folder / "pieces", job, config.truth, numbering_of(dataset))
     cut = pieces(len(dataset), bytes_per_image(job, dataset))
     missing = [piece for piece in cut if not store.has(piece)]
     if len(missing) < len(cut):
@@ -48,6 +50,12 @@ def produce(
         for piece, observations in made(job, missing, **shared):
             store.put(piece, observations)
             bar.advance(piece.stop - piece.start)
+    if len(store.empty(0, cut)) == len(dataset):
+        raise DataError(
+            "not one image has a good pixel: there is nothing to observe",
+            where=config.input,
+            hint="galshift inspect shows what the images hold",
+        )
     results = _join(config, job, store, cut, context.out)
     store.clear()
     return results, job

@@ -11,6 +11,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
+from galshift.data.fits_text import ascii_columns, escaped, needs_escape, note_escapes
 from galshift.provenance import atomic_path
 
 # Column of a pixel that was not changed, and of a search that did not need it.
@@ -39,8 +40,12 @@ def write_attack(path: Path, sides: Sequence[Side], header: Mapping[str, Any]) -
         units[0].header[key] = value
     for number, side in enumerate(sides):
         suffix = "" if number == 0 else f"_{number + 1}"
-        table = fits.BinTableHDU(_table(side), name=f"ATTACK{suffix}")
-        table.header["MODEL"] = _ascii(side.name)
+        columns, changed = ascii_columns(_columns(side), path)
+        table = fits.BinTableHDU(
+            Table({k: _with_width(v) for k, v in columns.items()}), name=f"ATTACK{suffix}"
+        )
+        table.header["MODEL"] = escaped(side.name) if needs_escape([side.name]) else side.name
+        note_escapes(table.header, changed)
         units.append(table)
         if len(side.maps):
             maps = fits.ImageHDU(side.maps, name=f"MAPS{suffix}")
@@ -55,7 +60,7 @@ def write_attack(path: Path, sides: Sequence[Side], header: Mapping[str, Any]) -
     return path
 
 
-def _table(side: Side) -> Table:
+def _columns(side: Side) -> dict[str, Any]:
     rows = side.rows
     depth = max((len(row.get("rows", ())) for row in rows), default=0) or 1
     columns: dict[str, Any] = {}
@@ -78,7 +83,7 @@ def _table(side: Side) -> Table:
     if side.images is not None:
         order = {number: plane for plane, number in enumerate(side.images)}
         columns["image"] = np.array([order.get(i, NONE) for i in range(len(rows))], np.int32)
-    return Table({name: _with_width(values) for name, values in columns.items()})
+    return columns
 
 
 def _padded(lists: Sequence[Sequence[int]], depth: int) -> np.ndarray:
@@ -95,13 +100,8 @@ def _values(amplitudes: Sequence[Sequence[float]]) -> str:
 def _with_width(values: np.ndarray) -> np.ndarray:
     """A text column of width 0 cannot be read back."""
     if values.dtype.kind == "U":
-        values = np.array([_ascii(value) for value in values], dtype=str)
         return values.astype("U1") if values.dtype.itemsize == 0 else values
     return values
-
-
-def _ascii(text: str) -> str:
-    return str(text).encode("ascii", "backslashreplace").decode()
 
 
 def _text(value: Any) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Dataset
-from galshift.data.open import open_dataset
 from galshift.domains.splits import absolute, read_splits, split_column
 from galshift.evaluation.honesty import unlabelled_summary
 from galshift.evaluation.predictions import write_predictions
 from galshift.runs.answers import Answers, answer
+from galshift.runs.known_data import open_for
 from galshift.runs.test_sets import matched_labels
-from galshift.runs.truth import numbered_options, truth_of
+from galshift.runs.truth import truth_of
 from galshift.training.checkpoint import Trained, load_checkpoint
 from galshift.training.unknown import THRESHOLD, load_scorer, unknown_scores
 from galshift.verbs.predict.config import PredictConfig
@@ -30,7 +30,8 @@ def work(config: PredictConfig, path: Path, device: str) -> dict[str, Any]:
     """
     trained = load_checkpoint(config.run)
     head = trained.head
-    dataset = open_dataset(config.data, numbered_options(config.read, head))
+    opened = open_for(trained, config.data, config.read)
+    dataset = opened.dataset
     # A data set without one usable image gives a table of flags.
     answers = answer(trained, dataset, device=device, label="predict", refuse=False)
     rows = np.arange(len(dataset))
@@ -38,7 +39,7 @@ def work(config: PredictConfig, path: Path, device: str) -> dict[str, Any]:
         truth, notes = matched_labels(dataset, rows, trained.classes)
         summary, unknown = _of_classes(trained, answers)
     else:
-        truth, notes = truth_of(dataset, head, config.read), []
+        truth, notes = truth_of(dataset, head, opened.read), []
         summary, unknown = _of_numbers(answers), None
     table = answers.table(
         dataset,
@@ -54,7 +55,7 @@ def work(config: PredictConfig, path: Path, device: str) -> dict[str, Any]:
         **summary,
         "n": len(dataset),
         "n_flagged": int((~answers.usable).sum()),
-        "warnings": notes,
+        "warnings": [*opened.notes, *notes],
         "outputs": {"predictions": path.name},
         "product": path.name,
     }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
+from galshift.data.identity import same_galaxies
 from galshift.embedding.neighbors import nearest, rarity
 from galshift.errors import DataError
 from galshift.evaluation.predictions import write_predictions
@@ -36,7 +37,7 @@ def work(config: SimilarConfig, run: RunDirectory, device: str) -> dict[str, Any
     searched = [answered_set(trained, text, config.read, device, **options) for text in config.among]
     searched = searched or [home]
     features = np.concatenate([s.features for s in searched])
-    groups = np.concatenate([s.groups for s in searched])
+    groups = np.concatenate([_galaxies(home, s) for s in searched])
     query, group = home.features[place], str(home.groups[place])
     rows, distances = nearest(query, features, groups, n=config.n, group=group)
     if not len(rows):
@@ -57,6 +58,15 @@ def work(config: SimilarConfig, run: RunDirectory, device: str) -> dict[str, Any
     write_predictions(run.path / "similar.fits", table, provenance={"run": config.run, "id": config.id})
     build(run.path / "report.html", similar_report(trained, home, place, searched, rows, table, results))
     return results
+
+
+def _galaxies(home: AnsweredSet, other: AnsweredSet) -> np.ndarray:
+    """The galaxies of `other`: those of `home` under its names, the rest under names of their own."""
+    if other is home:
+        return home.groups
+    shared = same_galaxies(home.dataset, other.dataset)[other.rows]
+    own = np.asarray([f"{name} of {other.name}" for name in other.groups])
+    return np.where(shared != "", shared, own)
 
 
 def find_image(home: AnsweredSet, name: str) -> int:

@@ -1,0 +1,115 @@
+"""Tables in text as people write them: other separators than commas, decimal commas, commented headers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galshift.errors import DataError
+
+_SEPARATORS = (",", ";", "\t", "|")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
+_NAME = re.compile(r"[^\W\d][\w.:/-]*")
+_LINES = 64
+_BYTES = 1 << 18
+
+
+def read_text(path: Path) -> Any:
+    """Return a table in text as an astropy Table.
+
+    The separator is the one of comma, semicolon, tab and bar that splits the first lines alike; where none
+    does, astropy guesses.  A header may stand in a comment (``# id,class``), comments may stand above it, and
+    in a table with semicolons numbers may have decimal commas.
+
+    Raises
+    ------
+    DataError
+        When it is not text, or holds no row.
+    """
+    from astropy.table import Table
+
+    csv = path.name.lower().endswith((".csv", ".tsv"))
+    encoding, lines = _beginning(path)
+    comments, first = _split(lines)
+    separator = _separator(lines[first : first + _LINES], _SEPARATORS if csv else _SEPARATORS[:3])
+    if separator is None:
+        kind = "ascii.csv" if csv and not comments else "ascii"
+        return Table.read(path, format=kind, encoding=encoding)
+    source: Any = path
+    if comments:
+        every = path.read_text(encoding=encoding).splitlines()
+        source = _named(every[_split(every)[1] :], comments, separator)
+    table = Table.read(source, format="ascii.csv", delimiter=separator, encoding=encoding)
+    return _with_decimal_points(table) if separator == ";" else table
+
+
+def _beginning(path: Path) -> tuple[str, list[str]]:
+    """Return a file's encoding and its first lines, all whole."""
+    with path.open("rb") as stream:
+        head = stream.read(_BYTES)
+        whole = not stream.read(1)
+    if b"\0" in head:
+        raise DataError("the catalogue is not text", where=path, hint="CSV, ECSV, FITS, VOTable or parquet")
+    head = head if whole else head[: head.rfind(b"\n") + 1] or head
+    try:
+        return "utf-8-sig", head.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        return "latin-1", head.decode("latin-1").splitlines()
+
+
+def _split(lines: list[str]) -> tuple[list[str], int]:
+    """Return the comments at the top, and the number of the first line below them."""
+    first = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
+    return [line for line in lines[:first] if line.startswith("#")], first
+
+
+def _separator(lines: list[str], separators: tuple[str, ...]) -> str | None:
+    """The separator that splits every line into as many parts, more than one; the most parts win."""
+    bare = [re.sub(r'"[^"]*"', '""', line) for line in lines if line.strip() and not line.startswith("#")]
+    best: tuple[int, str | None] = (0, None)
+    for separator in separators:
+        counts = {line.count(separator) for line in bare}
+        # A decimal comma stands in most lines, but not in the header.
+        if len(counts) == 1 and (count := counts.pop()) > best[0]:
+            best = count, separator
+    if best[1] is None and bare:
+        head = bare[0]
+        found = [separator for separator in separators if separator in head]
+        return found[0] if len(found) == 1 else None
+    return best[1]
+
+
+def _named(rows: list[str], comments: list[str], separator: str) -> list[str]:
+    """Return the rows of a table below its header, which may be the last of the comments above them."""
+    if not rows or not comments:
+        return rows
+    words = [word.strip().strip('"') for word in comments[-1].lstrip("#").split(separator)]
+    cells = [word.strip().strip('"') for word in re.sub(r'"[^"]*"', "text", rows[0]).split(separator)]
+    are_names = len(words) == len(cells) and all(_NAME.fullmatch(word) for word in words)
+    has_header = all(_NAME.fullmatch(cell) for cell in cells) and not _like_rows(rows, cells, separator)
+    return [separator.join(words), *rows] if are_names and not has_header else rows
+
+
+def _like_rows(rows: list[str], cells: list[str], separator: str) -> bool:
+    """Return whether a first line of words looks like the rows below it: they repeat its words."""
+    below = [row.split(separator) for row in rows[1:_LINES]]
+    return any(
+        cell in {row[k].strip().strip('"') for row in below if k < len(row)} for k, cell in enumerate(cells)
+    )
+
+
+def _with_decimal_points(table: Any) -> Any:
+    """Return a table whose columns of numbers with decimal commas are numbers."""
+    for name in table.colnames:
+        if table[name].dtype.kind != "U":
+            continue
+        words = [str(word).strip() for word in np.ma.filled(np.ma.asarray(table[name]), "")]
+        known = [word for word in words if word]
+        numbers = all(_NUMBER.fullmatch(word) or _DECIMAL_COMMA.fullmatch(word) for word in known)
+        if known and numbers and any("," in word for word in known):
+            table[name] = [float(word.replace(",", ".")) if word else np.nan for word in words]
+    return table

@@ -1,0 +1,80 @@
+"""Classes from votes, given as fractions or as counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from galshift.data.options import ReadOptions, mapped
+from galshift.data.tables import column
+
+#: Rows of votes that sum to more than this somewhere are counts (or per cent), not fractions.
+COUNTED = 1.5
+
+
+def votes(
+    table: Any, join: Sequence[Sequence[int]], options: ReadOptions
+) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
+    """Return labels, classes and notes from columns of votes.
+
+    The winner is the label where its fraction of the votes is at least ``min_confidence``, else -1; with
+    ``soft_labels`` the labels are all fractions.  Fractions are taken as they are: what the columns leave out
+    (artefacts) counts against the winner.  Counts are divided by ``vote_total``, or else by their sum.
+
+    Raises
+    ------
+    DataError
+        When a column is missing.
+    """
+    rows = _by_image(table, join, options.vote_columns, options.labels)
+    rows = np.where(rows >= 0, rows, np.nan)
+    total = np.nansum(rows, axis=1)
+    classes = [mapped(name, options.classes_map) for name in options.vote_columns]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = np.nan_to_num(rows) / total[:, None]
+    if options.soft_labels:
+        return shares.astype(np.float32), tuple(classes), []
+    counted = bool((total > COUNTED).any())
+    winner = np.argmax(np.nan_to_num(shares), axis=1)
+    most = np.nan_to_num(np.max(np.nan_to_num(rows), axis=1))
+    if counted:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            most = np.nan_to_num(most / _totals(table, join, total, options))
+    sure = most >= max(options.min_confidence, 1e-12)
+    names = sorted({name for name in classes if name})
+    index = np.asarray([names.index(name) if name else -1 for name in classes])
+    labels = np.where(sure, index[winner], -1).astype(np.int64)
+    notes = ["the votes are counts"] if counted else []
+    unsure = int((~sure & (total > 0)).sum())
+    if unsure:
+        notes.append(
+            f"{unsure} images have no label: their winner has less than {options.min_confidence:g} of "
+            "the votes"
+        )
+    return labels, tuple(names), notes
+
+
+def _by_image(table: Any, join: Sequence[Sequence[int]], names: Sequence[str], where: object) -> np.ndarray:
+    """(N, K) means over each image's rows, NaN where it has none."""
+    stack = [np.ma.filled(np.ma.asarray(column(table, name, where), float), np.nan) for name in names]
+    values = np.stack(stack, axis=1)
+    rows = np.full((len(join), values.shape[1]), np.nan)
+    for image, found in enumerate(join):
+        if len(found):
+            rows[image] = values[found].mean(axis=0)
+    return rows
+
+
+def _totals(
+    table: Any, join: Sequence[Sequence[int]], summed: np.ndarray, options: ReadOptions
+) -> np.ndarray:
+    """Votes in all of each image: a column, a number, or the sum of the columns."""
+    total = options.vote_total
+    if total is None:
+        return summed
+    try:
+        return np.full(len(join), float(total))
+    except ValueError:
+        return _by_image(table, join, [str(total)], options.labels)[:, 0]

@@ -1,0 +1,94 @@
+"""What the networks of one adaptation are given: told before training, and the first part of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galshift import console
+from galshift.data.preprocess import Preprocessing
+from galshift.domains.account import Account, account, stands_out, write_accounts
+from galshift.domains.domain import Domain
+from galshift.report import Section, Table
+from galshift.report.pictures import gallery
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Given:
+    """The data of one adaptation as its networks see them.
+
+    Attributes
+    ----------
+    accounts : dict of str to Account
+        Of ``source`` and ``target``, training images only.
+    pictures : dict of str to ndarray
+        (n, C, S, S) linear images of each, a few.
+    warnings : tuple of str
+        What stands out.
+    """
+
+    accounts: dict[str, Account]
+    pictures: dict[str, np.ndarray]
+    warnings: tuple[str, ...]
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return (what, of the source, of the target) as text."""
+        columns = [dict(one.rows()) for one in self.accounts.values()]
+        return [(what, *(column[what] for column in columns)) for what in columns[0]]
+
+    def names(self) -> list[str]:
+        """Return what the two data sets are called."""
+        return [f"{one.name} ({role})" for role, one in self.accounts.items()]
+
+    def document(self) -> dict[str, Any]:
+        """Return what ``adapt --dry-run --json`` prints."""
+        return {
+            **{role: one.document() for role, one in self.accounts.items()},
+            "names": self.names(),
+            "table": self.rows(),
+            "warnings": list(self.warnings),
+        }
+
+    def section(self) -> Section:
+        """Return the first part of the report."""
+        shown = [
+            gallery(images, [one.name] * len(images), bands=one.bands)
+            for one, images in zip(self.accounts.values(), self.pictures.values(), strict=True)
+        ]
+        text = (
+            "The training images of both data sets after they were brought to common bands, unit, pixel "
+            "scale and size; the pictures show them so before the stretch. Brackets: where from."
+        )
+        table = Table(("", *self.names()), tuple(self.rows()))
+        return Section("What the networks are given", (text,), (table, *shown), warnings=self.warnings)
+
+    def write(self, run: Path) -> None:
+        """Write ``data.json`` into a run."""
+        write_accounts(run, self.accounts)
+
+
+def show(document: Mapping[str, Any], *, to_stdout: bool = False) -> None:
+    """Print the table and what stands out, for people, from what `Given.document` returned."""
+    columns = ("", *document["names"])
+    console.table("what the networks are given", columns, document["table"], to_stdout=to_stdout)
+    for line in document["warnings"]:
+        console.say(f"note: {line}")
+
+
+def given(domains: Mapping[str, Domain], preprocessing: Preprocessing) -> Given:
+    """Return what networks that see through `preprocessing` are given of the training parts of `domains`."""
+    accounts, pictures = {}, {}
+    for role, domain in domains.items():
+        accounts[role], images = account(domain.dataset, domain.parts["train"], preprocessing)
+        pictures[role] = images[:: max(1, len(images) // _SHOWN)][:_SHOWN]
+    warnings = stands_out(list(accounts.values()))
+    source, target = pictures["source"], pictures["target"]
+    if source.shape == target.shape and np.array_equal(source, target):
+        warnings = ["Source and target show the same images: there is nothing to adapt to.", *warnings]
+    return Given(accounts, pictures, tuple(warnings))
