@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,7 +145,9 @@ def _safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
 def _tensors_only(path: Path) -> dict[str, Tensor]:
     """Read a file of torch.save, refusing everything in it that is not a tensor."""
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the file's protocol: it is readable, or refused below
+            stored = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise DataError(
             "this file cannot be read as tensors alone, and what could run code is not opened",
