@@ -1,7 +1,7 @@
 """Flux within circles and ellipses on pixels, and the radii that follow: Petrosian's and those of a fraction.
 
 Pixel (y, x) is the unit square around integer coordinates.  A small circle's overlap with the pixels on its
-edge is the area itself; a larger one is straight across a pixel; an ellipse's overlap is linear across it.
+edge is the area itself; the edges of larger ones, and of ellipses, are straight across a pixel.
 """
 
 from __future__ import annotations
@@ -158,26 +158,29 @@ class Ellipse:
     elongation: float = 1.0
     angle: float = 0.0
 
-    def scales(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return every pixel's semi-major axis, and the steepness of that across the pixel, both (H, W)."""
+    def scales(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return every pixel's semi-major axis (H, W) and how it grows along x and y, both (H, W)."""
         y, x = np.indices(shape, dtype=np.float64)
         x, y = x - self.centre[0], y - self.centre[1]
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
         u, v = x * cosine + y * sine, (y * cosine - x * sine) * self.elongation
         axis = np.hypot(u, v)
-        steepness = np.hypot(u, v * self.elongation) / np.maximum(axis, 1e-9)
-        return axis, np.maximum(steepness, 1.0)
+        along, across = u / np.maximum(axis, 1e-9), v * self.elongation / np.maximum(axis, 1e-9)
+        return axis, along * cosine - across * sine, along * sine + across * cosine
 
 
 class EllipseGrowth:
     """Flux and area within ellipses, by semi-major axis; see :class:`Growth`."""
 
     def __init__(self, image: np.ndarray, ellipse: Ellipse) -> None:
-        axis, steepness = ellipse.scales(image.shape)
-        axis, steepness = axis.ravel(), steepness.ravel()
+        axis, by_x, by_y = (part.ravel() for part in ellipse.scales(image.shape))
         order = np.argsort(axis)
+        steepness = np.maximum(np.hypot(by_x, by_y), 1.0)  # 1 or more but at the very centre
+        by_x, by_y = np.abs(by_x) / steepness, np.abs(by_y) / steepness
         self.axis, self.steepness = axis[order], steepness[order]
-        self.reach = 0.5 * float(self.steepness.max())
+        self.along = np.maximum(np.maximum(by_x, by_y)[order], 1e-9)
+        self.across = np.minimum(by_x, by_y)[order]
+        self.reach = _EDGE * float(self.steepness.max())
         self.values = image.ravel()[order]
         self.sums = _sums(self.values)
 
@@ -188,9 +191,10 @@ class EllipseGrowth:
     def __call__(self, size: float) -> tuple[float, float]:
         """Return (flux, area) within the semi-major axis `size`."""
         inner, outer = np.searchsorted(self.axis, (size - self.reach, size + self.reach))
-        away = (size - self.axis[inner:outer]) / self.steepness[inner:outer]
-        weight = np.clip(away + 0.5, 0.0, 1.0)
-        return self.sums[inner] + weight @ self.values[inner:outer], inner + weight.sum()
+        edge = slice(inner, outer)
+        away = (size - self.axis[edge]) / self.steepness[edge]
+        weight = straight_overlap(away, self.along[edge], self.across[edge], np.inf)
+        return self.sums[inner] + weight @ self.values[edge], inner + weight.sum()
 
 
 def annulus_mean(growth: Growth | EllipseGrowth, radius: float, width: float = 1.0) -> float:
