@@ -36,6 +36,7 @@ class Adapt(Step):
     options = (
         "method",
         "model",
+        option("tune", "training.tune"),
         option("init", metavar="RUN"),
         option("epochs", "training.epochs"),
         SELECT,

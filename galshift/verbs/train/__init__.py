@@ -32,6 +32,7 @@ class Train(Step):
     positionals = ("data",)
     options = (
         "model",
+        option("tune", "training.tune"),
         option("epochs", "training.epochs"),
         option("init", metavar="RUN"),
         OBSERVE,
