@@ -153,7 +153,7 @@ def _check_labels(dataset: Dataset) -> None:
 
 
 def find_reader(path: str | Path) -> str:
-    """Return the name of the reader for `path`, judged by its kind, its first bytes and its name.
+    """Return the name of the reader for `path`, by its kind, its first bytes and its name.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Train on the source and hope: the baseline that every adaptation must beat."""
+"""Train on the source alone: the baseline that every adaptation must beat."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def check(image: np.ndarray, *, where: object = None) -> None:
             hint="if its sky was subtracted, subtract the median of its border",
         )
     if min(image.shape) < 5:
-        return  # a point, or next to one: there is no border to judge
+        return  # a point, or next to one: it has no border
     border = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
     level = float(np.median(border))
     share = level * image.size / total

@@ -21,7 +21,7 @@ _LEAKS = "Leaks"
 
 
 class InspectConfig(Strict):
-    """What is looked at, and against what."""
+    """What is inspected, and against what."""
 
     path: str = Field(description="Data, or a run directory.")
     read: ReadOptions = ReadOptions()
