@@ -51,12 +51,15 @@ class Resolved:
     name : str or None
         What the data set is called: the card's stem; None without a card.
     card : Path or None
+    said : ReadOptions or None
+        What the card itself says.
     """
 
     path: str
     options: ReadOptions
     name: str | None = None
     card: Path | None = None
+    said: ReadOptions | None = None
 
 
 def is_card(path: str | os.PathLike[str]) -> bool:
@@ -90,7 +93,8 @@ def resolve(path: str | os.PathLike[str], options: ReadOptions | None = None) ->
     place = Path(text)
     values = read_card(place)
     where = _from_here(values.pop("path"), place.parent)
-    return Resolved(where, merged(_options(values, place), options), place.stem, place)
+    said = _options(values, place)
+    return Resolved(where, merged(said, options), place.stem, place, said)
 
 
 def merged(card: ReadOptions, given: ReadOptions) -> ReadOptions:

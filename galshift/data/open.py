@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from galshift.data.card import resolve
+from galshift.data.card import Resolved, resolve
 from galshift.data.cutouts import Dataset
 from galshift.data.declared import check_declared
 from galshift.data.options import ReadOptions, parse_classes_map
@@ -35,8 +35,7 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     DataError
         When there is nothing there, no reader knows it, or it is broken; the message says which.
     """
-    given = options or ReadOptions()
-    found = resolve(path, given)
+    found = resolve(path, options)
     path, options = found.path, found.options
     dataset = _opened(path, options)
     overridden = check_declared(dataset, options, lambda plain: _opened(path, plain))
@@ -46,21 +45,22 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     dataset.info = replace(
         dataset.info,
         notes=(*dataset.info.notes, *notes),
-        origins={**dataset.info.origins, **_said(options, given, found.card)},
+        origins={**dataset.info.origins, **_said(found)},
     )
     dataset.name = found.name or dataset.name
     return dataset
 
 
-def _said(options: ReadOptions, given: ReadOptions, card: Path | None) -> dict[str, str]:
-    """Return what is declared, as ``DataInfo.origins``, by option or by card; readers of headers say more."""
+def _said(found: Resolved) -> dict[str, str]:
+    """Return what is declared, as ``DataInfo.origins``: by the data card, or by an option beside it."""
     fields = {"unit": ("zero_point", "unit"), "pixel_scale": ("pixel_scale_arcsec",), "bands": ("bands",)}
     said = {}
     for name, keys in fields.items():
-        key = next((key for key in keys if getattr(options, key)), None)
+        key = next((key for key in keys if getattr(found.options, key)), None)
         if key is not None:
+            by_card = found.card is not None and getattr(found.said, key) == getattr(found.options, key)
             option = f"--{key.removesuffix('_arcsec').replace('_', '-')}"
-            said[name] = option if card is None or getattr(given, key) else f"data card {card.name}"
+            said[name] = f"data card {found.card.name}" if by_card else option
     return said
 
 

@@ -122,10 +122,11 @@ def _save(config: InspectConfig, dataset: Any) -> str:
         "psf": "yes" if info.has_psf else None,
     }
     names = {"pixel_scale_arcsec": "pixel_scale", "noise": "ivar"}
+    sources = {key: info.origins.get(names.get(key, key), "the file") for key in told}
     origins = {
-        key: (str(value), info.origins.get(names.get(key, key), "the file"))
+        key: (str(value), sources[key])
         for key, value in told.items()
-        if value is not None and not getattr(found.options, key, None)
+        if value is not None and not sources[key].startswith(("--", "data card"))
     }
     write_card(place, found.path, found.options, origins)
     return str(place)
