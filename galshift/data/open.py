@@ -46,7 +46,7 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     dataset.info = replace(
         dataset.info,
         notes=(*dataset.info.notes, *notes),
-        origins={**_said(options, given, found.card), **dataset.info.origins},
+        origins={**dataset.info.origins, **_said(options, given, found.card)},
     )
     dataset.name = found.name or dataset.name
     return dataset

@@ -16,14 +16,14 @@ def split_pair(path: str | Path) -> tuple[str, ...]:
     return (left, right) if colon and left.endswith(".npy") and right.endswith(".npy") else (text,)
 
 
-def missing(path: Path) -> DataError:
-    """Return the error that names what is not there, and the nearest name that is."""
+def missing(path: Path, given: str = "check the path") -> DataError:
+    """Return the error that names what is not there, and the nearest name that is or what is `given`."""
     if path.is_symlink():
         return DataError("this link leads nowhere", where=path, hint=f"it points to {os.readlink(path)}")
 
     siblings = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []
     close = difflib.get_close_matches(path.name, siblings, n=1)
-    hint = f"did you mean {path.parent / close[0]}?" if close else "check the path"
+    hint = f"did you mean {path.parent / close[0]}?" if close else given
     return DataError("there is no such file or folder", where=path, hint=hint)
 
 

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from galshift.models._base import Network, NetworkConfig
     from galshift.types import Output
 
-MODELS = Registry("model", "galshift.models", exclude=("build", "precision"))
+MODELS = Registry("model", "galshift.models", exclude=("build", "precision", "tuning"))
 
 __all__ = ["MODELS", "Network", "NetworkConfig", "Output"]
 __getattr__ = lazily(

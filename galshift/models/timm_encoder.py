@@ -15,10 +15,8 @@ from torch import Tensor, nn
 from galshift.errors import ConfigError, DataError, did_you_mean
 from galshift.models import MODELS
 from galshift.models._base import Network
+from galshift.models._weights import fit_names
 from galshift.types import Output, Strict
-
-# What wrappers put before the encoder's own names.
-_PREFIXES = ("encoder.", "model.", "backbone.", "module.")
 
 
 class TimmConfig(Strict):
@@ -42,7 +40,7 @@ class TimmEncoder(Network):
 
     def __init__(self, in_channels: int, size: int, n_classes: int, config: TimmConfig) -> None:
         super().__init__()
-        self.encoder = _create(config.encoder, in_channels, size)
+        self.encoder = create(config.encoder, in_channels, size)
         digest = config.weights_sha256
         if config.weights is not None:
             digest = load_weights(self.encoder, Path(config.weights), config.weights_sha256)
@@ -95,28 +93,7 @@ def load_weights(encoder: nn.Module, path: Path, expected_sha256: str | None = N
     return digest
 
 
-def fit_names(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of `found` that `wanted` has, by name without prefixes, their bands fitted."""
-    fitted = {}
-    for name, value in found.items():
-        while name not in wanted and name.startswith(_PREFIXES):
-            name = name.split(".", 1)[1]
-        if name not in wanted:
-            continue
-        shape = wanted[name].shape
-        if value.ndim == 4 and value.shape[1] != shape[1] and _but_bands(value.shape) == _but_bands(shape):
-            mean = value.mean(dim=1, keepdim=True) * (value.shape[1] / shape[1])
-            value = mean.expand(shape).contiguous()
-        if value.shape == shape:
-            fitted[name] = value
-    return fitted
-
-
-def _but_bands(shape: torch.Size) -> tuple[int, ...]:
-    return (*shape[:1], *shape[2:])
-
-
-def _create(name: str, in_channels: int, size: int) -> nn.Module:
+def create(name: str, in_channels: int, size: int) -> nn.Module:
     """Return the encoder with pooled features and no classifier; image transformers are told the size."""
     try:
         import timm

@@ -20,9 +20,13 @@ from galshift.types import Output, Strict
 
 
 class TransformerBlock(nn.Module):
-    """Pre-norm attention and a dense layer of four times the width, each with a shortcut."""
+    """Pre-norm attention and a dense layer of four times the width, each with a shortcut.
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    With `layer_scale` each branch has a learnt weight by channel that starts there (Touvron et al. 2021,
+    arXiv:2103.17239).
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float, layer_scale: float | None = None) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
         self.norm_attention, self.norm_dense = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
@@ -30,14 +34,21 @@ class TransformerBlock(nn.Module):
         self.dense = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), nn.Dropout(dropout)
         )
+        scale = None if layer_scale is None else torch.full((width,), layer_scale)
+        self.scale_attention = None if scale is None else nn.Parameter(scale)
+        self.scale_dense = None if scale is None else nn.Parameter(scale.clone())
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return tokens (B, T, W) after attention among them and the dense layer."""
         qkv = self.qkv(self.norm_attention(tokens)).unflatten(-1, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, W / heads)
         mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
-        tokens = tokens + self.project(mixed.transpose(1, 2).flatten(2))
-        return tokens + self.dense(self.norm_dense(tokens))
+        tokens = tokens + _scaled(self.project(mixed.transpose(1, 2).flatten(2)), self.scale_attention)
+        return tokens + _scaled(self.dense(self.norm_dense(tokens)), self.scale_dense)
+
+
+def _scaled(branch: Tensor, scale: Tensor | None) -> Tensor:
+    return branch if scale is None else branch * scale
 
 
 def positions(side: int, width: int) -> Tensor:

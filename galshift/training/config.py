@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from galshift.errors import did_you_mean
 from galshift.selection import SELECTORS
@@ -12,6 +19,9 @@ from galshift.types import Strict
 
 # What chooses an epoch without a selector; auto is one where there is a target.
 PLAIN_SELECTION = ("auto", "source-loss", "last")
+
+# Options that came later, and the values at which they change nothing.
+NEWER = {"tune": "all", "layer_decay": 1.0}
 
 # Where a step's config holds what cannot change a number: how often to save, where else to log.
 NO_NUMBERS = ("training.checkpoint_every_s", "training.track")
@@ -79,6 +89,30 @@ class TrainConfig(Strict):
     shard: bool = Field(
         False, description="Split a large network over the devices (FSDP2) instead of copying it."
     )
+    tune: str = Field(
+        "all",
+        description="What is trained of a pre-trained network: head, last-N layers, or all; what is not "
+        "rests, and batch-norm statistics with it.",
+    )
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Learning rate of a layer as a fraction of the next one's.",
+    )
+
+    @field_validator("tune")
+    @classmethod
+    def _tunes(cls, tune: str) -> str:
+        if not re.fullmatch(r"head|all|last-[1-9]\d*", tune):
+            raise ValueError(f"must be head, last-N (such as last-2) or all, not {tune!r}")
+        return tune
+
+    @model_serializer(mode="wrap")
+    def _without_newer(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what says nothing, so that runs from before it was there are known again."""
+        values = handler(self)
+        return {key: value for key, value in values.items() if NEWER.get(key, ...) != value}
 
     @field_validator("select")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
@@ -10,32 +10,41 @@ from torch import nn
 from galshift.training.config import TrainConfig
 
 
-def parameter_groups(parameters: Iterable[nn.Parameter], config: TrainConfig) -> list[dict]:
-    """Return groups with and without weight decay.
+def parameter_groups(
+    parameters: Iterable[nn.Parameter], config: TrainConfig, rates: Mapping[nn.Parameter, float] | None = None
+) -> list[dict]:
+    """Return groups with and without weight decay, by learning rate.
 
     Only tensors of two or more dimensions decay: shrinking a bias, a norm's scale or a learned loss weight
-    towards zero has no meaning.
+    towards zero has no meaning.  `rates` are fractions of the run's learning rate; 1 where there is none.
     """
-    decayed, constant = [], []
+    by_kind: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in dict.fromkeys(parameters):
         if parameter.requires_grad:
-            (decayed if parameter.ndim >= 2 else constant).append(parameter)
-    groups = [
-        {"params": decayed, "lr": config.lr, "weight_decay": config.weight_decay},
-        {"params": constant, "lr": config.lr, "weight_decay": 0.0},
+            kind = ((rates or {}).get(parameter, 1.0), parameter.ndim >= 2)
+            by_kind.setdefault(kind, []).append(parameter)
+    return [
+        {
+            "params": members,
+            "lr": config.lr * rate,
+            "weight_decay": config.weight_decay if decays else 0.0,
+            **({} if rate == 1.0 else {"rate": rate}),
+        }
+        for (rate, decays), members in sorted(by_kind.items(), key=lambda item: (-item[0][0], not item[0][1]))
     ]
-    return [group for group in groups if group["params"]]
 
 
-def build_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
-    """Return the optimiser of `config` over `parameters`."""
-    groups = parameter_groups(parameters, config)
+def build_optimizer(
+    parameters: Iterable[nn.Parameter], config: TrainConfig, rates: Mapping[nn.Parameter, float] | None = None
+) -> torch.optim.Optimizer:
+    """Return the optimiser of `config` over `parameters`, with their `rates`."""
+    groups = parameter_groups(parameters, config, rates)
     if config.optimiser == "sgd":
         return torch.optim.SGD(groups, momentum=config.momentum, nesterov=config.momentum > 0, foreach=True)
     return torch.optim.AdamW(groups, fused=True)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of every group."""
+    """Set the learning rate of every group, a layer's own fraction of `lr` where it has one."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("rate", 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,8 +128,20 @@ class Step:
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Return the commands to type next; ``results["run"]`` or ``results["out"]`` is where they are.
 
+        They work as they are printed: `named` has what was typed for this step.
+
         A step that says nothing else has its page opened, where it has one.
         """
         outputs = results.get("outputs", {})
         pages = [outputs[role] for role in ("report", "explorer") if role in outputs]
         return [f"open {results['run']}/{page} in a browser" for page in pages if "run" in results]
+
+    @staticmethod
+    def named(results: Mapping[str, Any], role: str, otherwise: str = "DATA") -> str:
+        """Return the path that was typed for the input `role` of finished `results`, quoted for a shell.
+
+        Of several (``on[0]``, ``on[1]=deep``) it is the first.
+        """
+        given = results.get("given", {})
+        path = next((text for key, text in given.items() if key.split("[")[0] == role), None)
+        return otherwise if path is None else shlex.quote(str(path))

@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
@@ -35,11 +36,14 @@ class ChoiceOf:
     module, attribute : str
     also : tuple of (str, type)
         Further names with their configs, for a choice that is no registered thing.
+    path : str
+        Name of the thing that a file or folder stands for, given to it as ``path``; "" for none.
     """
 
     module: str
     attribute: str
     also: tuple[tuple[str, type[Strict]], ...] = ()
+    path: str = ""
 
     def registry(self) -> Registry:
         """Return the registry that the field chooses from."""
@@ -49,8 +53,10 @@ class ChoiceOf:
         """Return `value`, a name or a mapping with ``kind``, as a checked `Chosen`."""
         if isinstance(value, Chosen):
             return value
-        if isinstance(value, str):
+        if isinstance(value, str) and not self._is_path(value):
             return Chosen(value, self._config(value, {}, ()))
+        if isinstance(value, str):
+            value = {"kind": value}
         if not isinstance(value, Mapping):
             raise _nested([((), f"must be a name, or keys with 'kind', not {value!r}")])
         if not isinstance(value.get("kind"), str):
@@ -59,7 +65,14 @@ class ChoiceOf:
                 raise _nested([((wrong,), unknown_key(wrong, {"kind"}))])
             raise _nested([(("kind",), "this key is required: the name of what to use")])
         options = {key: item for key, item in value.items() if key != "kind"}
-        return Chosen(value["kind"], self._config(value["kind"], options, ("kind",)))
+        kind = value["kind"]
+        if self._is_path(kind):
+            kind, options = self.path, {"path": kind, **options}
+        return Chosen(kind, self._config(kind, options, ("kind",)))
+
+    def _is_path(self, word: str) -> bool:
+        """Whether `word` is no name but names a file or folder, which stands for the thing called `path`."""
+        return bool(self.path) and word not in self.names() and ("/" in word or Path(word).exists())
 
     def _config(self, kind: str, options: Mapping[str, Any], place: tuple[str, ...]) -> Strict:
         model = self._model(kind, place)

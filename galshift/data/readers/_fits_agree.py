@@ -123,7 +123,6 @@ def origins_of(
     galaxies: Sequence[Galaxy],
     bands: Sequence[str],
     planes: list[list[dict[str, Any]]],
-    options: ReadOptions,
     *,
     scale_from: str = "",
 ) -> dict[str, str]:
@@ -152,12 +151,6 @@ def origins_of(
     found |= {key: _listed(extras[key]) for key in ("mask", "noise", "psf") if key in extras}
     if scale_from:
         found["pixel_scale"] = scale_from
-    if options.zero_point is not None:
-        found["unit"] = "--zero-point"
-    elif options.unit is not None:
-        found["unit"] = "--unit"
-    if options.bands:
-        found["bands"] = "--bands"
     return found
 
 

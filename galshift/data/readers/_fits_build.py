@@ -77,7 +77,7 @@ def build(
     ragged = len(set(shapes)) > 1
     weight_notes = mark_relative(galaxies, planes)
     psf_scale, psf_notes = agree_on_psf(galaxies, bands, planes, scale)
-    origins = origins_of(galaxies, bands, planes, options, scale_from=scale_from)
+    origins = origins_of(galaxies, bands, planes, scale_from=scale_from)
     unknown = {key for key, value in (("unit", unit), ("pixel_scale", scale)) if value is None}
     info = DataInfo(
         n=len(galaxies),

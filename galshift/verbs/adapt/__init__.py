@@ -36,6 +36,7 @@ class Adapt(Step):
     options = (
         "method",
         "model",
+        option("tune", "training.tune"),
         option("init", metavar="RUN"),
         option("epochs", "training.epochs"),
         SELECT,
@@ -52,7 +53,15 @@ class Adapt(Step):
         "galshift adapt sim.h5 sdss.yaml --dry-run",
         "galshift adapt sim.h5 sdss/ --method coral --label-kind value --label-column redshift",
     )
-    inputs = ("source", "target", "read.labels?", "observe.survey?", "read_target.labels?", "init")
+    inputs = (
+        "source",
+        "target",
+        "read.labels?",
+        "observe.survey?",
+        "read_target.labels?",
+        "init",
+        "model.path",
+    )
     display = ("samples", *NO_NUMBERS)
     resumable = True
     distributed = True
@@ -99,5 +108,5 @@ class Adapt(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Look at the report; use it."""
-        use = f"galshift predict {results['run']} DATA predictions.fits"
+        use = f"galshift predict {results['run']} {self.named(results, 'target')} predictions.fits"
         return [*super().next_steps(results), use]

@@ -53,7 +53,7 @@ class AdaptStepConfig(Strict):
     method: Annotated[Chosen, ChoiceOf("galshift.methods", "METHODS", ((AUTO, AutoConfig),))] = Field(
         AUTO, description="See galshift list methods; auto tries several and chooses without target labels."
     )
-    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = Field(
+    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS", path="encoder")] = Field(
         "deepmerge", description="Network; see galshift list models."
     )
     init: str | None = Field(None, description="Start from the weights of another run.")

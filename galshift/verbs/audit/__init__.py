@@ -62,5 +62,5 @@ class Audit(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Look at the report; then search for faults."""
-        attack = f"galshift one-pixel-attack {results['models'][0]['run']} DATA"
+        attack = f"galshift one-pixel-attack {results['models'][0]['run']} {self.named(results, 'data')}"
         return [*super().next_steps(results), attack]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +54,15 @@ class Evaluate(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Read the report; attack the first run, or use it where it has no classes."""
-        run = results["results"][0]["run"]
-        attack = f"galshift one-pixel-attack {run} DATA"
-        use = f"galshift predict {run} DATA OUT.fits"
+        first = results["results"][0]
+        path = list(first["domains"].values())[-1]["path"]
+        data = self.named(results, "on", shlex.quote(_near(path)))
+        attack = f"galshift one-pixel-attack {first['run']} {data}"
+        use = f"galshift predict {first['run']} {data} predictions.fits"
         return [*super().next_steps(results), attack if "classes" in results else use]
+
+
+def _near(path: str) -> str:
+    """`path` as seen from here, where it lies below."""
+    near = os.path.relpath(path)
+    return path if near.startswith("..") else near

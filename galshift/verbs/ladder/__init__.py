@@ -57,5 +57,5 @@ class Ladder(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Look at the report; make the mocks."""
-        mocks = f"galshift make-mocks SIM OUT.h5 --survey {results['survey']}"
+        mocks = f"galshift make-mocks {self.named(results, 'sim')} mocks.h5 --survey {results['survey']}"
         return [*super().next_steps(results), mocks]

@@ -59,4 +59,4 @@ class Pretrain(Step):
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Train or adapt from it."""
         run = results["run"]
-        return [f"galshift train DATA --init {run}", f"galshift adapt SOURCE TARGET --init {run}"]
+        return [f"galshift train {self.named(results, 'data')} --init {run}"]

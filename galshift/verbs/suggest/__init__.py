@@ -56,6 +56,7 @@ class Suggest(Step):
             first, measure = f"the numbers of votes in {table} ({', '.join(columns)})", ""
             total = "".join(f" --vote-total {name}" for name in columns[len(classes) :])
             teach = f" --votes {','.join(classes)}{total}"
+        run, data = self.named(results, "run", "RUN"), self.named(results, "data")
         if results["aim"] == "measure":
-            return [f"fill in {first}", f"galshift evaluate RUN --on DATA --labels {table}{measure}"]
-        return [f"fill in {first}", f"galshift train DATA --labels {table}{teach} --init RUN"]
+            return [f"fill in {first}", f"galshift evaluate {run} --on {data} --labels {table}{measure}"]
+        return [f"fill in {first}", f"galshift train {data} --labels {table}{teach} --init {run}"]

@@ -22,7 +22,7 @@ class TrainStepConfig(Strict):
     observe: OnTheFly | None = Field(
         None, description="Observe the galaxies as this survey, anew at every draw."
     )
-    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS")] = Field(
+    model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS", path="encoder")] = Field(
         "deepmerge", description="Network; see galshift list models."
     )
     init: str | None = Field(None, description="Start from the weights of another run.")
