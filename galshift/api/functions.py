@@ -38,7 +38,10 @@ def verb_function(kind: str) -> Callable[..., Any]:
     shared = _shared(step, wanted)
     signature = inspect.Signature(
         [
-            *(_argument(one, optional=bool(step.instead)) for one in wanted),
+            *(
+                _argument(one, optional=any(other.spares(one.name) for other in step.instead))
+                for one in wanted
+            ),
             *(inspect.Parameter(one.name, _BY_NAME, default=False) for one in step.instead if one.name),
             *(inspect.Parameter(name, _BY_NAME, default=_COMMON[name][1]) for name in shared),
         ]

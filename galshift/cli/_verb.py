@@ -49,7 +49,9 @@ def typed(
 
     wanted = parameters(step)
     own = {one.name for one in wanted}
-    parts = [_parameter(one, optional=bool(step.instead)) for one in wanted]
+    parts = [
+        _parameter(one, optional=any(other.spares(one.name) for other in step.instead)) for one in wanted
+    ]
     parts += [_instead(one) for one in step.instead if one.name]
     shared = [name for name in common if name not in own]
     parts += [

@@ -76,7 +76,7 @@ def call(kind: str, given: Mapping[str, Any], common: Common | None = None) -> E
     asked = next((one for one in step.instead if one.asked(given, required)), None)
     for other in step.instead:
         given.pop(other.name, None)
-    _check_complete(kind, wanted, given, required if asked is None else asked.needs)
+    _check_complete(kind, wanted, given, required if asked is None or asked.needs is None else asked.needs)
     out = given.pop("out", None) or common.out
     if asked is None:
         values = _values(step, given, common)

@@ -179,8 +179,9 @@ class Instead:
         :class:`galshift.verbs.Context`, and returns the JSON-able answer.
     show : callable
         Prints that answer for people.
-    needs : tuple of str
-        Arguments that it cannot do without; the verb's own may then be missing.
+    needs : tuple of str or None
+        Arguments that it cannot do without, where those are others than the verb's own, which may then be
+        missing.
     bare : bool
         True where it needs no config.
     trouble : callable
@@ -191,10 +192,14 @@ class Instead:
     help: str
     work: Callable[[Any, Any], Any]
     show: Callable[[Any], None]
-    needs: tuple[str, ...] = ()
+    needs: tuple[str, ...] | None = None
     bare: bool = False
     panel: str = ""
     trouble: Callable[[Any], Exception | None] = lambda answer: None
+
+    def spares(self, name: str) -> bool:
+        """Tell whether the argument `name` may be missing where this is asked for."""
+        return self.needs is not None and name not in self.needs
 
     def asked(self, given: Mapping[str, Any], required: tuple[str, ...]) -> bool:
         """Tell whether it is asked for: by its option, or by what is missing."""

@@ -46,7 +46,7 @@ class Fetch(Step):
         "galshift fetch deepmerge2 --only 'SimReal*'",
     )
     resources = ()
-    instead = (Instead("", "List the data sets.", work=listed, show=show_listed, bare=True),)
+    instead = (Instead("", "List the data sets.", work=listed, show=show_listed, needs=(), bare=True),)
     resumable = True
 
     def run(self, config: FetchConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
