@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Names that are both a function of this package and one of its sub-packages; see `_Package`.
 _FUNCTIONS = ("audit", "simulate")
