@@ -52,6 +52,7 @@ CONTRADICT = [
     ({"BUNIT": "counts", "SCALE": 0.2}, {"unit": "nJy"}, "unit", r"declared as nJy.*files say ct"),
     (NJY, {"unit": "dimensionless"}, "unit", r"declared as dimensionless.*say nJy"),
     (NJY, {"pixel_scale_arcsec": 0.21}, "pixel_scale", r"0.21 arcsec.*say 0.2 arcsec"),
+    (NJY, {"bands": ("g",)}, "bands", r"declared as g.*files say r"),
     (NMGY, {"zero_point": 22.6}, "zero_point", r"as 22.6.*0.10 mag (fainter|brighter)"),
 ]
 

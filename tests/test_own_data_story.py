@@ -152,3 +152,13 @@ def test_each_slip_is_one_sentence(files: Path, run: str, words: str, code: int,
     done = galshift(files, words, code)
     assert re.search(message, done.stderr), done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("galshift:")]) == 1
+
+
+def test_the_same_data_twice_and_one_much_brighter_are_said_without_training(files: Path, run: str) -> None:
+    done = galshift(files, "adapt first.yaml first.yaml --dry-run")
+    assert "Source and target are the same data set" in done.stderr
+    done = galshift(files, "adapt first.yaml second --target-zero-point 22.5 --dry-run")
+    # Five magnitudes are a factor of a hundred.
+    assert re.search(
+        r"second is (9\d|1[01]\d) times brighter than first: is its unit or zero point right", done.stderr
+    )

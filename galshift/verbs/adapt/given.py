@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,12 +84,21 @@ def show(document: Mapping[str, Any], *, to_stdout: bool = False) -> None:
 
 def given(domains: Mapping[str, Domain], preprocessing: Preprocessing) -> Given:
     """Return what networks that see through `preprocessing` are given of the training parts of `domains`."""
-    accounts, pictures = {}, {}
+    accounts, samples = {}, {}
     for role, domain in domains.items():
-        accounts[role], images = account(domain.dataset, domain.parts["train"], preprocessing)
-        pictures[role] = images[:: max(1, len(images) // _SHOWN)][:_SHOWN]
-    warnings = stands_out(list(accounts.values()))
-    source, target = pictures["source"], pictures["target"]
-    if source.shape == target.shape and np.array_equal(source, target):
-        warnings = ["Source and target show the same images: there is nothing to adapt to.", *warnings]
+        accounts[role], samples[role] = account(domain.dataset, domain.parts["train"], preprocessing)
+    warnings = [*_same(domains, samples), *stands_out(list(accounts.values()))]
+    pictures = {role: images[:: max(1, len(images) // _SHOWN)][:_SHOWN] for role, images in samples.items()}
     return Given(accounts, pictures, tuple(warnings))
+
+
+def _same(domains: Mapping[str, Domain], samples: Mapping[str, np.ndarray]) -> list[str]:
+    """Say that source and target are one data set, or show the same images, where they do."""
+    source, target = (str(domains[role].dataset.path) for role in ("source", "target"))
+    if os.path.realpath(source) == os.path.realpath(target) and domains["source"].observe is None:
+        return ["Source and target are the same data set: there is nothing to adapt to."]
+    seen = {image.tobytes() for image in samples["source"]}
+    same = sum(image.tobytes() in seen for image in samples["target"])
+    if not same:
+        return []
+    return [f"{same} of {len(samples['target'])} sampled images of the target are in the source too."]
