@@ -159,6 +159,5 @@ def test_the_same_data_twice_and_one_much_brighter_are_said_without_training(fil
     assert "Source and target are the same data set" in done.stderr
     done = galshift(files, "adapt first.yaml second --target-zero-point 22.5 --dry-run")
     # Five magnitudes are a factor of a hundred.
-    assert re.search(
-        r"second is (9\d|1[01]\d) times brighter than first: is its unit or zero point right", done.stderr
-    )
+    said = re.search(r"second is ([\d.]+) times brighter than first: is its unit or zero point", done.stderr)
+    assert float(said[1]) == pytest.approx(100, rel=0.2)
