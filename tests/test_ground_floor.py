@@ -76,7 +76,7 @@ def test_entry_points_add_things(monkeypatch):
         def load(self):
             return dict
 
-    monkeypatch.setattr(Registry, "_entry_points", lambda self: {"from-outside": Point()})
+    monkeypatch.setattr(Registry, "plugins", lambda self: {"from-outside": Point()})
     monkeypatch.setattr(Registry, "_modules", lambda self: {})
     assert registry.get("from-outside") is dict
 

@@ -10,9 +10,6 @@ import numpy as np
 from galshift.data.options import ReadOptions, mapped
 from galshift.data.tables import column
 
-#: Rows of votes that sum to more than this somewhere are counts (or per cent), not fractions.
-COUNTED = 1.5
-
 
 def votes(
     table: Any, join: Sequence[Sequence[int]], options: ReadOptions
@@ -36,7 +33,7 @@ def votes(
         shares = np.nan_to_num(rows) / total[:, None]
     if options.soft_labels:
         return shares.astype(np.float32), tuple(classes), []
-    counted = bool((total > COUNTED).any())
+    counted = are_counts(rows)
     winner = np.argmax(np.nan_to_num(shares), axis=1)
     most = np.nan_to_num(np.max(np.nan_to_num(rows), axis=1))
     if counted:
@@ -54,6 +51,18 @@ def votes(
             "the votes"
         )
     return labels, tuple(names), notes
+
+
+def are_counts(rows: np.ndarray) -> bool:
+    """Return whether votes (N, K) are counts (or per cent): above one, or whole numbers that sum to more.
+
+    Debiased fractions of Galaxy Zoo sum to more than one and are none.
+    """
+    known = rows[np.isfinite(rows).all(axis=1)]
+    if not len(known):
+        return False
+    whole = bool((known == np.round(known)).all())
+    return bool((known > 1 + 1e-6).any()) or (whole and bool((known.sum(axis=1) > 1).any()))
 
 
 def _by_image(table: Any, join: Sequence[Sequence[int]], names: Sequence[str], where: object) -> np.ndarray:

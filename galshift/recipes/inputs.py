@@ -144,7 +144,9 @@ def _identify_one(role: str, text: str, known: Mapping[str, str], found: Inputs)
         found.upstream[role] = known[text]
         return
     if not path.exists():
-        raise missing(path, f"given as '{role}'")
+        error = missing(path, f"given as '{role}'")
+        error.where = text
+        raise error
     if is_card(path):
         _identify_card(role, path, known, found)
         return

@@ -184,7 +184,7 @@ def training_section(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Se
             )
     if not drawn:
         return None
-    text = "Losses by epoch. The best epoch was chosen without looking at any target label."
+    text = "Losses by epoch. The best epoch was chosen without any target label."
     return Section("How training went", (text,), tuple(drawn))
 
 
