@@ -301,6 +301,10 @@ def _arcsec(value: float | None) -> str:
     return "not known" if value is None else f"{value:.3g} arcsec"
 
 
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if 1000 <= value < 1e6 else f"{value:.3g}"
+
+
 def _by_band(bands: Sequence[str], values: Sequence[float], unit: str) -> str:
-    shown = ", ".join(f"{band} {value:.3g}" for band, value in zip(bands, values, strict=True))
+    shown = ", ".join(f"{band} {_number(value)}" for band, value in zip(bands, values, strict=True))
     return shown if unit == DIMENSIONLESS else f"{shown} {unit}"

@@ -63,8 +63,8 @@ class Given:
             for one, images in zip(self.accounts.values(), self.pictures.values(), strict=True)
         ]
         text = (
-            "The training images of both data sets after they were brought to common bands, unit, pixel "
-            "scale and size; the pictures show them so before the stretch. Brackets: where from."
+            "The training images of both data sets, brought to common bands, unit, pixel scale and size; the "
+            "pictures show them so, before the stretch. Brackets say where a value came from."
         )
         table = Table(("", *self.names()), tuple(self.rows()))
         return Section("What the networks are given", (text,), (table, *shown), warnings=self.warnings)
