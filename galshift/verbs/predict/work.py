@@ -55,7 +55,8 @@ def work(config: PredictConfig, path: Path, device: str) -> dict[str, Any]:
         **summary,
         "n": len(dataset),
         "n_flagged": int((~answers.usable).sum()),
-        "warnings": [*opened.notes, *notes],
+        "reading": list(opened.notes),
+        "warnings": notes,
         "outputs": {"predictions": path.name},
         "product": path.name,
     }
