@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Cutouts
-from galshift.data.mask_bits import OWN_MASK
 from galshift.data.fits_text import escaped, needs_escape, note_escapes
+from galshift.data.mask_bits import OWN_MASK
 from galshift.data.units import AB_ZERO_POINT_NJY
 from galshift.errors import DataError, ResourceError
 from galshift.provenance import canonical_json, jsonable

@@ -19,6 +19,8 @@ from galshift.data.votes import votes
 from galshift.errors import DataError, did_you_mean
 
 _NAMES = ("label", "labels", "class", "classes", "morphology", "target", "type", "gz2_class", "summary")
+# Several columns of few numbers make this many classes side by side (bar 0 or 1, ring 0 or 1).
+_SETS = 10
 # So many different whole numbers, each of so few rows, are counts or ids rather than classes.
 _MANY, _FEW_EACH = 50, 5
 
@@ -84,7 +86,8 @@ def _words(table: Any, name: str, found: Joined) -> list[str]:
     parts = [labels_of_words([_word(value) for value in values])[0] for values in columns]
     words = ["/".join(row) if any(row) else "" for row in zip(*parts)]
     known = [word for word in words if word]
-    if len(known) < _FEW_EACH * len(set(known)) and all(_as_numbers(values) is not None for values in columns):
+    many = len(set(known)) > _SETS and len(known) < _FEW_EACH * len(set(known))
+    if many and all(_as_numbers(values) is not None for values in columns):
         raise DataError(
             f"the columns '{name}' hold {len(set(known))} different sets of numbers in {len(known)} rows, "
             "not classes",

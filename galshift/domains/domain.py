@@ -129,8 +129,9 @@ def _known_classes(info: DataInfo, path: str) -> np.ndarray:
         n_galaxies = len(np.unique(info.groups[known][labels[known] == k]))
         if n_galaxies < 3:
             name = info.classes[k] if info.classes else k
+            galaxies = "galaxy" if n_galaxies == 1 else "galaxies"
             raise DataError(
-                f"class '{name}' has {n_galaxies} labelled {'galaxy' if n_galaxies == 1 else 'galaxies'}, and three are needed",
+                f"class '{name}' has {n_galaxies} labelled {galaxies}, and three are needed",
                 where=path,
                 # Of two classes neither can go.
                 hint="merge or drop the class with --classes-map"

@@ -118,10 +118,10 @@ def _no_images(file: Any, names: Sequence[str], path: Path) -> DataError:
     each = [name for name in names if name.rsplit("/", 1)[-1] == last[0][0]] if last else []
     if len(each) > 1 and file[each[0]].ndim in (2, 3):
         return DataError(
-            f"it holds one group for each of {len(each)} objects ({each[0]}, {each[1]}, ...), which is not read",
+            f"it holds one group for each of {len(each)} objects ({each[0]}, {each[1]}, ...)",
             where=path,
-            hint=f"stack what is called '{last[0][0]}' into one data set 'images' (N, C, H, W), with 'ids' and "
-            "'labels' beside it in the same order",
+            hint=f"write all that are called '{last[0][0]}' as one data set 'images' (N, C, H, W), with "
+            "'ids' and 'labels' beside it in the same order",
         )
     return DataError(
         f"no data set in it is called like images; it holds {shown or 'none at all'}",
