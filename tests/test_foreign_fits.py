@@ -124,6 +124,7 @@ def test_a_jwst_mosaic_is_one_galaxy_with_its_noise(tmp_path):
         "pixel_scale": "WCS of HDU 1 (SCI)",
         "bands": "FILTER of the primary header",
         "noise": "HDU 2 (ERR), its error",
+        "mask": "HDU 4 (WHT), its coverage",
     }
     # Without ERR the parts of the variance add up: 0.005 + 0.004 + 0.001.
     _, parts = only(jwst(tmp_path / "var.fits", ("VAR_RNOISE", "SCI", "VAR_FLAT", "VAR_POISSON")))

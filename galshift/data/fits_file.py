@@ -28,7 +28,7 @@ from galshift.data.fits_header import (
     pixel_scale_of,
     unit_and_factor,
 )
-from galshift.data.mask_bits import mask_bits
+from galshift.data.mask_bits import ANY_VALUE, mask_bits
 from galshift.data.roles import header_role, role_of
 from galshift.data.units import asinh_to_flux, is_magnitude, magnitudes_to_njy_arcsec2
 from galshift.errors import DataError
@@ -178,10 +178,10 @@ def _describe_hdu(index: int, hdu: Any, shape: tuple[int, ...], primary: Any) ->
         "bits": None,
     }
     # Any plane may turn out to be a mask, by its file's name or the user's word; fractions have no bits.
-    source = "any value but 0"
+    source = ANY_VALUE
     if role == "mask" or described["kind"] == "i":
         described["bits"], source = mask_bits(header, primary, name)
-    origins["mask"] = f"{place}, bits by {source}"
+    origins["mask"] = f"{place}, {source if source == ANY_VALUE else f'bits by {source}'}"
     return {**described, "origins": {key: text for key, text in origins.items() if text}}
 
 

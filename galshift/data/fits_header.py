@@ -13,7 +13,7 @@ from galshift.data.roles import is_band
 from galshift.data.units import njy_per_count, unit_name
 
 _ZERO_POINTS = ("MAGZERO", "ABZP", "ZPT_AB", "ZP_AB", "ABMAGZP")
-_FILTERS = ("FILTER", "BAND", "FILTER1", "FILTER2", "FILTNAM", "FILTNAM1")
+_FILTERS = ("FILTER", "BAND", "FILTER1", "FILTER2", "FILTNAM", "FILTNAM1", "FPA.FILTERID")
 _KERNEL_SCALES = ("PIXELSCL", "PIXSCALE", "PIXSCAL", "PIXSCAL1", "PSF_SCAL", "PSFSCALE", "SECPIX", "SECPIX1")
 _WCS_KEY = re.compile(
     r"(?:CTYPE|CUNIT|CDELT|CROTA)\d|(?:CD|PC)\d_\d|PC\d{6}|A_\d_\d|B_\d_\d|LATPOLE|LONPOLE|PV\d_\d"

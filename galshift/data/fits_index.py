@@ -22,7 +22,7 @@ from galshift.errors import DataError
 from galshift.processes import process_pool
 from galshift.provenance import atomic_path
 
-VERSION = 3
+VERSION = 4
 _MANY = 2000
 
 

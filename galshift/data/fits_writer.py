@@ -19,6 +19,7 @@ import numpy as np
 
 from galshift.data.cutouts import Cutouts
 from galshift.data.fits_text import escaped, needs_escape, note_escapes
+from galshift.data.mask_bits import OWN_MASK
 from galshift.data.units import AB_ZERO_POINT_NJY
 from galshift.errors import DataError, ResourceError
 from galshift.provenance import canonical_json, jsonable
@@ -105,7 +106,9 @@ def _write_one(file: Path, cutouts: Cutouts, i: int, provenance: dict[str, Any] 
         header.add_history(f"provenance {canonical_json(jsonable(provenance))}")
     hdus = [primary]
     if cutouts.mask is not None:
-        hdus.append(fits.ImageHDU(cutouts.mask[i].astype(np.uint8), name="MASK"))
+        mask = fits.ImageHDU(cutouts.mask[i].astype(np.uint8), name="MASK")
+        mask.header[OWN_MASK] = (True, "any value but 0 is a bad pixel")
+        hdus.append(mask)
     # Without noise no weight is known: zeros would say that every pixel is bad.
     if cutouts.ivar is not None and cutouts.ivar[i].any():
         hdus.append(fits.ImageHDU(cutouts.ivar[i].astype(np.float32), name="IVAR"))

@@ -19,6 +19,8 @@ from galshift.data.votes import votes
 from galshift.errors import DataError, did_you_mean
 
 _NAMES = ("label", "labels", "class", "classes", "morphology", "target", "type", "gz2_class", "summary")
+# Several columns of few numbers make this many classes side by side (bar 0 or 1, ring 0 or 1).
+_SETS = 10
 # So many different whole numbers, each of so few rows, are counts or ids rather than classes.
 _MANY, _FEW_EACH = 50, 5
 
@@ -78,14 +80,31 @@ def _words(table: Any, name: str, found: Joined) -> list[str]:
     """The class in each row of a table, from one column, or from several with a stroke between."""
     columns = [column(table, part.strip(), found.options.labels) for part in name.split(",")]
     for values in columns:
-        _refuse_continuous(values, found)
+        _refuse_continuous(values, found, name)
     if len(columns) == 1:
         return [_word(value) for value in columns[0]]
     parts = [labels_of_words([_word(value) for value in values])[0] for values in columns]
-    return ["/".join(row) if any(row) else "" for row in zip(*parts)]
+    words = ["/".join(row) if any(row) else "" for row in zip(*parts)]
+    known = [word for word in words if word]
+    many = len(set(known)) > _SETS and len(known) < _FEW_EACH * len(set(known))
+    if many and all(_as_numbers(values) is not None for values in columns):
+        raise DataError(
+            f"the columns '{name}' hold {len(set(known))} different sets of numbers in {len(known)} rows, "
+            "not classes",
+            where=found.path or found.dataset.path,
+            hint=_hint_of_several(name),
+        )
+    return words
 
 
-def _refuse_continuous(values: Any, found: Joined) -> None:
+def _hint_of_several(name: str) -> str:
+    return (
+        f"if they are votes for one class each: --votes {name} in place of --label-column; to learn the "
+        "numbers themselves: --label-kind value"
+    )
+
+
+def _refuse_continuous(values: Any, found: Joined, name: str) -> None:
     """Refuse a column of measurements or counts where classes are wanted.
 
     Raises
@@ -105,7 +124,9 @@ def _refuse_continuous(values: Any, found: Joined) -> None:
     raise DataError(
         f"the column '{values.name}' holds {kind} ({low:.4g} to {high:.4g}), not classes",
         where=found.path or found.dataset.path,
-        hint=f"cut it into classes with --label-bins {_edges(known)}, or learn the number itself with "
+        hint=_hint_of_several(name)
+        if "," in name
+        else f"cut it into classes with --label-bins {_edges(known)}, or learn the number itself with "
         "--label-kind value",
     )
 
@@ -155,6 +176,12 @@ def binned(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
 
 def _binned(table: Any, name: str, edges: Sequence[float], found: Joined) -> list[str]:
     """The name of the bin in each row, empty for none."""
+    if "," in name:
+        raise DataError(
+            f"--label-bins cuts one column of numbers into classes, and --label-column names several: {name}",
+            where=found.path or found.dataset.path,
+            hint=f"name one: --label-column {name.split(',')[0].strip()}",
+        )
     held = column(table, name, found.options.labels)
     numbers = _as_numbers(held)
     if numbers is None:

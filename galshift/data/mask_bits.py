@@ -39,6 +39,11 @@ _ALLMASK = 1 | 2 | 16 | 64 | 128 | 256 | 512 | 2048
 # SDSS fpM planes by bit: 1 SATUR, 2 NOTCHECKED, 8 GHOST, 9 CR (INTERP and the object planes are news).
 _SDSS = (1 << 1) | (1 << 2) | (1 << 8) | (1 << 9)
 
+#: Keyword of the masks that galshift writes, which say nothing but good (0) or bad.
+OWN_MASK = "GALSHIFT"
+#: What is bad where neither header nor mission names a bit.
+ANY_VALUE = "any value but 0"
+
 
 def mask_bits(header: Any, primary: Any, name: str) -> tuple[int | None, str]:
     """Return the bits of a mask that spoil a pixel (None: any value but 0), and who says so.
@@ -50,6 +55,8 @@ def mask_bits(header: Any, primary: Any, name: str) -> tuple[int | None, str]:
     name : str
         EXTNAME of the mask.
     """
+    if OWN_MASK in header:
+        return None, ANY_VALUE
     named, source = _named_bits(header)
     if named:
         return sum({1 << bit for bit, word in named.items() if is_fault(word)}), source
@@ -67,11 +74,14 @@ def mask_bits(header: Any, primary: Any, name: str) -> tuple[int | None, str]:
             or _text(header, primary, "FILTER").startswith(("F098", "F1"))
         )
         return (_WFC3_IR, "HST WFC3/IR DQ flags") if infrared else (_HST, "HST DQ flags")
+    # What is known by its survey alone may be somebody's own mask: eight bits hold a plain yes or no.
+    if abs(header.get("BITPIX", 16)) < 16:
+        return None, ANY_VALUE
     if "LEGACY" in survey or "DECALS" in survey:
         return _LEGACY, "Legacy Surveys MASKBITS"
     if "SDSS" in (telescope, survey) or (telescope == "2.5M" and "SDSS" in _text(header, primary, "ORIGIN")):
         return _SDSS, "SDSS mask planes"
-    return None, "any value but 0"
+    return None, ANY_VALUE
 
 
 def is_fault(word: str) -> bool:
@@ -95,8 +105,6 @@ def _named_bits(header: Any) -> tuple[dict[int, str], str]:
         for key, value in cards.items()
         if re.fullmatch(r"MBIT_\d+", key) and int(key[5:]) < 64
     }
-    if names:
-        return names, "MBIT_* of its header"
     pairs = (
         (cards.get(f"MSKVAL{key[6:]}"), value)
         for key, value in cards.items()
@@ -106,7 +114,10 @@ def _named_bits(header: Any) -> tuple[dict[int, str], str]:
     if panstarrs:
         return panstarrs, "MSKNAM*, MSKVAL* of its header"
     legacy = _by_value((value, key[3:]) for key, value in cards.items() if key.startswith("MB_"))
-    return legacy, "MB_* of its header"
+    # Legacy Surveys write both, MB_* shortened: MBIT_* has the names in full, but perhaps not all of them.
+    return {**legacy, **names}, " and ".join(
+        [f"{key}_*" for key, found in (("MBIT", names), ("MB", legacy)) if found]
+    ) + " of its header"
 
 
 def _by_value(pairs: Iterable[tuple[Any, Any]]) -> dict[int, str]:

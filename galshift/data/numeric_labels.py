@@ -13,6 +13,7 @@ from galshift.data.labels import check_map
 from galshift.data.no_label import missing_numbers, numbers_of_words
 from galshift.data.options import ReadOptions, mapped
 from galshift.data.tables import column
+from galshift.data.votes import are_counts, what_votes_are
 from galshift.errors import DataError
 
 #: What fractions without a number of votes count as: about the votes a galaxy got in Galaxy Zoo.
@@ -32,6 +33,7 @@ def with_numbers(dataset: Dataset, options: ReadOptions) -> Dataset:
     """
     dataset, options, source, table, join = joined(dataset, options)
     votes = options.label_kind == "votes"
+    said: list[str] = []
     named = options.vote_columns if votes else _names(options.label_column)
     if not named:
         labels, names = _own_votes(dataset) if votes else _own_values(dataset)
@@ -39,6 +41,8 @@ def with_numbers(dataset: Dataset, options: ReadOptions) -> Dataset:
     else:
         labels = numbers(_required(table, dataset), named, options.labels or dataset.path, join)
         if votes:
+            if options.vote_total is None and are_counts(labels):
+                said = [what_votes_are(labels, "if per cent of N votes: --vote-total N")]
             labels = _numbered(labels, options.vote_total, table, join, options.labels)
             check_map(named, options, options.labels or dataset.path)
             labels, names = _renamed(labels, named, options.classes_map)
@@ -47,6 +51,7 @@ def with_numbers(dataset: Dataset, options: ReadOptions) -> Dataset:
     everything = np.arange(len(dataset))
     rows = rows_of(table, join, source)
     labels, notes = _sure(labels, options.min_confidence) if votes else (labels, [])
+    notes = [*said, *notes]
     named = tuple(names)
     return Relabelled(dataset, everything, labels.astype(np.float32), named, table=rows, notes=notes)
 

@@ -46,7 +46,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     ),
     "mask": _words(
         "mask masks msk dq dqmask dqarr bpm badpix badpixel badpixels badpixelmask maskbits allmask flag "
-        "flags flagmap quality qual ood opd maskmap"
+        "flags flagmap flg quality qual ood opd maskmap"
     ),
     "psf": _words("psf psfs prf epsf psfmodel psfimage gridpsf oversamp detsamp overdist detdist"),
     "model": _words(
@@ -68,7 +68,7 @@ _FILE_WORDS: dict[str, tuple[str, ...]] = {
     "error": _words("err error rms sigma unc uncert"),
     "variance": _words("var variance"),
     "weight": _words("ivar invvar weight wht wgt oow opw"),
-    "mask": _words("mask msk dq bpm maskbits flag flags badpix ood opd"),
+    "mask": _words("mask msk dq bpm maskbits flag flags flg badpix ood opd"),
     "psf": _words("psf psfs"),
     "ignore": _words("con ctx nexp area bgmod expwt d2imarr wcsdvarr wcscorr hdrlet"),
 }

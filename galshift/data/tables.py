@@ -87,9 +87,15 @@ def _read_parquet(path: Path) -> Any:
             continue
         array = values.to_numpy()
         if array.dtype == object:
-            array = np.asarray(["" if value is None else str(value) for value in values.to_pylist()])
+            array = np.asarray([_text(value) for value in values.to_pylist()])
         columns[name] = array
     return Table(columns)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return "" if value is None else str(value)
 
 
 def column(table: Any, name: str, where: object) -> Any:

@@ -44,7 +44,7 @@ def read_text(path: Path) -> Any:
         every = path.read_text(encoding=encoding).splitlines()
         source = _named(every[_split(every)[1] :], comments, separator)
     table = Table.read(source, format="ascii.csv", delimiter=separator, encoding=encoding)
-    return _with_decimal_points(table) if separator == ";" else table
+    return _with_numbers(table, commas=separator == ";")
 
 
 def _beginning(path: Path) -> tuple[str, list[str]]:
@@ -102,14 +102,19 @@ def _like_rows(rows: list[str], cells: list[str], separator: str) -> bool:
     )
 
 
-def _with_decimal_points(table: Any) -> Any:
-    """Return a table whose columns of numbers with decimal commas are numbers."""
+def _with_numbers(table: Any, commas: bool) -> Any:
+    """Return a table whose columns of per cent, or with `commas` of decimal commas, are numbers."""
     for name in table.colnames:
         if table[name].dtype.kind != "U":
             continue
         words = [str(word).strip() for word in np.ma.filled(np.ma.asarray(table[name]), "")]
         known = [word for word in words if word]
-        numbers = all(_NUMBER.fullmatch(word) or _DECIMAL_COMMA.fullmatch(word) for word in known)
-        if known and numbers and any("," in word for word in known):
+        per_cent = bool(known) and all(word.endswith("%") for word in known)
+        if not per_cent and not (commas and any("," in word for word in known)):
+            continue
+        words = [word.rstrip("% ") for word in words]
+        if all(
+            _NUMBER.fullmatch(word) or (commas and _DECIMAL_COMMA.fullmatch(word)) for word in words if word
+        ):
             table[name] = [float(word.replace(",", ".")) if word else np.nan for word in words]
     return table

@@ -129,10 +129,14 @@ def _known_classes(info: DataInfo, path: str) -> np.ndarray:
         n_galaxies = len(np.unique(info.groups[known][labels[known] == k]))
         if n_galaxies < 3:
             name = info.classes[k] if info.classes else k
+            galaxies = "galaxy" if n_galaxies == 1 else "galaxies"
             raise DataError(
-                f"class '{name}' has {n_galaxies} labelled galaxies, and three are needed",
+                f"class '{name}' has {n_galaxies} labelled {galaxies}, and three are needed",
                 where=path,
-                hint="merge or drop the class with --classes-map",
+                # Of two classes neither can go.
+                hint="merge or drop the class with --classes-map"
+                if len(present) > 2
+                else "give more galaxies of this class",
             )
     return known
 
@@ -152,11 +156,12 @@ def open_target(
         When it shows fewer than two galaxies, or a part would have none.
     """
     dataset = open_dataset(path, options)
-    if len(np.unique(dataset.info.groups)) < 2:
+    n_galaxies = len(np.unique(dataset.info.groups))
+    if n_galaxies < 2:
         raise DataError(
-            f"the target shows {len(np.unique(dataset.info.groups))} galaxy; adaptation needs at least two",
+            f"the target shows {n_galaxies} galaxy; adaptation needs at least two",
             where=path,
-            hint="check the 'group' column or attribute",
+            hint="check the 'group' column or attribute" if len(dataset) > 1 else "give more images",
         )
     groups = np.asarray(dataset.info.groups).astype(str)
     home = _parts_of_groups(source)
@@ -171,10 +176,13 @@ def open_target(
         rows[part] = np.sort(np.concatenate([rows.get(part, own[:0]), np.asarray(along, dtype=own.dtype)]))
     for part in fractions:
         if not len(rows[part]):
+            why = "most are in the source too" if shared.any() else f"it shows {n_galaxies} galaxies in all"
+            # Who is dealt where is luck only where the source has a say.
+            other = "another --seed" if shared.any() else "a larger test part: --set split.test=0.5"
             raise DataError(
-                f"no galaxy of the target is left for its {part} part: most are in the source too",
+                f"no galaxy of the target is left for its {part} part: {why}",
                 where=path,
-                hint="give more galaxies, or another --seed",
+                hint=f"give more galaxies, or {other}",
             )
     return Domain(Unlabelled(dataset), rows, labelled=dataset)
 

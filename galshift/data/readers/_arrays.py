@@ -103,10 +103,15 @@ def find_layout(shape: Sequence[int], where: object, n_bands: int | None = None)
         return "NHW"
     elif len(shape) == 2:
         return "HW"
+    # MATLAB, Julia and Fortran write the first axis last.
+    turned = len(shape) == 4 and shape[2] <= MAX_BANDS < min(shape[:2])
     raise DataError(
         f"an array of shape {tuple(shape)} is not one of galaxy images",
         where=where,
-        hint="images are (N, C, H, W), (N, H, W, C) or (N, H, W); --bands says how many bands there are",
+        hint="its axes seem to be in the reverse order (W, H, C, N): turn them round, in Python by "
+        "images.transpose(), and write it anew"
+        if turned
+        else "images are (N, C, H, W), (N, H, W, C) or (N, H, W); --bands says how many bands there are",
     )
 
 

@@ -137,12 +137,15 @@ def origins_of(
         roles = {role for role, _ in galaxy.extra}
         noise = next((role for role in ("error", "variance", "weight") if role in roles), None)
         for (role, _), places in galaxy.extra.items():
-            key = role if role in ("mask", "psf") else "noise" if role == noise else None
-            for place in places if key else ():
+            for place in places:
                 plane = planes[place.file][place.plane]
                 text = plane.get("origins", {}).get("mask") if role == "mask" else None
                 name = f"HDU {plane['hdu']} ({plane['name']})" if plane["name"] else f"HDU {plane['hdu']}"
-                extras.setdefault(key, Counter())[text or f"{name}, its {role}"] += 1
+                if role == "weight" and plane.get("relative"):
+                    extras.setdefault("mask", Counter())[f"{name}, its coverage"] += 1
+                elif role in ("mask", "psf", noise):
+                    key = "noise" if role == noise else role
+                    extras.setdefault(key, Counter())[text or f"{name}, its {role}"] += 1
     found = {}
     for key in ("unit", "pixel_scale", "bands"):
         texts = Counter({text: n for (name, text), n in science.items() if name == key})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,12 +79,7 @@ def open_foreign(path: Path, file: Any, options: ReadOptions) -> Opened:
     found = {name.lower(): name for name in listing(file)}
     key = next((found[name] for name in _IMAGES if name in found), None)
     if key is None or file[key].ndim not in (3, 4):
-        shown = ", ".join(f"{name} {tuple(file[name].shape)}" for name in list(found.values())[:8])
-        raise DataError(
-            f"no data set in it is called like images; it holds {shown or 'none at all'}",
-            where=path,
-            hint=f"rename one to 'images' (also read: {', '.join(_IMAGES[1:4])})",
-        )
+        raise _no_images(file, list(found.values()), path)
     images = file[key]
     bands = _bands(file, found, key) or tuple(attribute_list(file, "bands")) or None
     n_bands = None if bands is None else len(bands)
@@ -114,6 +110,24 @@ def open_foreign(path: Path, file: Any, options: ReadOptions) -> Opened:
         **details,
     )
     return ArrayData(path, info, _reader(path, keys, starts), layout, scale, extras)
+
+
+def _no_images(file: Any, names: Sequence[str], path: Path) -> DataError:
+    shown = ", ".join(f"{name} {tuple(file[name].shape)}" for name in names[:8])
+    last = Counter(name.rsplit("/", 1)[1] for name in names if "/" in name).most_common(1)
+    each = [name for name in names if name.rsplit("/", 1)[-1] == last[0][0]] if last else []
+    if len(each) > 1 and file[each[0]].ndim in (2, 3):
+        return DataError(
+            f"it holds one group for each of {len(each)} objects ({each[0]}, {each[1]}, ...)",
+            where=path,
+            hint=f"write all that are called '{last[0][0]}' as one data set 'images' (N, C, H, W), with "
+            "'ids' and 'labels' beside it in the same order",
+        )
+    return DataError(
+        f"no data set in it is called like images; it holds {shown or 'none at all'}",
+        where=path,
+        hint=f"rename one to 'images' (also read: {', '.join(_IMAGES[1:4])})",
+    )
 
 
 def _extras(path: Path, file: Any, found: dict[str, str], key: str) -> dict[str, Callable]:

@@ -12,6 +12,7 @@ from galshift.data.cutouts import NUMBERED, Cutouts, DataInfo
 from galshift.data.fits_file import open_fits
 from galshift.data.fits_index import fits_files
 from galshift.data.fits_writer import CATALOG, FWHM, META, SCALE
+from galshift.data.mask_bits import ANY_VALUE
 from galshift.data.options import ReadOptions
 from galshift.data.readers._arrays import declared_unit
 from galshift.data.readers._base import Opened, band_names, finite
@@ -138,7 +139,8 @@ def _origins(held: dict[str, Any], options: ReadOptions) -> dict[str, str]:
     said = {"unit": options.unit, "pixel_scale": options.pixel_scale_arcsec, "bands": options.bands}
     found = {name: CATALOG for name, word in said.items() if not word}
     parts = {"mask": "mask", "noise": "ivar", "psf": "psf"}
-    return found | {name: f"extension {part.upper()}" for name, part in parts.items() if held[part]}
+    found |= {name: f"extension {part.upper()}" for name, part in parts.items() if held[part]}
+    return found | ({"mask": f"extension MASK, {ANY_VALUE}"} if held["mask"] else {})
 
 
 def _labels(table: Any, held: dict[str, Any]) -> tuple[np.ndarray | None, tuple[str, ...]]:
