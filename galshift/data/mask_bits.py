@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 # Names of bits, as headers write them, that spoil a pixel.
 # LSST and HSC planes (afw MaskedImage; MP_BAD, ...), Pan-STARRS (MSKNAMnn, Waters et al. 2020, table 2),
 # Legacy Surveys (legacysurvey.org/dr10/bitmasks), SDSS (fpM planes), DECam community pipeline.
@@ -38,6 +40,50 @@ _LEGACY = sum(1 << bit for bit in (2, 3, 4, 5, 6, 7, 14, 15))
 _ALLMASK = 1 | 2 | 16 | 64 | 128 | 256 | 512 | 2048
 # SDSS fpM planes by bit: 1 SATUR, 2 NOTCHECKED, 8 GHOST, 9 CR (INTERP and the object planes are news).
 _SDSS = (1 << 1) | (1 << 2) | (1 << 8) | (1 << 9)
+
+
+#: What is said of a mask whose bits the user has stated.
+DECLARED = "bits as declared"
+_MOST_BITS = 63
+
+
+def bits_value(words: str) -> int:
+    """Return the value of bits stated as their numbers, ``0,1,12``, or as a hexadecimal value, ``0x1003``.
+
+    Raises
+    ------
+    ValueError
+        When it is neither, or names no bit or one beyond 62.
+    """
+    try:
+        if words.strip().lower().startswith("0x"):
+            value = int(words, 16)
+        else:
+            value = sum(1 << bit for bit in {int(word) for word in words.split(",") if word.strip()})
+    except (ValueError, OverflowError):
+        value = 0
+    if not 0 < value < 1 << _MOST_BITS:
+        raise ValueError(
+            f"'{words}' names no bits of a mask: such as 0,1,12 (0 is the lowest, 62 the highest), "
+            "or their value as 0x1003"
+        )
+    return value
+
+
+def declared_bits(words: str | None, place: str, kind: Any) -> tuple[int | None, dict[str, str]]:
+    """Return the bits that the user states of an array's mask, and what ``DataInfo.origins`` says of it.
+
+    Parameters
+    ----------
+    words : str or None
+        As ``mask_bits`` of the reading options.
+    place : str
+    kind : dtype or None
+        Of the mask's numbers; None without one.  Only whole numbers have bits.
+    """
+    if words is None or kind is None or np.dtype(kind).kind not in "iu":
+        return None, {}
+    return bits_value(words), {"mask": f"{place}, {DECLARED}"}
 
 
 def mask_bits(header: Any, primary: Any, name: str) -> tuple[int | None, str]:
@@ -78,6 +124,13 @@ def is_fault(word: str) -> bool:
     """Return whether a bit's name says that the pixel is spoilt."""
     text = re.sub(r"[^A-Z0-9]+", "_", word.upper()).strip("_")
     return text in _FAULTS or text.startswith(_FAULT_STEMS)
+
+
+def spoilt(values: np.ndarray, bits: int | None) -> np.ndarray:
+    """Return where a mask spoils a pixel: one of `bits` is set, or for None any value but 0; NaN spoils."""
+    flagged = np.nan_to_num(values, nan=0, posinf=0, neginf=0).astype(np.int64)
+    found = (flagged & bits) != 0 if bits is not None else np.nan_to_num(values, nan=1.0) != 0
+    return found | ~np.isfinite(values)
 
 
 def _named_bits(header: Any) -> tuple[dict[int, str], str]:

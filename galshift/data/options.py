@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_serializer
 
+from galshift.data.mask_bits import bits_value
 from galshift.errors import UsageError
 from galshift.types import Strict
 
@@ -25,6 +26,9 @@ YOUNGER = (
     "where",
     "common_ids",
     "match_radius_arcsec",
+    "psf",
+    "psf_pixel_scale_arcsec",
+    "mask_bits",
 )
 
 
@@ -88,6 +92,15 @@ class ReadOptions(Strict):
         description="What FITS extensions are, by name, pattern or number: image, error, variance, weight "
         "(inverse variance), mask, psf or ignore; * is for those whose name is not known.",
     )
+    psf: str | None = Field(None, description="A PSF file of the images, or its FWHM [arcsec].")
+    psf_pixel_scale_arcsec: Positive | None = Field(
+        None, description="Pixel scale of that PSF file; default: what its header states [arcsec / pixel]."
+    )
+    mask_bits: str | None = Field(
+        None,
+        description="Bits of a mask that spoil a pixel, such as 0,1,12 (0 is the lowest), or their value as "
+        "0x1003; goes before what header or mission say.",
+    )
     pattern: str | None = Field(None, description="File names in a folder, such as {id}_{band}.fits.")
     classes_map: dict[str, str] = Field(
         default_factory=dict,
@@ -98,10 +111,35 @@ class ReadOptions(Strict):
     on_error: Literal["raise", "skip"] = Field(
         "raise", description="What a file that cannot be read does: stop, or be counted and left out."
     )
-    override: tuple[Literal["unit", "zero_point", "pixel_scale", "bands"], ...] = Field(
+    override: tuple[Literal["unit", "zero_point", "pixel_scale", "bands", "psf"], ...] = Field(
         (),
-        description="What is declared in spite of what the files say: unit, zero_point, pixel_scale, bands.",
+        description="What is declared in spite of what the files say: unit, zero_point, pixel_scale, bands, "
+        "psf.",
     )
+
+    @field_validator("psf", mode="before")
+    @classmethod
+    def _psf_in_words(cls, psf: Any) -> Any:
+        number = isinstance(psf, int | float) and not isinstance(psf, bool)
+        word = f"{psf:.15g}" if number else psf
+        try:
+            fwhm = float(word)
+        except (TypeError, ValueError):
+            return word
+        if not 0 < fwhm < float("inf"):
+            raise ValueError("the FWHM of a PSF is above 0 arcsec")
+        return word
+
+    @field_validator("mask_bits", mode="before")
+    @classmethod
+    def _bits_in_words(cls, bits: Any) -> Any:
+        if isinstance(bits, list | tuple):
+            bits = ",".join(map(str, bits))
+        if isinstance(bits, str):
+            bits_value(bits)
+        elif bits is not None:
+            raise ValueError("numbers of bits are a list such as [0, 1, 12], their value a text: '0x1003'")
+        return bits
 
     @field_validator("label_bins", mode="before")
     @classmethod

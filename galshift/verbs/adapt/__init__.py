@@ -57,8 +57,10 @@ class Adapt(Step):
         "source",
         "target",
         "read.labels?",
+        "read.psf?",
         "observe.survey?",
         "read_target.labels?",
+        "read_target.psf?",
         "init",
         "model.path",
     )
