@@ -2,8 +2,8 @@
 
 What was declared is compared with the same data set opened without the declaration, so that every reader is
 checked in the same way: brightness (unit and zero point) by the pixel values of a few images in one unit, the
-pixel scale by its number, bands by their names, a PSF by its FWHM.  ``override`` in the options says which word is meant
-against the files.
+pixel scale by its number, bands by their names, a PSF by its FWHM.  ``override`` in the options says which
+word is meant against the files.
 """
 
 from __future__ import annotations
@@ -107,14 +107,10 @@ def _psf_contradiction(
     mine, theirs = widths(dataset), widths(told)
     if mine is None or theirs is None:
         return told, {}
-    off = [
-        (one, other)
-        for one, other in zip(mine, theirs)
-        if not other / _FWHM_RATIO <= one <= other * _FWHM_RATIO
-    ]
-    if not off:
-        return told, {}
-    return told, {"psf": (f"{off[0][0]:.3g} arcsec (FWHM)", f"{off[0][1]:.3g} arcsec")}
+    for one, other in zip(mine, theirs):
+        if not other / _FWHM_RATIO <= one <= other * _FWHM_RATIO:
+            return told, {"psf": (f"{one:.3g} arcsec (FWHM)", f"{other:.3g} arcsec")}
+    return told, {}
 
 
 def _contradictions(
