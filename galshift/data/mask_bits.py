@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from galshift.data.options import bits_value
+
 # Names of bits, as headers write them, that spoil a pixel.
 # LSST and HSC planes (afw MaskedImage; MP_BAD, ...), Pan-STARRS (MSKNAMnn, Waters et al. 2020, table 2),
 # Legacy Surveys (legacysurvey.org/dr10/bitmasks), SDSS (fpM planes), DECam community pipeline.
@@ -44,30 +46,6 @@ _SDSS = (1 << 1) | (1 << 2) | (1 << 8) | (1 << 9)
 
 #: What is said of a mask whose bits the user has stated.
 DECLARED = "bits as declared"
-_MOST_BITS = 63
-
-
-def bits_value(words: str) -> int:
-    """Return the value of bits stated as their numbers, ``0,1,12``, or as a hexadecimal value, ``0x1003``.
-
-    Raises
-    ------
-    ValueError
-        When it is neither, or names no bit or one beyond 62.
-    """
-    try:
-        if words.strip().lower().startswith("0x"):
-            value = int(words, 16)
-        else:
-            value = sum(1 << bit for bit in {int(word) for word in words.split(",") if word.strip()})
-    except (ValueError, OverflowError):
-        value = 0
-    if not 0 < value < 1 << _MOST_BITS:
-        raise ValueError(
-            f"'{words}' names no bits of a mask: such as 0,1,12 (0 is the lowest, 62 the highest), "
-            "or their value as 0x1003"
-        )
-    return value
 
 
 def declared_bits(words: str | None, place: str, kind: Any) -> tuple[int | None, dict[str, str]]:

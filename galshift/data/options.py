@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_serializer
 
-from galshift.data.mask_bits import bits_value
 from galshift.errors import UsageError
 from galshift.types import Strict
 
 Positive = Annotated[float, Field(gt=0)]
+
+_MOST_BITS = 63
 
 #: Options younger than the first runs.  They stay out of what is dumped while they are at their default, so
 #: that the fingerprints of older runs, which know nothing of them, go on.
@@ -202,6 +203,29 @@ def parse_zero_point(words: str | None) -> float | dict[str, float] | None:
         raise UsageError(
             f"'{words}' is not a zero point", where="--zero-point", hint="such as 27 or g=27.1,r=26.9 (AB)"
         ) from None
+
+
+def bits_value(words: str) -> int:
+    """Return the value of bits stated as their numbers, ``0,1,12``, or as a hexadecimal value, ``0x1003``.
+
+    Raises
+    ------
+    ValueError
+        When it is neither, or names no bit or one beyond 62.
+    """
+    try:
+        if words.strip().lower().startswith("0x"):
+            value = int(words, 16)
+        else:
+            value = sum(1 << bit for bit in {int(word) for word in words.split(",") if word.strip()})
+    except (ValueError, OverflowError):
+        value = 0
+    if not 0 < value < 1 << _MOST_BITS:
+        raise ValueError(
+            f"'{words}' names no bits of a mask: such as 0,1,12 (0 is the lowest, 62 the highest), "
+            "or their value as 0x1003"
+        )
+    return value
 
 
 def mapped(label: str, mapping: Mapping[str, str]) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 
 from galshift.data.cutouts import DataInfo
 from galshift.data.fits_layout import Galaxy, Place
-from galshift.data.mask_bits import DECLARED, bits_value, spoilt
-from galshift.data.options import ReadOptions
+from galshift.data.mask_bits import DECLARED, spoilt
+from galshift.data.options import ReadOptions, bits_value
 from galshift.data.readers._fits_agree import agree_on_bands, agree_on_scale, agree_on_unit, origins_of
 from galshift.data.readers._fits_data import FitsData
 from galshift.data.readers._fits_extras import (

@@ -12,8 +12,8 @@ import numpy as np
 
 from galshift.data.cutouts import NUMBERED, Cutouts, DataInfo
 from galshift.data.identity import names_of_products
-from galshift.data.mask_bits import bits_value, declared_bits, spoilt
-from galshift.data.options import ReadOptions
+from galshift.data.mask_bits import declared_bits, spoilt
+from galshift.data.options import ReadOptions, bits_value
 from galshift.data.readers import READERS
 from galshift.data.readers._arrays import declared_unit, find_layout, interpret_labels, named_classes
 from galshift.data.readers._base import Opened, finite
