@@ -91,10 +91,12 @@ def remembered(run: Path, path: str, read: ReadOptions) -> tuple[ReadOptions, li
 
 
 def _still_there(read: ReadOptions) -> ReadOptions:
-    """Return `read` without a catalogue of labels that is gone, and what belongs to it."""
+    """Return `read` without a catalogue of labels, or a PSF file, that is gone, and what belongs to it."""
+    blank = ReadOptions()
+    if read.psf is not None and os.sep in read.psf and not Path(read.psf).exists():
+        read = read.model_copy(update={key: getattr(blank, key) for key in ("psf", "psf_pixel_scale_arcsec")})
     if read.labels is None or os.sep not in read.labels or Path(read.labels).exists():
         return read
-    blank = ReadOptions()
     return read.model_copy(update={key: getattr(blank, key) for key in _OF_LABELS})
 
 
