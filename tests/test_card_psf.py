@@ -282,12 +282,68 @@ def test_a_card_lists_bits(tmp_path: Path) -> None:
     assert dataset.info.origins["mask"] == "array 'mask', bits by data card c.yaml"
 
 
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC", "NHW"])
+def test_a_file_of_weights(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    """Of counts with a zero point, an inverse variance is in counts^-2."""
+    weights = np.arange(3 * 2 * 12 * 12, dtype=float).reshape(3, 2, 12, 12)
+    weights[2, :, 0, 0], weights[2, :, 0, 1] = np.nan, -1
+    stored = {"NCHW": weights, "NHWC": np.moveaxis(weights, 1, -1), "NHW": weights[:, 0]}[layout]
+    np.save(folder / "weights.npy", stored)
+    place = folder / "counts.yaml"
+    place.write_text(f"{KEY}: 1\npath: images.npy\nzero_point: 28.9\nbands: [g, r]\nweights: weights.npy\n")
+    shutil.move(folder, tmp_path / "moved")
+    monkeypatch.chdir(tmp_path)
+    dataset = open_dataset("moved/counts.yaml")
+    assert (dataset.info.has_ivar, dataset.info.origins["noise"]) == (True, "data card counts.yaml")
+    found = dataset.read([2, 0]).ivar
+    expected = (weights[:, [0, 0]] if layout == "NHW" else weights)[
+        [2, 0]
+    ] / 100  # 31.4 - 28.9: 10 nJy a count
+    expected[0, :, 0, :2] = 0
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("weights: nowhere.npy", "no such file of weights"),
+        ("weights: short.npy", r"weights have the shape \(2, 12, 12\), and the images \(3, 2, 12, 12\)"),
+        ("weights: damaged.npy", "can be read"),
+        ("weights: short.npy\npath: own.h5", r"files have their own \(/ivar\).*--override weights"),
+        ("weights: short.npy\npath: own.fits", "extensions .--role NAME=weight"),
+    ],
+)
+def test_weights_that_cannot_be(folder: Path, words: str, message: str) -> None:
+    np.save(folder / "short.npy", np.ones((2, 12, 12)))
+    (folder / "damaged.npy").write_bytes(b"\x93NUMPY")
+    stored(folder, ivar=np.ones_like(IMAGES))
+    extension(folder)
+    place = folder / "w.yaml"
+    path = "" if "path" in words else "path: images.npy\n"
+    place.write_text(f"{KEY}: 1\n{path}{words}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=f"(?s){message}"):
+        open_dataset(place)
+
+
+def test_weights_meant_against_the_files_own(tmp_path: Path) -> None:
+    path = stored(tmp_path, ivar=np.ones_like(IMAGES))
+    np.save(tmp_path / "w.npy", 4 * IMAGES)
+    dataset = open_dataset(path, ReadOptions(weights=str(tmp_path / "w.npy"), override=("weights",)))
+    assert (dataset.read([1]).ivar == 4).all()
+    assert dataset.info.origins["noise"] == "--weights"
+
+
 def test_both_domains_or_one(folder: Path) -> None:
     given = {"source": "a", "target": "b", "psf": "0.7", "target_psf": "1.1", "source_mask_bits": "3"}
     values = config_values(STEPS.get("adapt"), given)
     assert (values["read"]["psf"], values["read_target"]["psf"]) == ("0.7", "1.1")
     assert values["read"]["mask_bits"] == "3"
     assert "mask_bits" not in values["read_target"]
+    values = config_values(STEPS.get("adapt"), {"source": "a", "target": "b", "weights": "w.npy"})
+    assert values["read"] == {"weights": "w.npy"}
+    assert "read_target" not in values
 
 
 def test_a_psf_file_counts_by_its_content(folder: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ KEY = "galshift_card"
 VERSION = 1
 SUFFIXES = (".yaml", ".yml")
 #: Fields of a card that name files; ``labels`` may be a column of the data set's own table instead.
-PATHS = ("labels", "catalog", "psf")
+PATHS = ("labels", "catalog", "psf", "weights")
 _MOST_BYTES = 1_000_000
 
 

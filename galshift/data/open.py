@@ -16,6 +16,7 @@ from galshift.data.paths import missing, split_pair
 from galshift.data.readers import READERS
 from galshift.data.select_bands import with_bands
 from galshift.data.units import unit_name
+from galshift.data.weights import with_weights
 from galshift.errors import DataError, GalshiftError, ResourceError
 
 __all__ = ["ReadOptions", "find_reader", "open_dataset", "parse_classes_map"]
@@ -56,7 +57,7 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
 def _said(found: Resolved, info: DataInfo) -> dict[str, str]:
     """Return what is declared, as ``DataInfo.origins``: by the data card, or by an option beside it."""
     fields = {"unit": ("zero_point", "unit"), "pixel_scale": ("pixel_scale_arcsec",)}
-    fields |= {"bands": ("bands",), "psf": ("psf",)}
+    fields |= {"bands": ("bands",), "psf": ("psf",), "noise": ("weights",)}
     said = {}
     if found.options.mask_bits is not None:
         mask = (info.origins.get("mask") or "").replace(DECLARED, f"bits by {_whose(found, 'mask_bits')}")
@@ -102,6 +103,7 @@ def _opened(path: str, options: ReadOptions) -> Dataset:
             where=path,
             hint="galshift inspect shows what is in a file; --hdu, --bands and --unit help a reader",
         ) from error
+    dataset = with_weights(dataset, options)
     if options.zero_point is not None and dataset.info.reader in ("numpy", "hdf5", "pictures"):
         from galshift.data.calibrate import calibrated
 

@@ -30,6 +30,7 @@ YOUNGER = (
     "psf",
     "psf_pixel_scale_arcsec",
     "mask_bits",
+    "weights",
 )
 
 
@@ -102,6 +103,10 @@ class ReadOptions(Strict):
         description="Bits of a mask that spoil a pixel, such as 0,1,12 (0 is the lowest), or their value as "
         "0x1003; goes before what header or mission say.",
     )
+    weights: str | None = Field(
+        None,
+        description="A .npy of inverse variances [unit^-2], in the order and shape of images in one array.",
+    )
     pattern: str | None = Field(None, description="File names in a folder, such as {id}_{band}.fits.")
     classes_map: dict[str, str] = Field(
         default_factory=dict,
@@ -112,10 +117,10 @@ class ReadOptions(Strict):
     on_error: Literal["raise", "skip"] = Field(
         "raise", description="What a file that cannot be read does: stop, or be counted and left out."
     )
-    override: tuple[Literal["unit", "zero_point", "pixel_scale", "bands", "psf"], ...] = Field(
+    override: tuple[Literal["unit", "zero_point", "pixel_scale", "bands", "psf", "weights"], ...] = Field(
         (),
         description="What is declared in spite of what the files say: unit, zero_point, pixel_scale, bands, "
-        "psf.",
+        "psf, weights.",
     )
 
     @field_validator("psf", mode="before")

@@ -95,6 +95,8 @@ _OF_BOTH = {
     "common_ids",
     "match_radius_arcsec",
 }
+# What is of one data set, and of each of a pair where its name says which.
+_OF_ONE = {"weights"}
 _METAVARS = {
     "labels": "FILE|COLUMN",
     "label_column": "COLUMN",
@@ -113,6 +115,7 @@ _METAVARS = {
     "roles": "NAME=ROLE,...",
     "psf": "FILE|FWHM",
     "psf_pixel_scale_arcsec": "ARCSEC",
+    "weights": "FILE",
     "mask_bits": "0,1,12|0xHEX",
     "pattern": "PATTERN",
     "classes_map": "OLD=NEW,...",
@@ -141,7 +144,7 @@ def reading(
         Other names of the options, by field of ReadOptions.
     """
     found = []
-    for key in ReadOptions.model_fields if not only else sorted(_OF_BOTH):
+    for key in ReadOptions.model_fields if not only else sorted(_OF_BOTH | _OF_ONE):
         if key in less:
             continue
         fields = (f"{field}.{key}", *([f"{both}.{key}"] if both and key in _OF_BOTH else []))

@@ -58,9 +58,11 @@ class Adapt(Step):
         "target",
         "read.labels?",
         "read.psf?",
+        "read.weights?",
         "observe.survey?",
         "read_target.labels?",
         "read_target.psf?",
+        "read_target.weights?",
         "init",
         "model.path",
     )

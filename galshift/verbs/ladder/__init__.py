@@ -45,8 +45,10 @@ class Ladder(Step):
         "sky",
         "read.labels?",
         "read.psf?",
+        "read.weights?",
         "read_real.labels?",
         "read_real.psf?",
+        "read_real.weights?",
     )
     display = ("samples",)
     resumable = True

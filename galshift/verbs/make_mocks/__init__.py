@@ -70,6 +70,7 @@ class MakeMocks(Step):
         "input",
         "read.labels?",
         "read.psf?",
+        "read.weights?",
         "survey?",
         "pair?",
         "psf",
