@@ -171,6 +171,15 @@ def test_a_word_against_the_files_own_psf(tmp_path: Path, name: str) -> None:
     assert (meant.read([0]).psf_fwhm, meant.read([0]).psf) == (1.2, None)
 
 
+def test_what_the_files_do_not_know_contradicts_nothing(tmp_path: Path) -> None:
+    unknown = stored(tmp_path, psf_fwhm=np.full((2, 1), np.nan, np.float32))
+    assert open_dataset(unknown, ReadOptions(psf="1.2")).info.psf_fwhm == 1.2
+    assert open_dataset(unknown, ReadOptions(psf="1.2")).info.notes == ()
+    point = stored(tmp_path, psf_fwhm=0.0)  # images without a PSF, as galshift simulate makes them
+    with pytest.raises(DataError, match="declared as 1.2 arcsec.*files say 0 arcsec"):
+        open_dataset(point, ReadOptions(psf="1.2"))
+
+
 def width(image: np.ndarray, scale: float) -> float:
     """FWHM of a Gaussian by its second moment."""
     y, x = (np.indices(image.shape).T - (np.asarray(image.shape) - 1) / 2).T

@@ -108,7 +108,7 @@ def _psf_contradiction(
     if mine is None or theirs is None:
         return told, {}
     for one, other in zip(mine, theirs):
-        if not other / _FWHM_RATIO <= one <= other * _FWHM_RATIO:
+        if np.isfinite(other) and not other / _FWHM_RATIO <= one <= other * _FWHM_RATIO:
             return told, {"psf": (f"{one:.3g} arcsec (FWHM)", f"{other:.3g} arcsec")}
     return told, {}
 

@@ -116,6 +116,8 @@ def widths(dataset: Dataset) -> np.ndarray | None:
     n_bands = len(info.bands)
     if info.psf_fwhm is not None:
         stated = np.asarray(info.psf_fwhm, dtype=float)
+        if not np.isfinite(stated).any():
+            return None
         middle = np.nanmedian(stated.reshape(-1, n_bands if stated.ndim == 2 else 1), axis=0)
         return np.broadcast_to(middle, (n_bands,))
     if not info.has_psf:
