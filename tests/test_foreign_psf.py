@@ -10,10 +10,10 @@ import pytest
 from astropy.io import fits
 
 import galshift
+from galshift.data.psf_array import ArrayPsf
+from galshift.data.psf_check import examine
+from galshift.data.psf_files import kernel_notes, load_kernel
 from galshift.errors import DataError
-from galshift.mocks.psf_array import ArrayPsf
-from galshift.mocks.psf_check import examine
-from galshift.mocks.psf_files import kernel_notes, load_kernel
 
 FWHM = 0.6
 OPTION = "psf_pixel_scale_arcsec"

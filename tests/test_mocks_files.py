@@ -12,7 +12,7 @@ import pytest
 import galshift
 from galshift.data.catalogue_psfs import attach_psfs
 from galshift.data.open import ReadOptions, open_dataset
-from galshift.mocks.psf_array import ArrayPsf
+from galshift.data.psf_array import ArrayPsf
 
 
 @pytest.mark.parametrize("survey", ["hsc-wide", "lsst-y10", "sdss"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from galshift.data.psf_array import ArrayPsf
 from galshift.errors import DataError
 from galshift.mocks.optics import View, kernel, output_side, render
 from galshift.mocks.psf import RadialPsf
-from galshift.mocks.psf_array import ArrayPsf
 
 galsim = pytest.importorskip("galsim")
 

@@ -34,7 +34,7 @@ KEY = "galshift_card"
 VERSION = 1
 SUFFIXES = (".yaml", ".yml")
 #: Fields of a card that name files; ``labels`` may be a column of the data set's own table instead.
-PATHS = ("labels", "catalog", "psf")
+PATHS = ("labels", "catalog", "psf", "weights")
 _MOST_BYTES = 1_000_000
 
 
@@ -168,8 +168,10 @@ def _options(values: Mapping[str, Any], place: Path) -> ReadOptions:
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else ""
+        text = first["msg"].removeprefix("Value error, ")
         raise DataError(
-            f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}", where=_line(place, lines, key)
+            f"{'.'.join(map(str, first['loc']))}: {text[:1].lower()}{text[1:]}",
+            where=_line(place, lines, key),
         ) from error
 
 

@@ -2,8 +2,8 @@
 
 What was declared is compared with the same data set opened without the declaration, so that every reader is
 checked in the same way: brightness (unit and zero point) by the pixel values of a few images in one unit, the
-pixel scale by its number, bands by their names.  ``override`` in the options says which word is meant
-against the files.
+pixel scale by its number, bands by their names, a PSF by its FWHM.  ``override`` in the options says which
+word is meant against the files.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from galshift.data.declared_psf import widths
 from galshift.data.units import DIMENSIONLESS, conversion, unit_name
 from galshift.errors import DataError, GalshiftError
 
@@ -26,9 +27,12 @@ OVERRIDABLE = {
     "zero_point": "zero_point",
     "pixel_scale": "pixel_scale_arcsec",
     "bands": "bands",
+    "psf": "psf",
 }
 # 0.01 mag, and one per cent of a pixel scale: less is rounding in a header.
 _FLUX_RATIO, _SCALE_RATIO = 10**0.004, 1.01
+# Two ways of measuring the FWHM of one PSF agree within a few per cent.
+_FWHM_RATIO = 1.05
 _IMAGES = 3
 
 
@@ -56,19 +60,35 @@ def check_declared(
         Naming both values, and ``--override`` for whoever means it.
     """
     declared = [name for name, field in OVERRIDABLE.items() if getattr(options, field)]
-    if not declared:
-        return {}
+    found = _held(dataset, options, plain, declared) if declared and declared != ["psf"] else {}
+    if "psf" in declared:
+        told, off = _psf_contradiction(dataset, options, plain)
+        found |= _refused(off, told, options)
+    return found
+
+
+def _held(
+    dataset: Dataset, options: ReadOptions, plain: Callable[[ReadOptions], Dataset], declared: list[str]
+) -> dict[str, str]:
+    """Hold all but a PSF against the files, as `check_declared`."""
     try:
         told = plain(options.model_copy(update={OVERRIDABLE[name]: _BLANK[name] for name in declared}))
     except GalshiftError:  # what was declared is what makes the files readable: they say nothing themselves
         return {}
+    return _refused(_contradictions(dataset, told, options, declared), told, options)
+
+
+def _refused(
+    contradictions: dict[str, tuple[str, str]], told: Dataset, options: ReadOptions
+) -> dict[str, str]:
+    """Return what the files say against what is declared and meant; what is not meant is refused."""
     found = {}
-    for name, (mine, theirs) in _contradictions(dataset, told, options, declared).items():
+    for name, (mine, theirs) in contradictions.items():
         if name not in options.override:
-            label = name.replace("_", " ")
+            label = "PSF" if name == "psf" else name.replace("_", " ")
             raise DataError(
                 f"the {label} is declared as {mine}, and the files say {theirs}{_where(told.info, name)}",
-                where=dataset.path,
+                where=told.path,
                 hint=f"leave it out, or say --override {name} if the files are wrong "
                 "(--source-... and --target-... are about one of a pair)",
             )
@@ -76,7 +96,21 @@ def check_declared(
     return found
 
 
-_BLANK = {"unit": None, "zero_point": None, "pixel_scale": None, "bands": ()}
+_BLANK = {"unit": None, "zero_point": None, "pixel_scale": None, "bands": (), "psf": None}
+
+
+def _psf_contradiction(
+    dataset: Dataset, options: ReadOptions, plain: Callable[[ReadOptions], Dataset]
+) -> tuple[Dataset, dict[str, tuple[str, str]]]:
+    """Hold a declared PSF against the files' own, opened with all else as it is declared."""
+    told = plain(options.model_copy(update={"psf": None, "psf_pixel_scale_arcsec": None}))
+    mine, theirs = widths(dataset), widths(told)
+    if mine is None or theirs is None:
+        return told, {}
+    for one, other in zip(mine, theirs):
+        if np.isfinite(other) and not other / _FWHM_RATIO <= one <= other * _FWHM_RATIO:
+            return told, {"psf": (f"{one:.3g} arcsec (FWHM)", f"{other:.3g} arcsec")}
+    return told, {}
 
 
 def _contradictions(

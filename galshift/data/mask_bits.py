@@ -10,6 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
+from galshift.data.options import bits_value
+
 # Names of bits, as headers write them, that spoil a pixel.
 # LSST and HSC planes (afw MaskedImage; MP_BAD, ...), Pan-STARRS (MSKNAMnn, Waters et al. 2020, table 2),
 # Legacy Surveys (legacysurvey.org/dr10/bitmasks), SDSS (fpM planes), DECam community pipeline.
@@ -43,6 +47,26 @@ _SDSS = (1 << 1) | (1 << 2) | (1 << 8) | (1 << 9)
 OWN_MASK = "GALSHIFT"
 #: What is bad where neither header nor mission names a bit.
 ANY_VALUE = "any value but 0"
+
+
+#: What is said of a mask whose bits the user has stated.
+DECLARED = "bits as declared"
+
+
+def declared_bits(words: str | None, place: str, kind: Any) -> tuple[int | None, dict[str, str]]:
+    """Return the bits that the user states of an array's mask, and what ``DataInfo.origins`` says of it.
+
+    Parameters
+    ----------
+    words : str or None
+        As ``mask_bits`` of the reading options.
+    place : str
+    kind : dtype or None
+        Of the mask's numbers; None without one.  Only whole numbers have bits.
+    """
+    if words is None or kind is None or np.dtype(kind).kind not in "iu":
+        return None, {}
+    return bits_value(words), {"mask": f"{place}, {DECLARED}"}
 
 
 def mask_bits(header: Any, primary: Any, name: str) -> tuple[int | None, str]:
@@ -88,6 +112,13 @@ def is_fault(word: str) -> bool:
     """Return whether a bit's name says that the pixel is spoilt."""
     text = re.sub(r"[^A-Z0-9]+", "_", word.upper()).strip("_")
     return text in _FAULTS or text.startswith(_FAULT_STEMS)
+
+
+def spoilt(values: np.ndarray, bits: int | None) -> np.ndarray:
+    """Return where a mask spoils a pixel: one of `bits` is set, or for None any value but 0; NaN spoils."""
+    flagged = np.nan_to_num(values, nan=0, posinf=0, neginf=0).astype(np.int64)
+    found = (flagged & bits) != 0 if bits is not None else np.nan_to_num(values, nan=1.0) != 0
+    return found | ~np.isfinite(values)
 
 
 def _named_bits(header: Any) -> tuple[dict[int, str], str]:

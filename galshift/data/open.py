@@ -7,13 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from galshift.data.card import Resolved, resolve
-from galshift.data.cutouts import Dataset
+from galshift.data.cutouts import DataInfo, Dataset
 from galshift.data.declared import check_declared
+from galshift.data.declared_psf import with_psf
+from galshift.data.mask_bits import DECLARED
 from galshift.data.options import ReadOptions, parse_classes_map
 from galshift.data.paths import missing, split_pair
 from galshift.data.readers import READERS
 from galshift.data.select_bands import with_bands
 from galshift.data.units import unit_name
+from galshift.data.weights import with_weights
 from galshift.errors import DataError, GalshiftError, ResourceError
 
 __all__ = ["ReadOptions", "find_reader", "open_dataset", "parse_classes_map"]
@@ -45,23 +48,32 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     dataset.info = replace(
         dataset.info,
         notes=(*dataset.info.notes, *notes),
-        origins={**dataset.info.origins, **_said(found)},
+        origins={**dataset.info.origins, **_said(found, dataset.info)},
     )
     dataset.name = found.name or dataset.name
     return dataset
 
 
-def _said(found: Resolved) -> dict[str, str]:
+def _said(found: Resolved, info: DataInfo) -> dict[str, str]:
     """Return what is declared, as ``DataInfo.origins``: by the data card, or by an option beside it."""
-    fields = {"unit": ("zero_point", "unit"), "pixel_scale": ("pixel_scale_arcsec",), "bands": ("bands",)}
+    fields = {"unit": ("zero_point", "unit"), "pixel_scale": ("pixel_scale_arcsec",)}
+    fields |= {"bands": ("bands",), "psf": ("psf",), "noise": ("weights",)}
     said = {}
+    if found.options.mask_bits is not None:
+        mask = (info.origins.get("mask") or "").replace(DECLARED, f"bits by {_whose(found, 'mask_bits')}")
+        said["mask"] = mask
     for name, keys in fields.items():
         key = next((key for key in keys if getattr(found.options, key)), None)
         if key is not None:
-            by_card = found.card is not None and getattr(found.said, key) == getattr(found.options, key)
-            option = f"--{key.removesuffix('_arcsec').replace('_', '-')}"
-            said[name] = f"data card {found.card.name}" if by_card else option
+            said[name] = _whose(found, key)
     return said
+
+
+def _whose(found: Resolved, key: str) -> str:
+    """Return who says the value of a reading option: the data card, or the option beside it."""
+    by_card = found.card is not None and getattr(found.said, key) == getattr(found.options, key)
+    option = f"--{key.removesuffix('_arcsec').replace('_', '-')}"
+    return f"data card {found.card.name}" if by_card else option
 
 
 def _opened(path: str, options: ReadOptions) -> Dataset:
@@ -91,6 +103,7 @@ def _opened(path: str, options: ReadOptions) -> Dataset:
             where=path,
             hint="galshift inspect shows what is in a file; --hdu, --bands and --unit help a reader",
         ) from error
+    dataset = with_weights(dataset, options)
     if options.zero_point is not None and dataset.info.reader in ("numpy", "hdf5", "pictures"):
         from galshift.data.calibrate import calibrated
 
@@ -124,7 +137,13 @@ def _opened(path: str, options: ReadOptions) -> Dataset:
     if options.match_radius_arcsec is not None:
         dataset.info = replace(dataset.info, match_radius_arcsec=options.match_radius_arcsec)
     _check_labels(dataset)
-    return with_bands(dataset, options.bands)
+    if options.mask_bits is not None and DECLARED not in dataset.info.origins.get("mask", ""):
+        raise DataError(
+            f"bits {options.mask_bits} of a mask are declared, and the files have no mask with bits",
+            where=path,
+            hint="leave out --mask-bits, or name the mask of FITS files by --role NAME=mask",
+        )
+    return with_psf(with_bands(dataset, options.bands), options)
 
 
 def _grouped_by_labels(options: ReadOptions) -> bool:

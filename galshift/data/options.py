@@ -14,6 +14,8 @@ from galshift.types import Strict
 
 Positive = Annotated[float, Field(gt=0)]
 
+_MOST_BITS = 63
+
 #: Options younger than the first runs.  They stay out of what is dumped while they are at their default, so
 #: that the fingerprints of older runs, which know nothing of them, go on.
 YOUNGER = (
@@ -25,6 +27,10 @@ YOUNGER = (
     "where",
     "common_ids",
     "match_radius_arcsec",
+    "psf",
+    "psf_pixel_scale_arcsec",
+    "mask_bits",
+    "weights",
 )
 
 
@@ -88,6 +94,19 @@ class ReadOptions(Strict):
         description="What FITS extensions are, by name, pattern or number: image, error, variance, weight "
         "(inverse variance), mask, psf or ignore; * is for those whose name is not known.",
     )
+    psf: str | None = Field(None, description="A PSF file of the images, or its FWHM [arcsec].")
+    psf_pixel_scale_arcsec: Positive | None = Field(
+        None, description="Pixel scale of that PSF file; default: what its header states [arcsec / pixel]."
+    )
+    mask_bits: str | None = Field(
+        None,
+        description="Bits of a mask that spoil a pixel, such as 0,1,12 (0 is the lowest), or their value as "
+        "0x1003; goes before what header or mission say.",
+    )
+    weights: str | None = Field(
+        None,
+        description="A .npy of inverse variances [unit^-2], in the order and shape of images in one array.",
+    )
     pattern: str | None = Field(None, description="File names in a folder, such as {id}_{band}.fits.")
     classes_map: dict[str, str] = Field(
         default_factory=dict,
@@ -98,10 +117,35 @@ class ReadOptions(Strict):
     on_error: Literal["raise", "skip"] = Field(
         "raise", description="What a file that cannot be read does: stop, or be counted and left out."
     )
-    override: tuple[Literal["unit", "zero_point", "pixel_scale", "bands"], ...] = Field(
+    override: tuple[Literal["unit", "zero_point", "pixel_scale", "bands", "psf", "weights"], ...] = Field(
         (),
-        description="What is declared in spite of what the files say: unit, zero_point, pixel_scale, bands.",
+        description="What is declared in spite of what the files say: unit, zero_point, pixel_scale, bands, "
+        "psf, weights.",
     )
+
+    @field_validator("psf", mode="before")
+    @classmethod
+    def _psf_in_words(cls, psf: Any) -> Any:
+        number = isinstance(psf, int | float) and not isinstance(psf, bool)
+        word = f"{psf:.15g}" if number else psf
+        try:
+            fwhm = float(word)
+        except (TypeError, ValueError):
+            return word
+        if not 0 < fwhm < float("inf"):
+            raise ValueError("the FWHM of a PSF is above 0 arcsec")
+        return word
+
+    @field_validator("mask_bits", mode="before")
+    @classmethod
+    def _bits_in_words(cls, bits: Any) -> Any:
+        if isinstance(bits, list | tuple):
+            bits = ",".join(map(str, bits))
+        if isinstance(bits, str):
+            bits_value(bits)
+        elif bits is not None:
+            raise ValueError("numbers of bits are a list such as [0, 1, 12], their value a text: '0x1003'")
+        return bits
 
     @field_validator("label_bins", mode="before")
     @classmethod
@@ -164,6 +208,29 @@ def parse_zero_point(words: str | None) -> float | dict[str, float] | None:
         raise UsageError(
             f"'{words}' is not a zero point", where="--zero-point", hint="such as 27 or g=27.1,r=26.9 (AB)"
         ) from None
+
+
+def bits_value(words: str) -> int:
+    """Return the value of bits stated as their numbers, ``0,1,12``, or as a hexadecimal value, ``0x1003``.
+
+    Raises
+    ------
+    ValueError
+        When it is neither, or names no bit or one beyond 62.
+    """
+    try:
+        if words.strip().lower().startswith("0x"):
+            value = int(words, 16)
+        else:
+            value = sum(1 << bit for bit in {int(word) for word in words.split(",") if word.strip()})
+    except (ValueError, OverflowError):
+        value = 0
+    if not 0 < value < 1 << _MOST_BITS:
+        raise ValueError(
+            f"'{words}' names no bits of a mask: such as 0,1,12 (0 is the lowest, 62 the highest), "
+            "or their value as 0x1003"
+        )
+    return value
 
 
 def mapped(label: str, mapping: Mapping[str, str]) -> str:

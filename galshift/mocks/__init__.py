@@ -3,7 +3,7 @@
 =====================================  ==================================================================
 ``observe``, ``look``, ``config``      the chain; what is seen without noise; every choice
 ``bands``, ``units``, ``redshift``     which light becomes which band, in nJy per pixel, and from how far
-``psf``, ``psf_array``, ``wings``      transfer functions of profiles and of images; what must not wrap
+``psf``, ``wings``                     transfer functions of profiles; what must not wrap
 ``resample``, ``optics``               PSF, pixel and resampling in one step; which PSF each image has
 ``noise``, ``poisson``, ``depth``      photons and detector; what a limiting magnitude means
 ``correlation``, ``sky``               noise of coadds; residuals, and real blank sky

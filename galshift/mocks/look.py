@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from galshift.data.cutouts import Cutouts
+from galshift.data.psf_files import kernel_notes, load_kernel
 from galshift.errors import ConfigError, DataError
 from galshift.mocks import redshift as redshift_
 from galshift.mocks.bands import match_bands
@@ -15,7 +16,6 @@ from galshift.mocks.config import ObserveConfig
 from galshift.mocks.noise import NoiseLevel, level
 from galshift.mocks.optics import View, input_psf, output_side, render
 from galshift.mocks.psf import Psf, from_model
-from galshift.mocks.psf_files import kernel_notes, load_kernel
 from galshift.mocks.units import to_njy
 from galshift.streams import numpy_stream
 from galshift.surveys.schema import Survey

@@ -9,11 +9,11 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from galshift.data.psf_array import ArrayPsf
+from galshift.data.psf_check import check
+from galshift.data.psf_files import load_kernel
 from galshift.errors import DataError
 from galshift.mocks.psf import Psf, RadialPsf
-from galshift.mocks.psf_array import ArrayPsf
-from galshift.mocks.psf_check import check
-from galshift.mocks.psf_files import load_kernel
 from galshift.mocks.resample import Transfer, apply, make_transfer, pixel_transfer, plan_axis
 
 #: Images in one transform: small batches stay in the processor's cache.

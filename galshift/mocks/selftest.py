@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Cutouts
+from galshift.data.psf_array import ArrayPsf
 from galshift.mocks.bands import match_bands
 from galshift.mocks.depth import expected_depth
 from galshift.mocks.observe import observe_in_full
 from galshift.mocks.optics import kernel
 from galshift.mocks.psf import Psf, from_model
-from galshift.mocks.psf_array import ArrayPsf
 from galshift.mocks.units import mag_from_njy
 from galshift.surveys.schema import Depth, Survey
 

@@ -91,10 +91,15 @@ def remembered(run: Path, path: str, read: ReadOptions) -> tuple[ReadOptions, li
 
 
 def _still_there(read: ReadOptions) -> ReadOptions:
-    """Return `read` without a catalogue of labels that is gone, and what belongs to it."""
+    """Return `read` without a catalogue of labels, a PSF or weights that are gone, and what belongs to it."""
+    blank = ReadOptions()
+    for name in ("psf", "weights"):
+        file = getattr(read, name)
+        if file is not None and os.sep in file and not Path(file).exists():
+            belongs = [key for key in ReadOptions.model_fields if key.startswith(name)]
+            read = read.model_copy(update={key: getattr(blank, key) for key in belongs})
     if read.labels is None or os.sep not in read.labels or Path(read.labels).exists():
         return read
-    blank = ReadOptions()
     return read.model_copy(update={key: getattr(blank, key) for key in _OF_LABELS})
 
 

@@ -30,7 +30,7 @@ A verb is a config, a function, and what the command line cannot know of them::
         kind = "tally"
         version = 1
         Config = TallyConfig
-        inputs = ("data", "read.labels?")
+        inputs = ("data", "read.labels?", "read.psf?", "read.weights?")
         positionals = ("data",)
         examples = ("galshift tally sdss/", "galshift tally sdss/ --bright 10")
 

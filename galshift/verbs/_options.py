@@ -72,6 +72,7 @@ def option(name: str, field: str | None = "", **differs: Any) -> Option:
 # Fields of ReadOptions that are typed by another name than their own.
 _TYPED = {
     "pixel_scale_arcsec": "pixel_scale",
+    "psf_pixel_scale_arcsec": "psf_pixel_scale",
     "vote_columns": "votes",
     "roles": "role",
     "match_radius_arcsec": "match_radius",
@@ -85,12 +86,17 @@ _OF_BOTH = {
     "bands",
     "hdu",
     "roles",
+    "psf",
+    "psf_pixel_scale_arcsec",
+    "mask_bits",
     "pattern",
     "override",
     "on_error",
     "common_ids",
     "match_radius_arcsec",
 }
+# What is of one data set, and of each of a pair where its name says which.
+_OF_ONE = {"weights"}
 _METAVARS = {
     "labels": "FILE|COLUMN",
     "label_column": "COLUMN",
@@ -107,6 +113,10 @@ _METAVARS = {
     "bands": "g,r,i",
     "hdu": "N|NAME",
     "roles": "NAME=ROLE,...",
+    "psf": "FILE|FWHM",
+    "psf_pixel_scale_arcsec": "ARCSEC",
+    "weights": "FILE",
+    "mask_bits": "0,1,12|0xHEX",
     "pattern": "PATTERN",
     "classes_map": "OLD=NEW,...",
     "catalog": "FILE",
@@ -114,7 +124,9 @@ _METAVARS = {
 }
 
 
-def reading(field: str, *, both: str = "", only: str = "", **names: str) -> tuple[Option, ...]:
+def reading(
+    field: str, *, both: str = "", only: str = "", less: tuple[str, ...] = (), **names: str
+) -> tuple[Option, ...]:
     """Return an option for everything that a user may tell a reader.
 
     Parameters
@@ -126,11 +138,15 @@ def reading(field: str, *, both: str = "", only: str = "", **names: str) -> tupl
     only : str
         ``source`` or ``target``: the data set of a pair that these options are about, in their names
         (``--target-unit``); of pixels alone.
+    less : tuple of str
+        Fields that are no options of this verb, because it has its own.
     **names : str
         Other names of the options, by field of ReadOptions.
     """
     found = []
-    for key in ReadOptions.model_fields if not only else sorted(_OF_BOTH):
+    for key in ReadOptions.model_fields if not only else sorted(_OF_BOTH | _OF_ONE):
+        if key in less:
+            continue
         fields = (f"{field}.{key}", *([f"{both}.{key}"] if both and key in _OF_BOTH else []))
         name = names.get(key) or _TYPED.get(key, key)
         name = f"{only}_{name}" if only else name

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Cutouts, DataInfo
+from galshift.data.mask_bits import spoilt
 from galshift.data.no_label import labels_of_words, missing_classes, missing_numbers
 from galshift.data.options import ReadOptions
 from galshift.data.readers._base import Opened, band_names, finite
@@ -34,6 +35,8 @@ class ArrayData(Opened):
     extras : dict
         Row readers of ``ivar``, and of ``mask`` (not 0 where bad) or ``good`` (not 0 where good), which may
         be one plane for all bands.
+    bits : int or None
+        Of the mask, those that spoil a pixel; None: any value but 0.
     """
 
     def __init__(
@@ -44,9 +47,11 @@ class ArrayData(Opened):
         layout: str,
         scale: float = 1.0,
         extras: dict[str, Callable[[np.ndarray], np.ndarray]] | None = None,
+        bits: int | None = None,
     ) -> None:
         super().__init__(path, info)
         self._rows, self.layout, self.scale, self._extras = rows, layout, scale, extras or {}
+        self.bits = bits
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
         """Return the images at `indices`, in that order."""
@@ -55,7 +60,7 @@ class ArrayData(Opened):
         if self.scale != 1.0:
             images *= np.float32(self.scale)
         extras = {name: self._extra(get(rows), images) for name, get in self._extras.items()}
-        mask = extras["mask"] != 0 if "mask" in extras else None
+        mask = spoilt(extras["mask"], self.bits) if "mask" in extras else None
         mask = extras["good"] == 0 if "good" in extras else mask
         images, mask = finite(images, mask)
         ivar = extras.get("ivar")

@@ -11,7 +11,8 @@ import numpy as np
 
 from galshift.data.cutouts import DataInfo
 from galshift.data.fits_layout import Galaxy, Place
-from galshift.data.options import ReadOptions
+from galshift.data.mask_bits import DECLARED, spoilt
+from galshift.data.options import ReadOptions, bits_value
 from galshift.data.readers._fits_agree import agree_on_bands, agree_on_scale, agree_on_unit, origins_of
 from galshift.data.readers._fits_data import FitsData
 from galshift.data.readers._fits_extras import (
@@ -19,7 +20,6 @@ from galshift.data.readers._fits_extras import (
     has_noise,
     mark_relative,
     refuse_blank_centres,
-    spoilt,
 )
 from galshift.data.roles import file_role_of
 from galshift.errors import DataError
@@ -63,7 +63,7 @@ def build(
         galaxies = [galaxies[i] for i in keep]
         details = {name: _kept(value, keep) for name, value in details.items()}
     # Descriptions are shared between files: what this reading decides goes into copies.
-    planes = [[dict(plane) for plane in described] for described in planes]
+    planes = [[_with_bits(plane, options) for plane in described] for described in planes]
     unit, factors, unit_notes = agree_on_unit(galaxies, bands, planes, options, path)
     scale, scale_from = details.pop("pixel_scale", None), details.pop("pixel_scale_from", "")
     if options.pixel_scale_arcsec is not None:
@@ -99,6 +99,15 @@ def build(
     if whole:
         _check_masks(dataset)
     return dataset
+
+
+def _with_bits(plane: dict[str, Any], options: ReadOptions) -> dict[str, Any]:
+    """Return a copy of what is known of a plane, with the bits that the user states, should it be a mask."""
+    if options.mask_bits is None:
+        return dict(plane)
+    origins = dict(plane.get("origins", {}))
+    origins["mask"] = f"{origins.get('mask', 'mask').partition(', bits by ')[0]}, {DECLARED}"
+    return {**plane, "bits": bits_value(options.mask_bits), "origins": origins}
 
 
 def _check_masks(dataset: FitsData) -> None:

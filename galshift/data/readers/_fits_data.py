@@ -14,8 +14,8 @@ from galshift.console import warn
 from galshift.data.cutouts import Cutouts, DataInfo
 from galshift.data.fits_file import load
 from galshift.data.fits_layout import AUXILIARY, Galaxy, Place
+from galshift.data.mask_bits import spoilt
 from galshift.data.readers._base import Opened, finite, pad_stack
-from galshift.data.readers._fits_extras import spoilt
 from galshift.errors import DataError
 
 _CACHE_BYTES = 256 << 20

@@ -11,13 +11,6 @@ from galshift.data.fits_layout import Galaxy
 from galshift.errors import DataError
 
 
-def spoilt(values: np.ndarray, bits: int | None) -> np.ndarray:
-    """Return where a mask spoils a pixel: one of `bits` is set, or for None any value but 0; NaN spoils."""
-    flagged = np.nan_to_num(values, nan=0, posinf=0, neginf=0).astype(np.int64)
-    found = (flagged & bits) != 0 if bits is not None else np.nan_to_num(values, nan=1.0) != 0
-    return found | ~np.isfinite(values)
-
-
 def refuse_blank_centres(masks: Iterable[tuple[str, np.ndarray] | None], where: object) -> None:
     """Refuse masks that would blank the centres of most galaxies: a source is no fault of a pixel.
 
@@ -53,7 +46,8 @@ def refuse_blank_centres(masks: Iterable[tuple[str, np.ndarray] | None], where: 
             f"the mask {name} would blank the centres of {blank / seen:.0%} of the galaxies "
             f"({np.mean(spread):.0%} of all pixels)",
             where=where,
-            hint=f"if it marks sources or good pixels, leave it out with --role {name}=ignore",
+            hint="--mask-bits says which of its bits are faults; if it marks sources or good pixels, leave it "
+            f"out with --role {name}=ignore",
         )
 
 

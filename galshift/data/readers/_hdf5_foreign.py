@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import GIVEN
+from galshift.data.mask_bits import declared_bits
 from galshift.data.options import ReadOptions
 from galshift.data.readers._arrays import (
     ArrayData,
@@ -97,6 +98,8 @@ def open_foreign(path: Path, file: Any, options: ReadOptions) -> Opened:
     details = _details(file, found, keys, starts[-1], shape, path)
     unit = unit or unit_name(attribute_text(file, "unit"))
     extras = _extras(path, file, found, key) if len(keys) == 1 else {}
+    mask = found[str(_beside(found, key, "mask"))] if "mask" in extras else None
+    bits, origins = declared_bits(options.mask_bits, f"/{mask}", file[mask].dtype if mask else None)
     info = array_info(
         "hdf5",
         starts[-1],
@@ -107,9 +110,10 @@ def open_foreign(path: Path, file: Any, options: ReadOptions) -> Opened:
         bands=bands or (("red", "green", "blue") if shape[0] == 3 and images.dtype == np.uint8 else None),
         has_mask=bool({"mask", "good"} & set(extras)),
         has_ivar="ivar" in extras,
+        origins=origins,
         **details,
     )
-    return ArrayData(path, info, _reader(path, keys, starts), layout, scale, extras)
+    return ArrayData(path, info, _reader(path, keys, starts), layout, scale, extras, bits)
 
 
 def _no_images(file: Any, names: Sequence[str], path: Path) -> DataError:

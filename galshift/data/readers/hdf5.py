@@ -12,7 +12,8 @@ import numpy as np
 
 from galshift.data.cutouts import NUMBERED, Cutouts, DataInfo
 from galshift.data.identity import names_of_products
-from galshift.data.options import ReadOptions
+from galshift.data.mask_bits import declared_bits, spoilt
+from galshift.data.options import ReadOptions, bits_value
 from galshift.data.readers import READERS
 from galshift.data.readers._arrays import declared_unit, find_layout, interpret_labels, named_classes
 from galshift.data.readers._base import Opened, finite
@@ -73,7 +74,7 @@ class Hdf5Data(Opened):
         try:
             file = self._open()
             parts = {name: read_rows(file[name], rows) for name in ("mask", "ivar") if name in file}
-            images, mask = finite(read_rows(file["images"], rows), _boolean(parts.get("mask")))
+            images, mask = finite(read_rows(file["images"], rows), self._spoilt(parts.get("mask")))
             psf = None
             if "psf" in file:
                 psf = file["psf"][()] if file["psf"].ndim < 4 else read_rows(file["psf"], rows)
@@ -99,6 +100,13 @@ class Hdf5Data(Opened):
             history=info.history,
             table=None if info.table is None else info.table[rows],
         )
+
+    def _spoilt(self, mask: np.ndarray | None) -> np.ndarray | None:
+        """Where the mask spoils a pixel: wherever it is not 0, or by the bits that the user states."""
+        bits = self.options.mask_bits
+        if mask is None or bits is None:
+            return None if mask is None else mask.astype(bool, copy=False)
+        return spoilt(mask, bits_value(bits))
 
     def truth(self, indices: Sequence[int] | np.ndarray) -> np.ndarray | None:
         """Return the noiseless images (n, C, h, w) at `indices`, or None where the file has none."""
@@ -192,7 +200,10 @@ def _origins(file: Any, options: ReadOptions) -> dict[str, str]:
         if not word and (name in file or name in file.attrs)
     }
     parts = {"mask": "mask", "noise": "ivar", "psf": "psf"}
-    return found | {name: f"/{part}" for name, part in parts.items() if part in file}
+    found |= {name: f"/{part}" for name, part in parts.items() if part in file}
+    return (
+        found | declared_bits(options.mask_bits, "/mask", file["mask"].dtype if "mask" in file else None)[1]
+    )
 
 
 def _labels(file: Any, n: int, path: Path) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -216,10 +227,6 @@ def _table(file: Any) -> Any:
     return Table(
         {name: texts(value) if value.dtype.kind in "OS" else value for name, value in columns.items()}
     )
-
-
-def _boolean(mask: np.ndarray | None) -> np.ndarray | None:
-    return None if mask is None else mask.astype(bool, copy=False)
 
 
 def _take(value: float | np.ndarray | None, rows: np.ndarray) -> float | np.ndarray | None:

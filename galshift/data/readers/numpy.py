@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from galshift.data.mask_bits import declared_bits
 from galshift.data.options import ReadOptions
 from galshift.data.paths import split_pair
 from galshift.data.readers import READERS
@@ -70,6 +71,9 @@ def _open(
                 with np.errstate(divide="ignore", invalid="ignore"):
                     values = np.where(values > 0, 1 / values, 0)
             extras[role] = values.__getitem__
+    bits, origins = declared_bits(
+        options.mask_bits, "array 'mask'", arrays["mask"].dtype if "mask" in extras else None
+    )
     info = array_info(
         "numpy",
         n,
@@ -82,9 +86,10 @@ def _open(
         classes=classes,
         has_mask="mask" in extras,
         has_ivar="ivar" in extras,
+        origins=origins,
         notes=(f"took the axes of {tuple(images.shape)} as {layout}",),
     )
-    return ArrayData(path, info, stack.__getitem__, layout, scale, extras)
+    return ArrayData(path, info, stack.__getitem__, layout, scale, extras, bits)
 
 
 def _load(path: Path) -> np.ndarray:

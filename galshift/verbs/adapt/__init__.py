@@ -57,8 +57,12 @@ class Adapt(Step):
         "source",
         "target",
         "read.labels?",
+        "read.psf?",
+        "read.weights?",
         "observe.survey?",
         "read_target.labels?",
+        "read_target.psf?",
+        "read_target.weights?",
         "init",
         "model.path",
     )

@@ -39,7 +39,7 @@ class Audit(Step):
         "galshift audit runs/adapt-1a2b3c4d target.h5",
         "galshift audit runs/adapt-1a2b3c4d target.h5 --corruption jpeg --corruption rice --limit 200",
     )
-    inputs = ("run", "data", "compare", "read.labels?")
+    inputs = ("run", "data", "compare", "read.labels?", "read.psf?", "read.weights?")
     resumable = True
 
     def run(self, config: AuditConfig, run: RunDirectory, context: Context) -> dict[str, Any]:

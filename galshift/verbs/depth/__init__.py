@@ -34,7 +34,7 @@ class DepthStep(Step):
         "galshift depth runs/adapt-1a2b3c4d sim.h5 --survey lsst",
         "galshift depth runs/adapt-1a2b3c4d sim.h5 --survey decals --times 0.1,0.3,1,3",
     )
-    inputs = ("run", "sim", "survey?", "read.labels?")
+    inputs = ("run", "sim", "survey?", "read.labels?", "read.psf?", "read.weights?")
     display = ("samples",)
     resumable = True
 

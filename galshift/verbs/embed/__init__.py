@@ -31,7 +31,7 @@ class Embed(Step):
         "galshift embed runs/adapt-1a2b3c4d sim.h5 sdss/",
         "galshift embed runs/adapt-1a2b3c4d sim.h5 wide=sdss/ --reduce tsne",
     )
-    inputs = ("run", "data", "read.labels?")
+    inputs = ("run", "data", "read.labels?", "read.psf?", "read.weights?")
     display = ("thumbnails",)
 
     def run(self, config: EmbedConfig, run: RunDirectory, context: Context) -> dict[str, Any]:

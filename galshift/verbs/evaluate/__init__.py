@@ -37,7 +37,7 @@ class Evaluate(Step):
         "galshift evaluate runs/adapt-1a2b3c4d",
         "galshift evaluate runs/train-1a2b3c4d runs/adapt-1a2b3c4d --on wide=sdss/ --labels votes.csv",
     )
-    inputs = ("runs", "on", "read.labels?")
+    inputs = ("runs", "on", "read.labels?", "read.psf?", "read.weights?")
     display = ("samples",)
 
     def run(self, config: EvaluateConfig, run: RunDirectory, context: Context) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Explain(Step):
         "galshift explain runs/adapt-1a2b3c4d sdss/",
         "galshift explain runs/adapt-1a2b3c4d sim.h5 wide=sdss/ --limit 1000",
     )
-    inputs = ("run", "data", "read.labels?")
+    inputs = ("run", "data", "read.labels?", "read.psf?", "read.weights?")
     display = ("samples",)
 
     def run(self, config: ExplainConfig, run: RunDirectory, context: Context) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Gap(Step):
         "galshift gap sim.h5 sdss/",
         "galshift gap mocks=sim.h5 wide=sdss/ --model runs/adapt-1a2b3c4d",
     )
-    inputs = ("a", "b", "model", "read.labels?")
+    inputs = ("a", "b", "model", "read.labels?", "read.psf?", "read.weights?")
     display = ("samples",)
 
     def run(self, config: GapConfig, run: RunDirectory, context: Context) -> dict[str, Any]:

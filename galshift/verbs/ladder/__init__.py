@@ -37,7 +37,19 @@ class Ladder(Step):
         "galshift ladder sim.h5 sdss/ --survey sdss",
         "galshift ladder sim.h5 decals/ --survey decals --model runs/adapt-1a2b3c4d --on-error skip",
     )
-    inputs = ("sim", "real", "survey?", "model", "sky", "read.labels?", "read_real.labels?")
+    inputs = (
+        "sim",
+        "real",
+        "survey?",
+        "model",
+        "sky",
+        "read.labels?",
+        "read.psf?",
+        "read.weights?",
+        "read_real.labels?",
+        "read_real.psf?",
+        "read_real.weights?",
+    )
     display = ("samples",)
     resumable = True
 

@@ -56,7 +56,7 @@ class MakeMocks(Step):
             option("k_correction"),
             option("pixel_scale_parsec", flags=("--pixel-scale-pc",), metavar="PC"),
         ),
-        *reading("read", bands="input_bands"),
+        *reading("read", bands="input_bands", less=("psf", "psf_pixel_scale_arcsec")),
     )
     examples = (
         "galshift make-mocks galaxies.h5 mocks.h5 --survey lsst-y10",
@@ -66,7 +66,18 @@ class MakeMocks(Step):
     resources = ("device", "workers", "scheduler")
     out_help = "A .h5 file, or a folder for one FITS file an image."
     instead = (CHECK, DRY_RUN)
-    inputs = ("input", "read.labels?", "survey?", "pair?", "psf", "input_psf?", "sky", "noise_correlation?")
+    inputs = (
+        "input",
+        "read.labels?",
+        "read.psf?",
+        "read.weights?",
+        "survey?",
+        "pair?",
+        "psf",
+        "input_psf?",
+        "sky",
+        "noise_correlation?",
+    )
     product = "mocks.h5"
     resumable = True
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from galshift import surveys
+from galshift.data.card import resolve
 from galshift.data.catalogue_psfs import attach_psfs
 from galshift.data.cutouts import Dataset
 from galshift.data.open import open_dataset
@@ -76,11 +77,13 @@ def pieces(n: int, bytes_per_image: int) -> list[Piece]:
 
 def make(job: Job, piece: Piece, dataset: Dataset | None = None) -> list[Observation]:
     """Return one observation per survey of the job, of the images of `piece`."""
-    dataset = dataset if dataset is not None else open_dataset(job.path, ReadOptions(**job.read))
+    read = ReadOptions(**job.read)
+    dataset = dataset if dataset is not None else open_dataset(job.path, read)
     config = ObserveConfig(**job.observe)
     presets = [surveys.load(name) for name in job.surveys]
     cutouts = dataset.read(np.arange(piece.start, piece.stop))
-    if config.input_psf == "own":
+    # A PSF that the user states stands for those that the images' catalogue names.
+    if config.input_psf == "own" and resolve(job.path, read).options.psf is None:
         cutouts = attach_psfs(cutouts, Path(dataset.path).parent)
     shared = {"bands": job.bands, "config": config, "seed": job.seed, "device": job.device}
     try:

@@ -42,7 +42,7 @@ class OnePixelAttack(Step):
         "galshift one-pixel-attack runs/adapt-1a2b3c4d target.h5 --limit 100",
         "galshift one-pixel-attack runs/adapt-1a2b3c4d target.h5 --compare runs/train-5e6f7a8b --fault hot",
     )
-    inputs = ("run", "data", "compare", "read.labels?")
+    inputs = ("run", "data", "compare", "read.labels?", "read.psf?", "read.weights?")
     display = ("gallery",)
     resumable = True
 

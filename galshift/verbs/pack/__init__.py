@@ -41,7 +41,7 @@ class Pack(Step):
         "galshift pack positions.fits cutouts.h5 --cutouts-from frame.fits --size 12arcsec",
     )
     resources = ("workers",)
-    inputs = ("data", "read.labels?", "read.catalog")
+    inputs = ("data", "read.labels?", "read.psf?", "read.weights?", "read.catalog")
     product = "packed.h5"
     resumable = True
 

@@ -32,7 +32,7 @@ class Predict(Step):
         "galshift predict runs/adapt-1a2b3c4d sdss/ predictions.csv --on-error skip",
     )
     out_help = "Table to write: .fits, .csv or .parquet."
-    inputs = ("run", "data", "read.labels?")
+    inputs = ("run", "data", "read.labels?", "read.psf?", "read.weights?")
     product = "predictions.fits"
 
     def products(self, config: PredictConfig, out: Path) -> list[Path]:

@@ -31,7 +31,7 @@ class Pretrain(Step):
         "galshift pretrain sim.h5 sdss/",
         "galshift pretrain sdss/ decals/ --epochs 200 --set model.patch=4",
     )
-    inputs = ("data",)
+    inputs = ("data", "read.psf?", "read.weights?")
     display = NO_NUMBERS
     resumable = True
     distributed = True

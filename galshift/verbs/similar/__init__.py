@@ -34,7 +34,7 @@ class Similar(Step):
         "galshift similar runs/adapt-1a2b3c4d sdss/ J101217.5",
         "galshift similar runs/adapt-1a2b3c4d sdss/ J101217.5 --among sim.h5 -n 50",
     )
-    inputs = ("run", "data", "among", "read.labels?")
+    inputs = ("run", "data", "among", "read.labels?", "read.psf?", "read.weights?")
 
     def run(self, config: SimilarConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Forward, search, draw."""

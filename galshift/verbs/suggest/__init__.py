@@ -30,7 +30,7 @@ class Suggest(Step):
         "galshift suggest runs/adapt-1a2b3c4d sdss/ --budget 100",
         "galshift suggest runs/adapt-1a2b3c4d sdss/ --budget 400 --aim measure",
     )
-    inputs = ("run", "data", "read.labels?")
+    inputs = ("run", "data", "read.labels?", "read.psf?", "read.weights?")
     display = ("pictures",)
 
     def run(self, config: SuggestConfig, run: RunDirectory, context: Context) -> dict[str, Any]:

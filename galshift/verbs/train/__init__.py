@@ -43,7 +43,7 @@ class Train(Step):
         "galshift train sim.h5 --model resnet18 --epochs 30",
         "galshift train galaxies.h5 --label-kind value --label-column redshift",
     )
-    inputs = ("data", "read.labels?", "observe.survey?", "init", "model.path")
+    inputs = ("data", "read.labels?", "read.psf?", "read.weights?", "observe.survey?", "init", "model.path")
     display = NO_NUMBERS
     resumable = True
     distributed = True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from galshift.data.psf_array import array_fwhm, centroid
 from galshift.errors import DataError
-from galshift.mocks.psf_array import array_fwhm, centroid
 
 # Shares of the flux.  A real PSF on a small stamp has up to 8 % in a level as high as its border (a Moffat of
 # beta 2.5 cut at 2.5 FWHM); one with a sky level left in has most of it there.

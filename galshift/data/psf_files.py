@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from galshift.data.fits_file import describe, load, open_fits
+from galshift.data.psf_array import ArrayPsf
+from galshift.data.psf_check import examine
 from galshift.data.roles import band_in
 from galshift.errors import DataError
-from galshift.mocks.psf import Psf
-from galshift.mocks.psf_array import ArrayPsf
-from galshift.mocks.psf_check import examine
 
 #: The constant that SDSS's read_PSF adds to every pixel (sdss.org, algorithms, "Extracting PSF images").
 SOFT_BIAS = 1000
@@ -30,7 +29,7 @@ class Kernel(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def load_kernel(path: str, scale_arcsec: float | None, band: str, option: str) -> ArrayPsf:
+def load_kernel(path: str, scale_arcsec: float | None, band: str, option: str, hint: str = "") -> ArrayPsf:
     """Return the PSF for `band` in a FITS file or ``.npy``.
 
     Parameters
@@ -42,6 +41,8 @@ def load_kernel(path: str, scale_arcsec: float | None, band: str, option: str) -
         Of the survey or of the input; the plane whose BAND, FILTER, BANDS or EXTNAME says so is taken.
     option : str
         What the user sets to state the scale, for messages.
+    hint : str
+        How that is done, where it is not ``--set OPTION=0.03``.
 
     Returns
     -------
@@ -57,7 +58,7 @@ def load_kernel(path: str, scale_arcsec: float | None, band: str, option: str) -
     if not file.is_file():
         raise DataError("there is no such PSF file", where=path)
     if file.suffix == ".npy":
-        image, scale, said = np.load(file, allow_pickle=False), None, []
+        image, scale, said = _from_npy(file), None, []
         if image.ndim != 2:
             raise DataError(f"a PSF is a 2-D image, and this has the shape {image.shape}", where=path)
     else:
@@ -69,13 +70,20 @@ def load_kernel(path: str, scale_arcsec: float | None, band: str, option: str) -
         raise DataError(
             f"the PSF file states no pixel scale{_oversampling(file)}",
             where=path,
-            hint=f"state that of its own pixels in arcsec, such as --set {option}=0.03",
+            hint=f"state that of its own pixels in arcsec, such as {hint or f'--set {option}=0.03'}",
         )
     image, bias = _without_bias(np.asarray(image, dtype=float))
     if bias:
         said.append(f"the soft bias of {bias:g} was taken off")
     found = examine(image, scale, where=path)
     return replace(ArrayPsf(image, scale, scale), said=(*found, *said))
+
+
+def _from_npy(file: Path) -> np.ndarray:
+    try:
+        return np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError("the PSF file cannot be read as a .npy array of numbers", where=file) from error
 
 
 def _from_fits(file: Path, band: str) -> tuple[np.ndarray, float | None, list[str]]:
@@ -165,7 +173,7 @@ def _without_bias(image: np.ndarray) -> tuple[np.ndarray, float]:
     return image, 0.0
 
 
-def kernel_notes(path: str, psfs: Mapping[str, Psf | None], usual: Mapping[str, float]) -> tuple[str, ...]:
+def kernel_notes(path: str, psfs: Mapping[str, object], usual: Mapping[str, float]) -> tuple[str, ...]:
     """Return what a user should know of a PSF file: width, oddities, the bands that one PSF serves.
 
     Parameters
