@@ -1,6 +1,6 @@
-"""Inputs as archives and people hand them out, each written here: the right outcome, or one sentence that helps.
+"""Inputs as archives and people hand them out: the right outcome, or one sentence that helps.
 
-What a case must give follows from the format's standard or the archive's documentation, named where it is used.
+Each is written here.  What it must give follows from the format's standard or the archive's documentation.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ SPLIT = SplitConfig()
 def sky(scale: float = 0.2, **cards) -> dict[str, object]:
     step = scale / 3600
     return {
-        "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0, "CRPIX1": 12, "CRPIX2": 12,
-        "CD1_1": -step, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": step, **cards,
+        "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0, "CRPIX1": 12,
+        "CRPIX2": 12, "CD1_1": -step, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": step, **cards,
     }  # fmt: skip
 
 
@@ -104,7 +104,8 @@ def product(path, survey):
     write_fits_folder(
         path,
         Cutouts(
-            images=images, unit="nJy", pixel_scale=0.396, bands=("r",), ids=list("abcd"), mask=bad, survey=survey
+            images=images, unit="nJy", pixel_scale=0.396, bands=("r",), ids=list("abcd"), mask=bad,
+            survey=survey,
         ),
     )  # fmt: skip
     return bad
@@ -114,7 +115,7 @@ def product(path, survey):
 @pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize("marked", [False, True])
 def test_the_mask_of_a_product_is_any_value_but_0(tmp_path, survey, changed, marked):
-    """Of a survey whose own masks have bits; also once a file was taken away, and as written before the mark."""
+    """Of a survey whose own masks have bits; also once a file was taken away, or the keyword."""
     bad = product(tmp_path / "p", survey)
     if changed:
         (tmp_path / "p" / "d.fits").unlink()
@@ -133,15 +134,16 @@ def test_sdss_planes_of_sixteen_bits_keep_their_meaning():
     """fpM: plane 0 (INTERP) is news, plane 9 (CR) a fault."""
     bits, source = mask_bits({"BITPIX": 16, "SURVEY": "SDSS"}, {}, "MASK")
     assert source == "SDSS mask planes"
-    assert bits & (1 << 9) and not bits & 1
+    assert bits & (1 << 9)
+    assert not bits & 1
 
 
 def test_bits_that_one_of_two_conventions_names_count():
-    """Legacy Surveys write MBIT_* and the shortened MB_*: a bit that only one of them names has its meaning."""
+    """Legacy Surveys write MBIT_* and the shortened MB_*: a bit that one of them names has its meaning."""
     header = {"MBIT_0": "NPRIMARY", "MBIT_12": "GALAXY", "MB_NPRIM": 1, "MB_SAT_G": 4, "MB_GAL": 4096}
     bits, source = mask_bits(header, {}, "MASKBITS")
     assert bits == 4
-    assert "MBIT_*" in source and "MB_*" in source
+    assert source == "MBIT_* and MB_* of its header"
 
 
 @pytest.mark.parametrize("error", [False, True])
@@ -171,7 +173,8 @@ def test_the_flags_of_euclid_are_a_mask(tmp_path):
     found = open_dataset(path).read([0])
     np.testing.assert_array_equal(found.mask[0, 0], flags != 0)
     # 23.9 is the AB magnitude of one microjansky.
-    np.testing.assert_allclose(found.images[0, 0], 1000 * galaxy(), rtol=2e-3)
+    good = flags == 0
+    np.testing.assert_allclose(found.images[0, 0][good], 1000 * galaxy()[good], rtol=2e-3)
 
 
 def test_the_band_of_a_pan_starrs_stack(tmp_path):
@@ -246,18 +249,15 @@ def test_columns_of_votes_are_no_classes(tmp_path, named, scale):
     assert [found.classes[k] for k in found.labels] == ["disk"] * 6 + ["smooth"] * 6
 
 
-def test_columns_of_words_side_by_side_stay_classes(tmp_path, named):
+def test_columns_of_words_or_of_few_numbers_side_by_side_stay_classes(tmp_path, named):
     folder, names = named
     catalogue = str(tmp_path / "two.csv")
-    Table({"id": names, "bar": [0, 1] * 6, "ring": [0, 0, 1] * 4}).write(catalogue)
-    # Twelve rows of four sets: too few to tell classes from counts, so asked; forty-eight are enough.
-    with pytest.raises(DataError, match="4 different sets"):
-        open_dataset(folder, ReadOptions(labels=catalogue, label_column="bar,ring"))
-    Table({"id": names, "bar": ["no", "yes"] * 6, "ring": ["a", "a", "b"] * 4}).write(
-        catalogue, overwrite=True
-    )
+    table = Table({"id": names, "bar": [0, 1] * 6, "ring": [0, 0, 1] * 4, "word": list("abcdefghijkl")})
+    table.write(catalogue)
     found = open_dataset(folder, ReadOptions(labels=catalogue, label_column="bar,ring")).info
-    assert found.classes == ("no/a", "no/b", "yes/a", "yes/b")
+    assert found.classes == ("0/0", "0/1", "1/0", "1/1")
+    found = open_dataset(folder, ReadOptions(labels=catalogue, label_column="bar,word")).info
+    assert len(found.classes) == 12
 
 
 def test_bins_of_several_columns_are_refused(tmp_path, named):

@@ -87,7 +87,7 @@ def _refused(
         if name not in options.override:
             label = "PSF" if name == "psf" else name.replace("_", " ")
             raise DataError(
-                f"the {label} is declared as {mine}, and the files say {theirs}{_where(told.info, name)}",
+                f"the {label} {'are' if name == 'bands' else 'is'} declared as {mine}, and the files say {theirs}{_where(told.info, name)}",
                 where=told.path,
                 hint=f"leave it out, or say --override {name} if the files are wrong "
                 "(--source-... and --target-... are about one of a pair)",
