@@ -176,7 +176,7 @@ def test_what_the_files_do_not_know_contradicts_nothing(tmp_path: Path) -> None:
     assert open_dataset(unknown, ReadOptions(psf="1.2")).info.psf_fwhm == 1.2
     assert open_dataset(unknown, ReadOptions(psf="1.2")).info.notes == ()
     point = stored(tmp_path, psf_fwhm=0.0)  # images without a PSF, as galshift simulate makes them
-    with pytest.raises(DataError, match="declared as 1.2 arcsec.*files say 0 arcsec"):
+    with pytest.raises(DataError, match=r"declared as 1\.2 arcsec.*files say 0 arcsec"):
         open_dataset(point, ReadOptions(psf="1.2"))
 
 

@@ -85,9 +85,9 @@ def _refused(
     found = {}
     for name, (mine, theirs) in contradictions.items():
         if name not in options.override:
-            label = "PSF" if name == "psf" else name.replace("_", " ")
+            label = {"psf": "PSF is", "bands": "bands are"}.get(name, f"{name.replace('_', ' ')} is")
             raise DataError(
-                f"the {label} {'are' if name == 'bands' else 'is'} declared as {mine}, and the files say {theirs}{_where(told.info, name)}",
+                f"the {label} declared as {mine}, and the files say {theirs}{_where(told.info, name)}",
                 where=told.path,
                 hint=f"leave it out, or say --override {name} if the files are wrong "
                 "(--source-... and --target-... are about one of a pair)",
