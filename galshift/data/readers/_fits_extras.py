@@ -46,8 +46,8 @@ def refuse_blank_centres(masks: Iterable[tuple[str, np.ndarray] | None], where: 
             f"the mask {name} would blank the centres of {blank / seen:.0%} of the galaxies "
             f"({np.mean(spread):.0%} of all pixels)",
             where=where,
-            hint="--mask-bits says which of its bits are faults; if it marks sources or good pixels, leave it "
-            f"out with --role {name}=ignore",
+            hint="--mask-bits says which of its bits are faults; if it marks sources or good pixels, "
+            f"leave it out with --role {name}=ignore",
         )
 
 
