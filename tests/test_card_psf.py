@@ -24,6 +24,7 @@ from galshift.data.options import ReadOptions, bits_value
 from galshift.errors import DataError
 from galshift.recipes.inputs import identify
 from galshift.recipes.prepare import prepare
+from galshift.runs.known_data import _still_there
 from galshift.verbs import STEPS
 from galshift.verbs._parameters import config_values
 from galshift.verbs.make_mocks.jobs import Job, Piece, make
@@ -353,6 +354,14 @@ def test_both_domains_or_one(folder: Path) -> None:
     values = config_values(STEPS.get("adapt"), {"source": "a", "target": "b", "weights": "w.npy"})
     assert values["read"] == {"weights": "w.npy"}
     assert "read_target" not in values
+
+
+def test_a_run_goes_on_without_a_psf_or_weights_that_are_gone(tmp_path: Path) -> None:
+    gone, here = str(tmp_path / "gone.fits"), psf_file(tmp_path / "here.fits")
+    read = ReadOptions(psf=gone, psf_pixel_scale_arcsec=0.1, weights=str(tmp_path / "gone.npy"), unit="nJy")
+    assert _still_there(read) == ReadOptions(unit="nJy")
+    for kept in (ReadOptions(psf=here, psf_pixel_scale_arcsec=0.1), ReadOptions(psf="1.2")):
+        assert _still_there(kept) == kept
 
 
 def test_a_psf_file_counts_by_its_content(folder: Path, tmp_path: Path) -> None:
