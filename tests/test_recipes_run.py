@@ -391,7 +391,7 @@ def _key_paths(tree: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def _free_key(path: tuple[Any, ...]) -> bool:
     """Tell whether any key may stand here: names of steps, matrix axes, results and data sets."""
     return (
-        (len(path) == 2 and path[0] in ("steps", "matrix"))
+        (len(path) == 2 and path[0] in ("steps", "matrix", "data"))
         or (len(path) == 4 and path[2] == "expect")
         or (len(path) >= 4 and path[2] in ("on", "data", "classes_map"))
         or "classes_map" in path[:-1]

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from galshift.data.options import ReadOptions
 from galshift.data.paths import split_pair
@@ -36,6 +36,12 @@ SUFFIXES = (".yaml", ".yml")
 #: Fields of a card that name files; ``labels`` may be a column of the data set's own table instead.
 PATHS = ("labels", "catalog", "psf", "weights")
 _MOST_BYTES = 1_000_000
+
+
+class DataCard(ReadOptions):
+    """A card that stands inside another file, such as a recipe: the options, and where the images are."""
+
+    path: str = Field(min_length=1, description="Where the images are, or the file of a card.")
 
 
 @dataclass(frozen=True)
@@ -145,11 +151,17 @@ def read_card(place: Path) -> dict[str, Any]:
         )
     if not isinstance(values.get("path"), str) or not values["path"]:
         raise DataError("this data card does not say where the images are", where=place, hint="path: FOLDER/")
-    for name in PATHS:
-        if isinstance(values.get(name), str):
-            moved = _from_here(values[name], place.parent)
-            values[name] = moved if Path(moved).exists() or "/" in values[name] else values[name]
-    return values
+    return {**values, **seen_from_here(values, place.parent)}
+
+
+def seen_from_here(values: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Return the files that a card in `folder` names (`PATHS`), as seen from the working directory.
+
+    ``labels`` that are neither a file nor look like one are a column of the data's own table, and left out.
+    """
+    named = {name: values[name] for name in PATHS if isinstance(values.get(name), str)}
+    moved = {name: _from_here(text, folder) for name, text in named.items()}
+    return {name: path for name, path in moved.items() if Path(path).exists() or "/" in named[name]}
 
 
 def _options(values: Mapping[str, Any], place: Path) -> ReadOptions:
@@ -190,8 +202,10 @@ def write_card(
     path: str,
     options: ReadOptions,
     origins: Mapping[str, tuple[str, str]] | None = None,
+    *,
+    remark: str = "",
 ) -> None:
-    """Write a card for the images at `path`, atomically.
+    """Write a card for the images at `path`, atomically, where none stands that says the same.
 
     Parameters
     ----------
@@ -203,6 +217,8 @@ def write_card(
     origins : mapping of str to (str, str), optional
         What the files say themselves, as property to (value, where it stands): written as comments, so that
         the card shows everything and repeats nothing.
+    remark : str, optional
+        One more comment.
     """
     declared = options.model_dump(mode="json", exclude_defaults=True)
     for name in PATHS:
@@ -211,6 +227,7 @@ def write_card(
     lines = [
         "# What the files of this data set do not say themselves. This card stands wherever data are named,",
         f"# as in: galshift inspect {place.name}. Paths start from the folder of this file.",
+        *([f"# {_one_line(remark)}"] if remark else []),
         f"{KEY}: {VERSION}",
         _entry("path", _seen_from(path, place.parent)),
         *(_entry(key, value) for key, value in declared.items()),
@@ -220,8 +237,11 @@ def write_card(
         lines += [
             f"#   {_one_line(f'{key}: {value}   ({source})')}" for key, (value, source) in origins.items()
         ]
+    text = "\n".join(lines) + "\n"
+    if place.is_file() and place.read_bytes() == text.encode():
+        return
     with atomic_path(place) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _entry(key: str, value: Any) -> str:

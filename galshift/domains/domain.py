@@ -104,6 +104,14 @@ def _known_numbers(info: DataInfo, path: str) -> np.ndarray:
     return known
 
 
+def teaches_classes(info: DataInfo) -> bool:
+    """Tell whether a classifier could be trained on these labels."""
+    try:
+        return len(_known_classes(info, "")) > 0
+    except DataError:
+        return False
+
+
 def _known_classes(info: DataInfo, path: str) -> np.ndarray:
     """Rows with a class, once there are enough galaxies of each."""
     labels = info.labels

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from galshift.data.options import ReadOptions
 from galshift.errors import ConfigError, GalshiftError, Interrupted
 from galshift.machine import machine_fault
 from galshift.provenance import content_sha256, environment, jsonable, write_json
@@ -233,7 +234,10 @@ def _details(prepared: Prepared, context: Context, started: float) -> dict[str, 
 
 
 def _located(results: Mapping[str, Any], where: Path, prepared: Prepared) -> dict[str, Any]:
-    given = {"given": dict(prepared.inputs.paths)}
+    given: dict[str, Any] = {"given": dict(prepared.inputs.paths)}
+    read = getattr(prepared.config, "read", None)
+    if isinstance(read, ReadOptions) and (said := read.model_dump(mode="json", exclude_defaults=True)):
+        given["reading"] = said
     if not prepared.step.product:
         return {"run": str(where), **results, **given}
     product = results.get("product") or prepared.step.product

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from galshift.data.card import PATHS, VERSION, is_card, resolve
+from galshift.data.card import PATHS, VERSION, Resolved, is_card, resolve
 from galshift.data.paths import missing, split_name, split_pair
 from galshift.provenance import content_sha256, fingerprint
 from galshift.rundirectory import RunDirectory
 
 MANIFEST_SUFFIX = ".manifest.json"
+
+Known = Mapping[str, str | Resolved]
 
 
 @dataclass
@@ -27,7 +29,9 @@ class Inputs:
     hashes : dict of str to str
         Content sha256 of external files and folders, by config field and position.
     paths : dict of str to str
-        Where each was found; for people, never in a fingerprint.
+        What was given for each; for people, never in a fingerprint.
+    files : dict of str to str
+        Where the content that `hashes` names stands: for a data card, the images that it names.
     fields : set of str
         The config fields that the above stand for.
     """
@@ -35,12 +39,11 @@ class Inputs:
     upstream: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
     fields: set[str] = field(default_factory=set)
 
 
-def identify(
-    values: Mapping[str, Any], fields: tuple[str, ...], known: Mapping[str, str] | None = None
-) -> Inputs:
+def identify(values: Mapping[str, Any], fields: tuple[str, ...], known: Known | None = None) -> Inputs:
     """Identify every path that the config fields `fields` of `values` name.
 
     Parameters
@@ -49,8 +52,9 @@ def identify(
         A config as plain data.
     fields : tuple of str
         Key paths such as ``data`` or ``read.labels``; one that ends in ``?`` may hold something else.
-    known : mapping of str to str, optional
-        What some paths contribute, by path: results of a recipe's steps, which need not exist yet.
+    known : mapping, optional
+        What some paths contribute, by path, that need not exist yet: the results of a recipe's steps (what
+        they add to a fingerprint) and the data cards that it holds.
 
     Raises
     ------
@@ -137,18 +141,19 @@ def _changed(value: Any, change: Callable[[str], str]) -> Any:
     return path if label is None else f"{label}={path}"
 
 
-def _identify_one(role: str, text: str, known: Mapping[str, str], found: Inputs) -> None:
+def _identify_one(role: str, text: str, known: Known, found: Inputs) -> None:
     path = Path(text)
     found.paths[role] = text
-    if text in known:
-        found.upstream[role] = known[text]
+    already = known.get(text)
+    if isinstance(already, str):
+        found.upstream[role] = already
         return
-    if not path.exists():
+    if already is None and not path.exists():
         error = missing(path, f"given as '{role}'")
         error.where = text
         raise error
-    if is_card(path):
-        _identify_card(role, path, known, found)
+    if already is not None or is_card(path):
+        _identify_card(role, path, already or resolve(path), known, found)
         return
     run = _enclosing_run(path)
     if run is not None:
@@ -159,20 +164,21 @@ def _identify_one(role: str, text: str, known: Mapping[str, str], found: Inputs)
     if made is not None:
         found.upstream[role] = made
     else:
-        found.hashes[role] = sha
+        found.hashes[role], found.files[role] = sha, text
 
 
-def _identify_card(role: str, place: Path, known: Mapping[str, str], found: Inputs) -> None:
+def _identify_card(role: str, place: Path, card: Resolved, known: Known, found: Inputs) -> None:
     """Identify what a data card names, by content, and what it says, but not where it all lies."""
-    card = resolve(place)
     values = card.options.model_dump(mode="json", exclude_defaults=True)
     files = {name: values.pop(name) for name in PATHS if Path(str(values.get(name) or "")).is_file()}
     for position, part in enumerate(split_pair(card.path)):
         _identify_one(f"{role}:{position}" if position else role, part, known, found)
+        # What was given is the card alone.
+        found.paths.pop(f"{role}:{position}", None)
     for name, file in files.items():
         _identify_one(f"{role}.{name}", file, known, found)
     found.hashes[f"{role}.card"] = fingerprint("card", VERSION, values)
-    found.paths[role] = str(place)
+    found.files[f"{role}.card"] = found.paths[role] = str(place)
 
 
 def _enclosing_run(path: Path) -> RunDirectory | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from galshift.recipes.schema import Expect, Head
+from galshift.data.card import DataCard
+from galshift.recipes.schema import DATA, Expect, Head
 from galshift.verbs import STEPS
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -18,6 +19,10 @@ def recipe_schema() -> dict[str, Any]:
     for name in STEPS.available():
         definitions[name] = _step_schema(name, definitions)
         branches.append({"$ref": f"#/$defs/{name}"})
+    definitions["DataCard"] = DataCard.model_json_schema()
+    head["properties"][DATA]["additionalProperties"] = {
+        "anyOf": [{"type": "string"}, {"$ref": "#/$defs/DataCard"}]
+    }
     head["properties"]["steps"]["additionalProperties"] = {
         "required": ["uses"],
         "properties": {"uses": {"enum": STEPS.available()}},

@@ -14,8 +14,9 @@ from typing import Any
 
 from galshift.errors import ConfigError
 from galshift.provenance import content_sha256, write_json
+from galshift.recipes.cards import cards_of
 from galshift.recipes.plan import Planned, differences
-from galshift.recipes.schema import Recipe
+from galshift.recipes.schema import DATA, Recipe
 
 SCHEMA = 1
 
@@ -57,15 +58,20 @@ def entry(recipe: Recipe, planned: Planned) -> dict[str, Any]:
     """Return one finished step's entry."""
     manifest = planned.manifest()
     prepared = planned.prepared
-    external = {role: prepared.inputs.paths[role] for role in prepared.inputs.hashes}
+    # A card that stands in the recipe is named as the recipe names it, wherever its file is written.
+    cards = cards_of(recipe, planned.directory.parent)
+    names = {str(card.card): f"${{{DATA}.{name}}}" for name, card in cards.items()}
     return {
         "uses": planned.step.uses,
         "fingerprint": prepared.fingerprint,
         "versions": {planned.step.uses: prepared.step.version, **prepared.versions},
         "parameters": prepared.parameters,
         "inputs": {
-            role: {"path": _relative(path, recipe.base), "sha256": prepared.inputs.hashes[role]}
-            for role, path in external.items()
+            role: {
+                "path": names.get(path) or _relative(path, recipe.base),
+                "sha256": prepared.inputs.hashes[role],
+            }
+            for role, path in prepared.inputs.files.items()
         },
         "upstream": dict(prepared.inputs.upstream),
         # config.yaml names paths of this machine; what it says is in "parameters" already.

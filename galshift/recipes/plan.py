@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from galshift.data.card import Resolved
 from galshift.data.paths import split_pair
 from galshift.errors import ConfigError, DataError
+from galshift.recipes.cards import absent_files, cards_of, data_paths
 from galshift.recipes.inputs import entries, lookup, map_paths
 from galshift.recipes.prepare import Prepared, prepare
 from galshift.recipes.read import with_seed
@@ -96,7 +98,7 @@ def make_plan(
     DataError
         When inputs are missing, naming all of them.
     """
-    folder = recipe.base / "runs" / recipe.name if folder is None else folder
+    folder = runs_folder(recipe) if folder is None else folder
     unknown = [name for name in force if name not in recipe.steps]
     if unknown:
         raise ConfigError(
@@ -112,16 +114,26 @@ def make_plan(
     return plan
 
 
+def runs_folder(recipe: Recipe) -> Path:
+    """Return where the run directories of `recipe` stand unless one says otherwise."""
+    return recipe.base / "runs" / recipe.name
+
+
 def plan_step(
     recipe: Recipe, step: RecipeStep, cell: Cell, plan: Mapping[str, Planned], folder: Path
 ) -> Planned:
     """Resolve one step against the steps planned (or finished) so far."""
-    known: dict[str, str] = {}
+    cards = cards_of(recipe, folder)
+    data = data_paths(recipe, cards)
+    known: dict[str, str | Resolved] = {str(card.card): card for card in cards.values()}
     needs: list[str] = []
 
     def replace(reference: Reference) -> Any:
         if reference.axis is not None:
             return cell[reference.axis]
+        if recipe.is_data(reference):
+            path = data[str(reference.role)]
+            return path if reference.label is None else f"{reference.label}={path}"
         chosen = [
             other for other in plan.values() if other.step.name == reference.name and _agree(other, cell)
         ]
@@ -179,7 +191,7 @@ def instance_name(name: str, cell: Cell) -> str:
 
 def _require_files(recipe: Recipe) -> None:
     """Raise DataError naming every file that the recipe reads and that is not there."""
-    missing = []
+    missing = list(absent_files(recipe))
     for step in recipe.steps.values():
         values = _rebased(recipe, step)
         for name in STEPS.get(step.uses).inputs:

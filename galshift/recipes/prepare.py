@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from galshift.errors import ConfigError
 from galshift.provenance import fingerprint
-from galshift.recipes.inputs import Inputs, identify, without
+from galshift.recipes.inputs import Inputs, Known, identify, without
 from galshift.types import Strict
 from galshift.verbs import STEPS
 from galshift.verbs._base import Step
@@ -56,11 +56,12 @@ def prepare(
     values: Mapping[str, Any],
     *,
     overrides: Sequence[str] = (),
-    known: Mapping[str, str] | None = None,
+    known: Known | None = None,
 ) -> Prepared:
     """Check `values`, identify the inputs and compute the fingerprint, without doing any work.
 
-    `known` says what paths contribute that may not exist yet: the results of a recipe's earlier steps.
+    `known` says what paths contribute that may not exist yet: the results of a recipe's earlier steps, and
+    its data cards.
     """
     step = STEPS.get(kind)()
     config = check_config(step, merged(values, overrides, defaults=step.Config))

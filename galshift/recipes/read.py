@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from galshift.errors import ConfigError, did_you_mean
+from galshift.recipes.cards import check_data, opened_up
 from galshift.recipes.loader import Document, KeyPath, load_file
 from galshift.recipes.prepare import InvalidConfig, check_config, merged
 from galshift.recipes.references import Reference, is_malformed, parse, substitute, walk
-from galshift.recipes.schema import Expect, Head, Recipe, RecipeStep, problem
+from galshift.recipes.schema import DATA, Expect, Head, Recipe, RecipeStep, problem
 from galshift.verbs import STEPS
 from galshift.verbs._problems import explain, misspelt, unknown_key
 
@@ -43,7 +44,7 @@ def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequen
         raise ConfigError(
             "this is not a recipe", where=path, hint="it begins with 'recipe: 1', 'name:' and 'steps:'"
         )
-    data = merged(document.data, overrides)
+    data = merged(opened_up(document.data, overrides), overrides)
     problems: list[str] = []
     head = _head(data, document, problems)
     raw = data.get("steps") if isinstance(data.get("steps"), dict) else {}
@@ -54,13 +55,18 @@ def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequen
     }
     matrix = data.get("matrix") if isinstance(data.get("matrix"), dict) else {}
     axes = {axis: values for axis, values in matrix.items() if isinstance(values, list) and values}
+    cards = check_data(data.get(DATA), document, problems)
+    named = None if DATA in raw else set(data[DATA]) if isinstance(data.get(DATA), dict) else set()
+    if DATA in raw and data.get(DATA):
+        text = "a step cannot be called 'data' in a recipe with a data block"
+        problems.append(problem(document, ("steps", DATA), text))
     for step in steps.values():
-        problems += _reference_problems(step, set(raw), set(axes), document)
+        problems += _reference_problems(step, set(raw), set(axes), named, document)
         problems += _value_problems(step, axes, head.seed if head else 42, document)
     ordered = _ordered(steps, document, problems)
     if problems or head is None:
         raise ConfigError(f"{path.name} is not a valid recipe", problems=sorted(set(problems), key=_line_of))
-    return Recipe(head, ordered, document, path.parent if base is None else base)
+    return Recipe(head, ordered, document, path.parent if base is None else base, cards)
 
 
 def _head(data: Mapping[str, Any], document: Document, problems: list[str]) -> Head | None:
@@ -108,7 +114,9 @@ def _expect(value: Any, place: KeyPath, document: Document, problems: list[str])
     return found
 
 
-def _reference_problems(step: RecipeStep, names: set[str], axes: set[str], document: Document) -> list[str]:
+def _reference_problems(
+    step: RecipeStep, names: set[str], axes: set[str], cards: set[str] | None, document: Document
+) -> list[str]:
     found = []
     for place, value in walk(step.values):
         where = ("steps", step.name, *place)
@@ -128,6 +136,9 @@ def _reference_problems(step: RecipeStep, names: set[str], axes: set[str], docum
                         f"the matrix has no '{reference.role}' ({_known(reference.role, axes)})",
                     )
                 )
+        elif reference.name == DATA and cards is not None:
+            if reference.role not in cards or reference.every:
+                found.append(problem(document, where, _not_data(reference, cards)))
         elif reference.name == step.name:
             found.append(problem(document, where, "a step cannot refer to itself"))
         elif reference.name not in names:
@@ -154,7 +165,8 @@ def _value_problems(
     allowed = {name.rstrip("?").split(".")[0] for name in kind.inputs}
     for place, reference in step.references():
         if reference.axis is None and place[0] not in allowed and place[0] in kind.Config.model_fields:
-            text = f"a step can be named only in: {', '.join(sorted(allowed)) or 'no key of this verb'}"
+            what = "data" if reference.name == DATA else "a step"
+            text = f"{what} can be named only in: {', '.join(sorted(allowed)) or 'no key of this verb'}"
             found[problem(document, ("steps", step.name, *place), text)] = None
     axes = sorted({reference.axis for _, reference in step.references() if reference.axis in matrix})
     for combination in itertools.product(*(matrix[axis] for axis in axes)):
@@ -198,6 +210,15 @@ def _ordered(
 
 def _needs(step: RecipeStep, among: Mapping[str, RecipeStep]) -> bool:
     return any(reference.name in among and reference.name != step.name for _, reference in step.references())
+
+
+def _not_data(reference: Reference, cards: set[str]) -> str:
+    """Return what is wrong with a reference to the data block, whose names are `cards`."""
+    if not cards:
+        return "this recipe has no data block"
+    if reference.role is None or reference.every:
+        return f"one data set is named by ${{data.NAME}}, NAME one of {', '.join(sorted(cards))}"
+    return f"the data block has no '{reference.role}' ({_known(reference.role, cards)})"
 
 
 def _known(word: str | None, allowed: set[str]) -> str:

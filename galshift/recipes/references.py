@@ -1,4 +1,4 @@
-"""References of a recipe: ``${step}``, ``${step.role}``, ``${step[*]}`` and ``${matrix.axis}``, no more."""
+"""References of a recipe: ``${step}`` and its relatives, ``${matrix.axis}``, ``${data.name}``, no more."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class Reference:
     Attributes
     ----------
     name : str
-        The step, or ``matrix``.
+        The step, or ``matrix``, or ``data``.
     role : str or None
-        Which output of the step, or which axis of the matrix; None is the step's run directory or product.
+        Which output of the step, axis of the matrix or entry of the data block; None is the step's run
+        directory or product.
     every : bool
         True for ``${step[*]}``: every instance of a step that a matrix repeats.
     label : str or None

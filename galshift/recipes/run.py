@@ -9,9 +9,10 @@ from typing import Any
 
 from galshift import console
 from galshift.errors import ConfigError, DataError, GalshiftError, NumericalError
+from galshift.recipes.cards import write_cards
 from galshift.recipes.execute import Executed, perform
 from galshift.recipes.lock import lock_path, mismatches, read_lock, verify, write_lock
-from galshift.recipes.plan import Planned, make_plan, plan_step
+from galshift.recipes.plan import Planned, make_plan, plan_step, runs_folder
 from galshift.recipes.schema import Recipe
 from galshift.verbs._base import Context
 
@@ -99,6 +100,7 @@ def run_recipe(
     """
     plan = plan_recipe(recipe, folder=folder, force=force, locked=locked)
     outcome = Outcome(plan)
+    write_cards(recipe, runs_folder(recipe) if folder is None else folder)
     for number, name in enumerate(list(plan), start=1):
         planned = _at_last(recipe, plan, name)
         plan[name] = planned
@@ -171,10 +173,7 @@ def status_rows(
                 "state": state,
                 "action": planned.action,
                 "reason": planned.reason,
-                "inputs": [
-                    *planned.needs,
-                    *(planned.prepared.inputs.paths[r] for r in planned.prepared.inputs.hashes),
-                ],
+                "inputs": list(dict.fromkeys([*planned.needs, *planned.prepared.inputs.files.values()])),
                 "directory": str(planned.directory),
                 "fingerprint": planned.prepared.fingerprint,
             }

@@ -5,27 +5,33 @@
     recipe: 1
     name: sdss-like
     seed: 42
+    data:
+      sdss: {path: sdss/, unit: nanomaggy}
     steps:
       galaxies: {uses: simulate, n: 600}
       mocks:
         uses: make-mocks
         input: ${galaxies}
         survey: sdss
+      how-far: {uses: gap, a: "${mocks}", b: "${data.sdss}"}
 
 ``uses`` names a verb; the other keys are that verb's config, the same as its options on the command line.
 ``${step}`` is the result of an earlier step and ``${step.role}`` one of its outputs.  ``matrix`` repeats the
 steps that mention ``${matrix.axis}`` for every value (and, through references, the steps that follow them);
 ``${step[*]}`` is every repetition at once.  ``expect`` says what the results should be, and how closely.
+``data`` names data sets once, with what their files do not say (a data card, see
+:mod:`galshift.recipes.cards`), and ``${data.name}`` stands for one of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from galshift.data.card import DataCard
 from galshift.recipes.loader import Document, KeyPath
 from galshift.recipes.references import Reference, parse, walk
 from galshift.types import Strict
@@ -33,6 +39,9 @@ from galshift.verbs._problems import dotted
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)]
 Scalar = str | int | float | bool
+
+#: The block of named data, and the first word of a reference to one.
+DATA = "data"
 
 
 class Expect(Strict):
@@ -80,6 +89,9 @@ class Head(Strict):
     matrix: dict[Name, Annotated[list[Scalar], Field(min_length=1)]] = Field(
         {}, description="Axes and their values, such as seed: [1, 2, 3]."
     )
+    data: dict[Name, str | dict[str, Any]] = Field(
+        {}, description="Data sets by name: a path, or a data card; ${data.name} in a step is one of them."
+    )
     steps: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
 
 
@@ -112,17 +124,24 @@ class Recipe:
     base : Path
         Folder that relative paths start from and that ``runs/`` and the lock stand in: the file's own, or the
         working directory for a recipe that galshift ships.
+    data : dict of str to (str or DataCard)
+        What the ``data:`` block names.
     """
 
     head: Head
     steps: dict[str, RecipeStep]
     document: Document
     base: Path
+    data: dict[str, str | DataCard] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The recipe's name."""
         return self.head.name
+
+    def is_data(self, reference: Reference) -> bool:
+        """Tell whether `reference` means an entry of the data block: a step called ``data`` comes first."""
+        return reference.name == DATA and DATA not in self.steps
 
     def problem(self, place: KeyPath, text: str) -> str:
         """Return one problem as shown: file, line, key path, sentence."""

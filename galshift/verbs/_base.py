@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any, ClassVar
 
 from galshift.rundirectory import RunDirectory
 from galshift.types import Strict
-from galshift.verbs._options import Instead, Option, counted_votes
+from galshift.verbs._options import OF_LABELS, Instead, Option, counted_votes, reading_words
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ class Step:
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Return the commands to type next; ``results["run"]`` or ``results["out"]`` is where they are.
 
-        They work as they are printed: `named` has what was typed for this step.
+        They work as they are printed: `named` and `said` have what was typed for this step, `place` where its
+        result is, `unused` a name for the next one.
 
         A step that says nothing else has its page opened, where it has one.
         """
@@ -142,6 +144,40 @@ class Step:
 
         Of several (``on[0]``, ``on[1]=deep``) it is the first.
         """
+        return next(iter(Step.all_named(results, role)), otherwise)
+
+    @staticmethod
+    def all_named(results: Mapping[str, Any], role: str) -> list[str]:
+        """Return every path that was typed for the input `role`, quoted for a shell, in order."""
         given = results.get("given", {})
-        path = next((text for key, text in given.items() if key.split("[")[0] == role), None)
-        return otherwise if path is None else shlex.quote(str(path))
+        found: dict[str, str] = {}
+        for key, path in given.items():
+            owner = next((one for one in found if key.startswith((f"{one}:", f"{one}."))), None)
+            if owner is None and re.split(r"[\[=]", key)[0] == role:
+                found[key] = str(path)
+            elif owner is not None and key.startswith(f"{owner}:"):
+                found[owner] += f":{path}"  # the labels of a pair x.npy:y.npy
+        return [shlex.quote(path) for path in found.values()]
+
+    @staticmethod
+    def said(results: Mapping[str, Any], *, of_labels: bool = True) -> str:
+        """Return what was typed about reading the data, as options that follow a command.
+
+        Without `of_labels`, only what is said of pixels and of galaxies.
+        """
+        said = dict(results.get("reading", {}))
+        return reading_words({key: said[key] for key in said if of_labels or key not in OF_LABELS})
+
+    @staticmethod
+    def place(results: Mapping[str, Any], file: str = "") -> str:
+        """Return where the result is (or `file` in that folder), quoted for a shell."""
+        return shlex.quote(str(Path(results.get("out") or results["run"]) / file))
+
+    @staticmethod
+    def unused(name: str) -> str:
+        """Return `name`, or where something of this name is here already, ``name-2``, ``name-3``, ..."""
+        path, number = Path(name), 1
+        while path.exists():
+            number += 1
+            path = path.with_stem(f"{Path(name).stem}-{number}")
+        return str(path)

@@ -8,6 +8,7 @@ does not know: that it is an option, and, where it differs from the field, its n
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -77,6 +78,12 @@ _TYPED = {
     "roles": "role",
     "match_radius_arcsec": "match_radius",
 }
+#: What is said of labels and of the catalogue that has them.
+OF_LABELS = frozenset(
+    key
+    for key in ReadOptions.model_fields
+    if "label" in key or "column" in key or key in ("vote_total", "min_confidence", "where", "classes_map")
+)
 # What holds for both data sets of a pair where it is said once: how pixels are read and which galaxies are
 # the same, not what labels mean.
 _OF_BOTH = {
@@ -153,6 +160,28 @@ def reading(
         names_of = ("galshift.data.readers", "READERS") if key == "reader" else None
         found.append(Option(name, fields, metavar=_METAVARS.get(key, ""), panel=READING, names=names_of))
     return tuple(found)
+
+
+def reading_words(said: Mapping[str, Any]) -> str:
+    """Return what was said to a reader as it is typed, each option after a space; see :func:`reading`.
+
+    Parameters
+    ----------
+    said : mapping of str to object
+        Values of :class:`ReadOptions` as plain data.
+    """
+    words = []
+    for key, value in said.items():
+        flag = f"--{_TYPED.get(key, key)}".replace("_", "-")
+        if isinstance(value, bool):
+            words += [flag] if value else []
+            continue
+        if isinstance(value, Mapping):
+            value = ",".join(f"{name}={item}" for name, item in value.items())
+        elif isinstance(value, list | tuple):
+            value = ",".join(map(str, value))
+        words += [flag, shlex.quote(str(value))]
+    return "".join(f" {word}" for word in words)
 
 
 # What every verb with a training loop takes; none of them but the epochs can change a number.

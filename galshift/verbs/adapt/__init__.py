@@ -112,5 +112,6 @@ class Adapt(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Look at the report; use it."""
-        use = f"galshift predict {results['run']} {self.named(results, 'target')} predictions.fits"
+        target, out = self.named(results, "target"), self.unused("predictions.fits")
+        use = f"galshift predict {self.place(results)} {target} {out}"
         return [*super().next_steps(results), use]

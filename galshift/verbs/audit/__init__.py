@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,5 +63,5 @@ class Audit(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Look at the report; then search for faults."""
-        attack = f"galshift one-pixel-attack {results['models'][0]['run']} {self.named(results, 'data')}"
-        return [*super().next_steps(results), attack]
+        run, data = shlex.quote(results["models"][0]["run"]), self.named(results, "data")
+        return [*super().next_steps(results), f"galshift one-pixel-attack {run} {data}{self.said(results)}"]

@@ -53,13 +53,16 @@ class Evaluate(Step):
         return headlines(results["results"], results["warnings"])
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Read the report; attack the first run, or use it where it has no classes."""
-        first = results["results"][0]
-        path = list(first["domains"].values())[-1]["path"]
-        data = self.named(results, "on", shlex.quote(_near(path)))
-        attack = f"galshift one-pixel-attack {first['run']} {data}"
-        use = f"galshift predict {first['run']} {data} predictions.fits"
-        return [*super().next_steps(results), attack if "classes" in results else use]
+        """Read the report; attack the first run, or use it where there are no classes to attack."""
+        first, named = results["results"][0], self.all_named(results, "on")
+        images = list(first["domains"].values())[0 if named else -1]
+        data = named[0] if named else shlex.quote(_near(images["path"]))
+        said = "" if images["role"] == "source" else self.said(results)
+        run = shlex.quote(first["run"])
+        attack = f"galshift one-pixel-attack {run} {data}{said}"
+        use = f"galshift predict {run} {data} {self.unused('predictions.fits')}{said}"
+        known = "classes" in results and images["labelled"]
+        return [*super().next_steps(results), attack if known else use]
 
 
 def _near(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,11 +68,11 @@ class Fetch(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Return how each part of the set is opened."""
-        folder = results["run"]
-        return [
-            "galshift inspect " + ":".join(f"{folder}/{part}" for part in path.split(":")) + options
-            for path, options in (_split(text) for text in results["open"])
-        ]
+        lines = []
+        for path, options in map(_split, results["open"]):
+            parts = ":".join(f"{results['run']}/{part}" for part in path.split(":"))
+            lines.append(f"galshift inspect {shlex.quote(parts)}{options}")
+        return lines
 
 
 def _split(text: str) -> tuple[str, str]:

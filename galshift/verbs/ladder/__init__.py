@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,5 +70,6 @@ class Ladder(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Look at the report; make the mocks."""
-        mocks = f"galshift make-mocks {self.named(results, 'sim')} mocks.h5 --survey {results['survey']}"
-        return [*super().next_steps(results), mocks]
+        sim, mocks = self.named(results, "sim"), self.unused("mocks.h5")
+        survey = shlex.quote(results["survey"])
+        return [*super().next_steps(results), f"galshift make-mocks {sim} {mocks} --survey {survey}"]

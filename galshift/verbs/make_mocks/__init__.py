@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -106,7 +107,8 @@ class MakeMocks(Step):
         return lines
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Return how to look at the mocks and to train on them."""
+        """Return how to look at the mocks and, where they have classes, to train on them."""
         folder = Path(results.get("out") or f"{results['run']}/{self.product}").parent
-        first = next(iter(results["outputs"].values()))
-        return [f"galshift inspect {folder / first}", f"galshift train {folder / first}"]
+        first = shlex.quote(str(folder / next(iter(results["outputs"].values()))))
+        train = [f"galshift train {first}"] if results.get("labelled") else []
+        return [f"galshift inspect {first}", *train]

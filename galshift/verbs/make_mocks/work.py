@@ -11,6 +11,7 @@ from galshift import console, surveys
 from galshift.data.cutouts import Dataset
 from galshift.data.identity import numbering_of
 from galshift.data.open import open_dataset
+from galshift.domains.domain import teaches_classes
 from galshift.errors import DataError
 from galshift.mocks.contact_sheet import contact_sheet
 from galshift.mocks.units import to_njy
@@ -58,7 +59,7 @@ def produce(
         )
     results = _join(config, job, store, cut, context.out)
     store.clear()
-    return results, job
+    return {**results, "labelled": teaches_classes(dataset.info)}, job
 
 
 def _join(config: MakeMocksConfig, job: Job, store: Store, cut: list[Piece], out: Path) -> dict[str, Any]:

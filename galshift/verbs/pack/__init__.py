@@ -77,4 +77,4 @@ class Pack(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Return how to look at the file."""
-        return [f"galshift inspect {results.get('out') or results['run'] + '/' + self.product}"]
+        return [f"galshift inspect {self.place(results, '' if 'out' in results else self.product)}"]

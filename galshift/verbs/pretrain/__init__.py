@@ -57,6 +57,9 @@ class Pretrain(Step):
         ]
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Train or adapt from it."""
-        run = results["run"]
-        return [f"galshift train {self.named(results, 'data')} --init {run}"]
+        """Train from it, where a data set has labels; else say what can be done with labels."""
+        run, named = self.place(results), self.all_named(results, "data")
+        labelled = [named[number] for number in results.get("labelled", ()) if number < len(named)]
+        if not labelled:
+            return [f"train or adapt on images with labels, with the option --init {run}"]
+        return [f"galshift train {labelled[0]}{self.said(results)} --init {run}"]

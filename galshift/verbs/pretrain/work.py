@@ -16,7 +16,7 @@ from galshift.data.options import ReadOptions
 from galshift.data.paths import split_name
 from galshift.data.preprocess import FIT_IMAGES, PreprocessConfig, Preprocessing, fit_preprocessing
 from galshift.domains.config import SplitConfig
-from galshift.domains.domain import Domain, open_target
+from galshift.domains.domain import Domain, open_target, teaches_classes
 from galshift.domains.frame import common_frame
 from galshift.domains.training_set import training_set
 from galshift.errors import DataError
@@ -60,11 +60,14 @@ class Unlabelled:
         Of all data sets; a galaxy that the first one shows is in the same part in every other.
     preprocessing : Preprocessing
         Without classes.
+    labelled : tuple of int
+        Which of the data sets, from 0, have labels that a classifier could be trained on next.
     """
 
     train: TrainingSet
     test: TrainingSet
     preprocessing: Preprocessing
+    labelled: tuple[int, ...] = ()
 
 
 def gather(
@@ -87,7 +90,9 @@ def gather(
         part: joined([training_set(domain, part, preprocessing) for domain in domains.values()])
         for part in ("train", "test")
     }
-    return Unlabelled(sets["train"], sets["test"], preprocessing)
+    infos = [domain.info if domain.labelled is None else domain.labelled.info for domain in domains.values()]
+    labelled = tuple(number for number, info in enumerate(infos) if teaches_classes(info))
+    return Unlabelled(sets["train"], sets["test"], preprocessing, labelled)
 
 
 def _fitted(domains: dict[str, Domain], config: PreprocessConfig, seed: int) -> Preprocessing:
@@ -177,6 +182,7 @@ def work(config: PretrainConfig, folder: Path, device: str) -> dict[str, Any]:
         "method": METHOD,
         "n_train": len(images.train),
         "n_held_out": len(images.test),
+        "labelled": list(images.labelled),
         "bands": list(images.preprocessing.bands),
         "size": images.preprocessing.size,
         "fit": summary,

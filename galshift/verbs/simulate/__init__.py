@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,5 +62,6 @@ class Simulate(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Return how to look at the file and to observe it."""
-        path = results.get("out") or f"{results['run']}/{self.product}"
-        return [f"galshift inspect {path}", f"galshift make-mocks {path} mocks.h5 --survey lsst-y10"]
+        path = shlex.quote(str(results.get("out") or f"{results['run']}/{self.product}"))
+        mocks = self.unused("mocks.h5")
+        return [f"galshift inspect {path}", f"galshift make-mocks {path} {mocks} --survey lsst-y10"]

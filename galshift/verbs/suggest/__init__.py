@@ -47,7 +47,7 @@ class Suggest(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Fill in the labels; then measure, or train."""
-        table = f"{results['run']}/suggest.csv"
+        table = self.place(results, "suggest.csv")
         columns, classes = results["to_fill_in"], results["classes"]
         if columns == [LABEL]:
             first, measure = f"the column 'label' of {table} ({', '.join(classes)})", " --label-column label"
@@ -57,6 +57,10 @@ class Suggest(Step):
             total = "".join(f" --vote-total {name}" for name in columns[len(classes) :])
             teach = f" --votes {','.join(classes)}{total}"
         run, data = self.named(results, "run", "RUN"), self.named(results, "data")
+        pixels = self.said(results, of_labels=False)
         if results["aim"] == "measure":
-            return [f"fill in {first}", f"galshift evaluate {run} --on {data} --labels {table}{measure}"]
-        return [f"fill in {first}", f"galshift train {data} --labels {table}{teach} --init {run}"]
+            return [
+                f"fill in {first}",
+                f"galshift evaluate {run} --on {data} --labels {table}{measure}{pixels}",
+            ]
+        return [f"fill in {first}", f"galshift train {data} --labels {table}{teach}{pixels} --init {run}"]

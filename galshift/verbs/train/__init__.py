@@ -79,7 +79,7 @@ class Train(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Evaluate it."""
-        return [f"galshift evaluate {results['run']}"]
+        return [f"galshift evaluate {self.place(results)}"]
 
 
 def took(seconds: float | None) -> str:
