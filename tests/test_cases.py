@@ -19,6 +19,7 @@ from galshift.data.options import ReadOptions
 from galshift.domains.config import SplitConfig
 from galshift.domains.domain import open_source, open_target
 from galshift.errors import DataError
+from galshift.runs.test_sets import matched_labels
 
 SIDE = 24
 SPLIT = SplitConfig()
@@ -338,3 +339,19 @@ def test_paths_of_another_machine_name_images(tmp_path, named, place):
     (tmp_path / "c.csv").write_text("\r\n".join(["file_loc,class", *rows]), encoding="utf-8-sig")
     info = open_dataset(folder, ReadOptions(labels=str(tmp_path / "c.csv"))).info
     assert [info.classes[k] for k in info.labels] == ["E", "S"] * 6
+
+
+def test_classes_that_are_numbers_match_by_value(tmp_path, named):
+    """One missing label makes floats of a column of whole numbers: 0.0 and 1.0 are the model's 0 and 1."""
+    folder, names = named
+    catalogue = str(tmp_path / "c.csv")
+    rows = [f"{name},{'' if k == 0 else float(k % 2)}" for k, name in enumerate(names)]
+    (tmp_path / "c.csv").write_text("\n".join(["id,label", *rows]))
+    dataset = open_dataset(folder, ReadOptions(labels=catalogue))
+    labels, notes = matched_labels(dataset, np.arange(12), ["1", "0"])
+    assert list(labels) == [-1] + [k % 2 == 0 for k in range(1, 12)]
+    assert notes == []
+    # An exact name goes first, and 0.5 is no whole number.
+    labels, notes = matched_labels(dataset, np.arange(12), ["0", "0.0", "1.5"])
+    assert list(labels) == [-1] + [1 if k % 2 == 0 else -1 for k in range(1, 12)]
+    assert "6 images" in notes[0]

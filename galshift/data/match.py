@@ -34,7 +34,8 @@ def band_order(have: Sequence[str], want: Sequence[str]) -> list[int]:
             hint = (
                 f"name them in the order of the band axis, such as --bands {','.join(want)}"
                 if unnamed
-                else "train on the bands that both have with --bands, or rename them with --bands"
+                else "train on the bands that both have with --bands, or, where these are the same by other "
+                "names, name them with --bands (and --override bands)"
             )
             raise DataError(
                 f"band '{name}' is not among these images' bands {','.join(have)} "

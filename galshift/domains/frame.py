@@ -37,7 +37,8 @@ def common_frame(config: PreprocessConfig, *infos: DataInfo) -> PreprocessConfig
         if not shared:
             raise DataError(
                 f"the domains have no band in common: {' / '.join(', '.join(info.bands) for info in infos)}",
-                hint="name them alike with --bands, or select with --set preprocess.bands=[...]",
+                hint="name them alike, such as --target-bands g,r,i (and --override bands where files say "
+                "other names)",
             )
         changes["bands"] = shared
     return config.model_copy(update=changes) if changes else config

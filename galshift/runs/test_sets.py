@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
@@ -101,18 +102,20 @@ def matched_labels(
 ) -> tuple[np.ndarray, list[str]]:
     """Return labels as indices into `classes`, -1 where unknown, and what was left out in plain words.
 
-    Classes are matched by name.  A data set whose labels have no names keeps its numbers.
+    Classes are matched by name, and names that are numbers by their value: a column of 0 and 1 in which some
+    are missing becomes one of 0.0 and 1.0.  A data set whose labels have no names keeps its numbers.
     """
     info = dataset.info
     labels = None if info.labels is None else np.asarray(info.labels)[rows]
     labels = hard_labels(labels, len(rows))
     if not info.classes:
         return np.where(labels < len(classes), labels, -1), []
-    known = {name: index for index, name in enumerate(classes)}
-    table = np.array([*(known.get(name, -1) for name in info.classes), -1])
+    known = {_value(name): index for index, name in enumerate(classes)}
+    known |= {name: index for index, name in enumerate(classes)}
+    table = np.array([*(known.get(name, known.get(_value(name), -1)) for name in info.classes), -1])
     mapped = table[labels]
     notes = []
-    foreign = [name for name in info.classes if name not in known]
+    foreign = [name for name, index in zip(info.classes, table) if index < 0]
     lost = int(((labels >= 0) & (mapped < 0)).sum())
     if lost:
         hint = did_you_mean(foreign[0], classes)
@@ -121,6 +124,11 @@ def matched_labels(
             f"({', '.join(foreign)}); they count as unlabelled ({hint})."
         )
     return mapped, notes
+
+
+def _value(name: str) -> str:
+    """Return the name of a class without the zeros behind the point of a whole number."""
+    return re.sub(r"^(-?\d+)\.0*$", r"\1", name)
 
 
 def _held_out(
