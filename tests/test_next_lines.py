@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galshift.__main__ import main
+from galshift.data.card import KEY
 from galshift.data.options import ReadOptions
 from galshift.recipes.inputs import identify
 from galshift.verbs._base import Step
@@ -150,12 +151,17 @@ def test_every_next_line_works_as_printed(
         galshift(line)
 
 
-@pytest.mark.parametrize("given", [["my runs/a b/", "x.npy:y.npy"], ["deep=x.npy:y.npy", "$(rm).h5"]])
+@pytest.mark.parametrize(
+    "given", [["my runs/a b/", "x.npy:y.npy"], ["deep=x.npy:y.npy", "$(rm).h5"], ["wide=card.yaml", "x.npy"]]
+)
 def test_what_was_typed_is_quoted_and_pairs_stay_pairs(given: list[str], tmp_path: Path) -> None:
     paths = [text.split("=")[-1] for text in given]
     for path in (part for text in paths for part in text.split(":")):
         target = tmp_path / path
         target.mkdir(parents=True) if path.endswith("/") else target.write_bytes(path.encode())
+    for part in ("x.npy", "y.npy", "zoo.csv"):
+        (tmp_path / part).write_text(part, encoding="utf-8")
+    (tmp_path / "card.yaml").write_text(f"{KEY}: 1\npath: x.npy:y.npy\nlabels: zoo.csv\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         results = {"given": identify({"on": given}, ("on",)).paths}
@@ -199,3 +205,10 @@ def test_options_said_again_are_those_that_were_given(
         given[one.name] = True if one.kind == "flag" else words.pop(0)
     values = config_values(Predict, given)["read"]
     assert ReadOptions.model_validate(values) == asked
+
+
+def test_everything_that_a_reader_may_be_told_has_its_option() -> None:
+    known = {one.flag: one.option.fields for one in parameters(Predict)}
+    for key in ReadOptions.model_fields:
+        flag = reading_words({key: "x"}).split()[0]
+        assert known[flag] == (f"read.{key}",)

@@ -173,8 +173,8 @@ def _identify_card(role: str, place: Path, card: Resolved, known: Known, found: 
     files = {name: values.pop(name) for name in PATHS if Path(str(values.get(name) or "")).is_file()}
     for position, part in enumerate(split_pair(card.path)):
         _identify_one(f"{role}:{position}" if position else role, part, known, found)
-        # What was given is the card alone.
-        found.paths.pop(f"{role}:{position}", None)
+        if position:  # what was given is the card, not the second file of a pair that it names
+            del found.paths[f"{role}:{position}"]
     for name, file in files.items():
         _identify_one(f"{role}.{name}", file, known, found)
     found.hashes[f"{role}.card"] = fingerprint("card", VERSION, values)
