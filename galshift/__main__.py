@@ -18,7 +18,11 @@ def main() -> None:
     from galshift.cli._app import app
 
     try:
-        app(prog_name="galshift")
+        try:
+            app(prog_name="galshift")
+        finally:
+            # Here, not when the interpreter ends, a full or closed output can still be told.
+            sys.stdout.flush()
     except GalshiftError as error:
         _tell(error)
         sys.exit(error.exit_code)
@@ -28,6 +32,7 @@ def main() -> None:
         fault = machine_fault(error)
         if fault is not None:
             _tell(fault)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to be written has nowhere to go
             sys.exit(fault.exit_code)
         import traceback
 

@@ -96,8 +96,9 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_a_closed_or_full_output_is_one_sentence_and_exit_6() -> None:
-    command = [sys.executable, "-m", "galshift", "list", "methods", "--json"]
+@pytest.mark.parametrize("words", [["list", "methods", "--json"], ["list", "faults"], ["--version"]])
+def test_a_full_output_is_one_sentence_and_exit_6(words: list[str]) -> None:
+    command = [sys.executable, "-m", "galshift", *words]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 6
