@@ -124,3 +124,22 @@ def test_a_moved_card_is_the_same_input_and_a_changed_one_is_not(survey: Path, t
     (moved / "zoo.csv").write_text("id,kind\n0,b\n1,b\n2,a\n3,b\n", encoding="utf-8")
     changed = identity(moved / "wide.yaml")
     assert {key for key in before if before[key] != changed[key]} == {"data.labels"}
+
+
+def test_what_labels_are_may_stand_in_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network for numbers is trained where the card alone says that the labels are numbers."""
+    import galshift
+
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(2)
+    np.save("images.npy", rng.normal(1, 0.1, (80, 1, 16, 16)).astype(np.float32))
+    rows = [f"{k},{0.1 + 0.01 * k}" for k in range(80)]
+    Path("z.csv").write_text("\n".join(["id,redshift", *rows]), encoding="utf-8")
+    Path("wide.yaml").write_text(
+        f"{KEY}: 1\npath: images.npy\nunit: nJy\npixel_scale_arcsec: 0.4\nbands: [r]\nlabels: z.csv\n"
+        "label_kind: value\nlabel_column: redshift\n",
+        encoding="utf-8",
+    )
+    done = galshift.train("wide.yaml", epochs=1, out="run")
+    assert done.results["label_kind"] == "value"
+    assert done.results["classes"] == ["redshift"]

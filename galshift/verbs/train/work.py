@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from galshift.data.card import resolve
 from galshift.domains.domain import open_source
 from galshift.domains.splits import write_splits
 from galshift.domains.start import started
@@ -27,6 +28,7 @@ def work(config: TrainStepConfig, folder: Path, device: str) -> dict[str, Any]:
     DataError
         When the data set or the run to start from cannot be trained on.
     """
+    config = config.model_copy(update={"read": resolve(config.data, config.read).options})
     source = open_source(config.data, config.read, config.split, config.seed, config.observe)
     init, preprocessing = started(
         config.init, config.preprocess, config.read, config.seed, (config.data, source)
