@@ -88,6 +88,7 @@ def test_masks_of_multimodal_universe_are_true_where_good(tmp_path, names, plane
     cutouts = dataset.read([0, 1])
     bad = np.broadcast_to(cutouts.mask if cutouts.mask.ndim == 4 else cutouts.mask[:, None], (2, 3, 8, 8))
     assert np.argwhere(bad).tolist() == [[1, band, 3, 4] for band in range(3)]
+    assert dataset.info.origins["mask"].startswith(f"/{names[1].format('mask')}, true where a pixel is good")
     assert cutouts.bands == ("g", "r", "z")
     assert cutouts.psf_fwhm == pytest.approx(np.full((2, 3), 1.2))
     np.testing.assert_array_equal(cutouts.images[0], IMAGES[0])

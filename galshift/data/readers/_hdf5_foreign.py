@@ -100,6 +100,7 @@ def open_foreign(path: Path, file: Any, options: ReadOptions) -> Opened:
     extras = _extras(path, file, found, key) if len(keys) == 1 else {}
     mask = found[str(_beside(found, key, "mask"))] if "mask" in extras else None
     bits, origins = declared_bits(options.mask_bits, f"/{mask}", file[mask].dtype if mask else None)
+    origins = {**_origins(found, key, extras), **origins}
     info = array_info(
         "hdf5",
         starts[-1],
@@ -114,6 +115,24 @@ def open_foreign(path: Path, file: Any, options: ReadOptions) -> Opened:
         **details,
     )
     return ArrayData(path, info, _reader(path, keys, starts), layout, scale, extras, bits)
+
+
+# What is said of each plane, and in which words: these files do not say it themselves.
+_MEANINGS = {
+    "good": ("mask", "true where a pixel is good, as MultimodalUniverse has it"),
+    "mask": ("mask", "any value but 0 is bad"),
+    "ivar": ("noise", "its inverse variance"),
+}
+
+
+def _origins(found: dict[str, str], key: str, extras: dict[str, Callable]) -> dict[str, str]:
+    """Where the mask and the noise of the images `key` stand, and what they are taken for."""
+    said = {}
+    for role in extras:
+        about, meaning = _MEANINGS[role]
+        plane = found[str(_beside(found, key, "ivar" if role == "ivar" else "mask"))]
+        said[about] = f"/{plane}, {meaning}"
+    return said
 
 
 def _no_images(file: Any, names: Sequence[str], path: Path) -> DataError:
