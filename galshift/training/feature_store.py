@@ -6,6 +6,7 @@ draws one of the augmented views of an image at every step.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from galshift.streams import torch_stream
 from galshift.training import feature_cache
 from galshift.training.device import DeviceChoice, choose_device
 from galshift.training.job import Augment, NetworkJob
+from galshift.training.memory import held_memory
 from galshift.training.sets import TrainingSet
 from galshift.training.threads import cpu_threads, suited_threads
 
@@ -146,17 +148,23 @@ def _computed(
 ) -> Tensor:
     """Run the encoder over all images and views."""
     choice = job.choice if job.choice.precision == "float32" else choose_device(job.device, "float32")
-    encoder = network.to(choice.device).eval()
+    last = choice.device.type == "cuda" or getattr(network, "channels_last_on_cpu", False)
+    layout = torch.channels_last if last else torch.contiguous_format
+    encoder = copy.deepcopy(network).to(choice.device, memory_format=layout).eval()
     found = torch.empty((len(images), plan.stored, network.feature_dim), dtype=torch.float32)
     threads = suited_threads(network, job.training.threads)
     label = f"features of {name}, {plan.stored} views"
-    with cpu_threads(threads), exact_float32(choice.device), progress(label, found.shape[0]) as bar:
+    with (
+        held_memory(),
+        cpu_threads(threads),
+        exact_float32(choice.device),
+        progress(label, found.shape[0]) as bar,
+    ):
         for rows in images.chunks(_BATCH):
             for view, shown in enumerate(_shown(job, images, rows, name, plan, seed, choice)):
                 with torch.inference_mode():
-                    found[rows, view] = encoder(shown).features.float().cpu()
+                    found[rows, view] = encoder(shown.contiguous(memory_format=layout)).features.float().cpu()
             bar.advance(len(rows))
-    network.to("cpu")
     return found
 
 
