@@ -31,6 +31,17 @@ def muted() -> bool:
     return _LEVEL["value"] < 0
 
 
+@contextmanager
+def muted_for_now() -> Iterator[None]:
+    """Print nothing while the block runs: the process that asked for the work speaks of it."""
+    before = _LEVEL["value"]
+    mute()
+    try:
+        yield
+    finally:
+        _LEVEL["value"] = before
+
+
 def say(text: str, *, detail: bool = False) -> None:
     """Print one line for people on stderr; a `detail` only with ``--verbose``."""
     if _LEVEL["value"] >= (2 if detail else 1):

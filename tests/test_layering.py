@@ -53,12 +53,15 @@ FLOORS: list[set[str]] = [
         "streams",
         "intervals",
         "processes",
+        "crew",
+        "cluster",
+        "spread",
     },
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules of the ground floor may build on one another, in this order.
 GROUND = ["errors", "machine", "types", "streams", "intervals", "processes", "provenance", "console"]
-GROUND += ["registry", "rundirectory"]
+GROUND += ["registry", "rundirectory", "crew", "cluster", "spread"]
 
 
 def _modules() -> list[Path]:

@@ -7,11 +7,14 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from galshift.rundirectory import RunDirectory
 from galshift.types import Strict
 from galshift.verbs._options import OF_LABELS, Instead, Option, counted_votes, reading_words
+
+if TYPE_CHECKING:
+    from galshift.spread import Engine
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,13 @@ class Context:
     scheduler: str | None = None
     out: Path | None = None
     upstream: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> Engine:
+        """Who makes the pieces of work that can be made apart: this process, others, or a cluster."""
+        from galshift.spread import Engine  # help and completion need no processes
+
+        return Engine(self.workers, self.scheduler)
 
 
 class Step:
