@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from galshift.data.card import Resolved, resolve
@@ -38,6 +39,7 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     DataError
         When there is nothing there, no reader knows it, or it is broken; the message says which.
     """
+    reopen = partial(open_dataset, path, options)
     found = resolve(path, options)
     path, options = found.path, found.options
     dataset = _opened(path, options)
@@ -51,6 +53,7 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
         origins={**dataset.info.origins, **_said(found, dataset.info)},
     )
     dataset.name = found.name or dataset.name
+    dataset.reopen = reopen  # another process opens its own
     return dataset
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,9 @@ class SplitRecord:
             return self.dataset
         dataset = open_dataset(self.path, read or self.read)
         dataset.name = self.name or dataset.name
-        return observed(dataset, self.observe)
+        seen = observed(dataset, self.observe)
+        seen.reopen = replace(self, read=read or self.read, parts={}, dataset=None).open
+        return seen
 
     def rows(self, dataset: Dataset, part: str, *, all_there: bool = True) -> np.ndarray:
         """Return the row numbers of one part in `dataset`, in its order.

@@ -118,7 +118,7 @@ def perform(
         if run.done:
             return Executed(run, _located(run.manifest()["results"], path, prepared), True, step)
         if step.product:
-            context = replace(context, out=path / (product or step.product))
+            context = replace(context, out=path / (product or step.product_of(prepared.config)))
         started = time.monotonic()
         results = _work(prepared, run, context)
         run.finish(results, inputs=prepared.inputs.hashes, **_details(prepared, context, started))

@@ -64,7 +64,7 @@ class Planned:
     @property
     def product(self) -> str:
         """File name of a product, after the recipe's step, so that reports name data as the recipe does."""
-        usual = self.prepared.step.product
+        usual = self.prepared.step.product_of(self.prepared.config)
         return f"{self.step.name}{Path(usual).suffix}" if usual else ""
 
     def manifest(self) -> dict[str, Any]:

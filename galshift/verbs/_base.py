@@ -71,6 +71,9 @@ class Step:
         of names to paths, or None; an entry of a list may be ``name=path``.
     display : tuple of str
         Config fields that cannot change a number and stay out of the fingerprint.
+    newer : tuple of str
+        Config fields that came when runs had been finished without them: at their defaults they stay out of
+        the fingerprint, so that those runs are still found.
     product : str
         Default file name of the one thing that the verb writes to its positional OUT (``mocks.h5``); empty
         for verbs whose result is a run directory.
@@ -99,6 +102,7 @@ class Step:
     Config: ClassVar[type[Strict]]
     inputs: ClassVar[tuple[str, ...]] = ()
     display: ClassVar[tuple[str, ...]] = ()
+    newer: ClassVar[tuple[str, ...]] = ()
     product: ClassVar[str] = ""
     resumable: ClassVar[bool] = False
     distributed: ClassVar[bool] = False
@@ -127,6 +131,10 @@ class Step:
         They enter the fingerprint, so that a changed method makes a new result and an unchanged one does not.
         """
         return {}
+
+    def product_of(self, config: Strict) -> str:
+        """Return the default file name of the product that `config` asks for."""
+        return self.product
 
     def products(self, config: Strict, out: Path) -> list[Path]:
         """Return every path that the step writes for the positional `out` (mocks of a pair write two)."""
