@@ -87,17 +87,17 @@ def test_pieces_that_are_there_are_not_made_again(tmp_path, monkeypatch):
     monkeypatch.setattr(packing, "MAX_PIECE", 2)
     make, made = packing._make, []
 
-    def fail_at_third(dataset, options, start, stop, place):
+    def fail_at_third(bench, piece):
         if len(made) == 2:
             raise KeyboardInterrupt
-        made.append(start)
-        return make(dataset, options, start, stop, place)
+        made.append(piece.start)
+        return make(bench, piece)
 
     monkeypatch.setattr(packing, "_make", fail_at_third)
     with pytest.raises(KeyboardInterrupt):
         pack(data, tmp_path / "out.h5", scratch=tmp_path / "pieces")
     assert not (tmp_path / "out.h5").exists()
-    monkeypatch.setattr(packing, "_make", lambda *job: made.append(job[2]) or make(*job))
+    monkeypatch.setattr(packing, "_make", lambda bench, piece: made.append(piece.start) or make(bench, piece))
     pack(data, tmp_path / "out.h5", scratch=tmp_path / "pieces")
     assert made == [0, 2, 4]
     same(open_dataset(data), open_dataset(tmp_path / "out.h5"))
