@@ -134,8 +134,8 @@ from galshift.__main__ import main
 
 make, pack.MAX_PIECE = pack._make, 10
 
-def make_and_be_killed(dataset, options, start, stop, place):
-    done = make(dataset, options, start, stop, place)
+def make_and_be_killed(bench, piece):
+    done = make(bench, piece)
     if start >= {after}:
         os.kill(os.getpid(), signal.SIGTERM)
     return done
