@@ -136,7 +136,7 @@ make, pack.MAX_PIECE = pack._make, 10
 
 def make_and_be_killed(bench, piece):
     done = make(bench, piece)
-    if start >= {after}:
+    if piece.start >= {after}:
         os.kill(os.getpid(), signal.SIGTERM)
     return done
 
