@@ -198,8 +198,7 @@ def _serve(connection: Connection, do: Callable[[Any], Any], words: list[str]) -
             piece = connection.recv()
         except (EOFError, ConnectionError):
             return
-        answer = outcome(do, piece)
         try:
-            connection.send(answer)
-        except ConnectionError:
+            connection.send(outcome(do, piece))
+        except (ConnectionError, KeyboardInterrupt):  # told to stop, work may end in order by an interrupt
             return

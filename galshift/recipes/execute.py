@@ -139,7 +139,7 @@ def _work(prepared: Prepared, run: RunDirectory, context: Context) -> dict[str, 
     """Run the step; on failure leave a resumable run, or nothing."""
     fresh = all(file.name in _BOOKKEEPING for file in run.path.iterdir())
     try:
-        with _termination_as_interrupt():
+        with termination_as_interrupt():
             _check_device(context.device)
             results = jsonable(prepared.step.run(prepared.config, run, context))
         return {"product": context.out.name, **results} if context.out else results
@@ -284,7 +284,7 @@ def _discard(run: RunDirectory) -> None:
 
 
 @contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
+def termination_as_interrupt() -> Iterator[None]:
     """Treat a scheduler's SIGTERM and SIGUSR1 like Ctrl-C, so that nothing half-written stays behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
