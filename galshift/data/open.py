@@ -13,7 +13,7 @@ from galshift.data.declared import check_declared
 from galshift.data.declared_psf import with_psf
 from galshift.data.mask_bits import DECLARED
 from galshift.data.options import ReadOptions, parse_classes_map
-from galshift.data.paths import missing, split_pair
+from galshift.data.paths import is_pattern, is_there, missing, split_pair
 from galshift.data.readers import READERS
 from galshift.data.select_bands import with_bands
 from galshift.data.units import unit_name
@@ -30,7 +30,8 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     ----------
     path : path-like
         An HDF5 file, a folder of FITS or pictures, a FITS cube or multi-extension file, ``.npy``/``.npz``, or
-        a pair ``x.npy:y.npy``, or a data card (:mod:`galshift.data.card`) that names one of these.
+        a pair ``x.npy:y.npy``; a folder or pattern (``'sky/part-*.h5'``) of HDF5, FITS or Parquet files; or a
+        data card (:mod:`galshift.data.card`) that names one of these.
     options : ReadOptions, optional
         What the files, or the card, do not say.
 
@@ -88,7 +89,7 @@ def _opened(path: str, options: ReadOptions) -> Dataset:
         )
     name = options.reader or find_reader(path)
     first = Path(split_pair(path)[0])
-    if not first.exists():
+    if not is_there(first):
         raise missing(first)
     try:
         dataset = READERS.get(name)(path, options)
@@ -184,10 +185,12 @@ def find_reader(path: str | Path) -> str:
     """
     first, *second = map(Path, split_pair(path))
     for part in (first, *second):
-        if not part.exists():
+        if not is_there(part):
             raise missing(part)
     if second:
         return "numpy"
+    if is_pattern(first):
+        return "shards"
     if first.is_dir():
         return _folder_reader(first)
     if first.stat().st_size == 0:
@@ -245,12 +248,48 @@ def _folder_reader(folder: Path) -> str:
     except OSError as error:
         raise DataError(f"the folder cannot be listed: {_one_line(error)}", where=folder) from error
     if not any(counts.values()):
+        if folder_shards(folder):
+            return "shards"
         raise DataError(
             "the folder holds no FITS, PNG or JPEG files",
             where=folder,
             hint="give the folder with the images, an HDF5 file, or a .npy/.npz",
         )
-    return "fits-folder" if counts["fits"] >= counts["pictures"] else "pictures"
+    if counts["fits"] < counts["pictures"]:
+        return "pictures"
+    return "shards" if _of_several(folder) else "fits-folder"
+
+
+def _of_several(folder: Path) -> bool:
+    """Return whether the FITS files of a folder are data sets: galaxies with a table of a row for each."""
+    files = [file for file in folder_shards(folder) if file.name.lower().endswith(FITS_SUFFIXES)]
+    if len(files) < 2:
+        return False
+    try:
+        info = READERS.get("fits")(files[0], ReadOptions()).info
+    except GalshiftError:
+        return False
+    return info.n > 1 and info.table is not None
+
+
+def folder_shards(folder: Path) -> list[Path]:
+    """Return the FITS files of a folder, or else its HDF5 or Parquet files, by name; none of folders below.
+
+    Raises
+    ------
+    DataError
+        When it holds both of the latter.
+    """
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    kinds = (FITS_SUFFIXES, (".h5", ".hdf5", ".hdf"), (".parquet",))
+    fits, hdf5, parquet = ([file for file in files if file.name.lower().endswith(kind)] for kind in kinds)
+    if hdf5 and parquet and not fits:
+        raise DataError(
+            "the folder holds HDF5 and Parquet files",
+            where=folder,
+            hint=f"say which by a pattern, such as '{folder}/*{hdf5[0].suffix}'",
+        )
+    return fits or hdf5 or parquet
 
 
 def _one_line(error: BaseException) -> str:

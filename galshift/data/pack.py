@@ -21,7 +21,7 @@ from galshift.data.hdf5_shards import write_hdf5_shards
 from galshift.data.identity import numbering_of
 from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
-from galshift.data.paths import split_pair
+from galshift.data.paths import files_of
 from galshift.errors import DataError, ResourceError
 from galshift.provenance import write_json
 from galshift.spread import Engine, Task, spread
@@ -116,7 +116,7 @@ def pack(
     tell = progress or (lambda n: None)
     tell(len(dataset) - sum(job.stop - job.start for job in jobs))
     engine = Engine(workers if len(dataset) > _FEW else 1, scheduler)
-    needs = (*split_pair(str(path)), scratch)
+    needs = (*files_of(str(path)), scratch)
     task = Task(open=_opened, make=_make, job=(str(path), options), needs=needs)
     bench = (dataset, options) if engine.alone else None
     for job, done in spread(task, jobs, engine, name=_name, bench=bench):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from galshift.data.cutouts import Dataset
-from galshift.data.paths import split_pair
+from galshift.data.paths import files_of
 from galshift.errors import DataError
 from galshift.spread import HERE, Engine, Task, spread
 from galshift.training.checkpoint import Trained, load_checkpoint
@@ -88,7 +88,7 @@ def passes(
             yield piece.rows, found
         return
     job = _Job(str(trained.path), reopen, device, threads)
-    task = Task(open=_opened, make=_made, job=job, needs=(trained.path, *split_pair(str(dataset.path))))
+    task = Task(open=_opened, make=_made, job=job, needs=(trained.path, *files_of(str(dataset.path))))
     for piece, found in spread(task, pieces, engine, name=_name(dataset)):
         if progress is not None:
             progress(len(piece.rows))

@@ -41,6 +41,17 @@ def open_fits_folder(path: str | Path, options: ReadOptions) -> Opened:
     files = fits_files(folder)
     if not files:
         raise DataError("the folder holds no FITS files", where=folder)
+    return open_fits_files(folder, files, options)
+
+
+def open_fits_files(folder: Path, files: list[Path], options: ReadOptions) -> Opened:
+    """Open FITS files below `folder` as one data set.
+
+    Raises
+    ------
+    DataError
+        As of :func:`open_fits_folder`.
+    """
     described = index_files(folder, files)
     beside = None if catalog_named(options.labels) else catalog_beside(folder, files, described)
     if beside is not None and beside.hdus:

@@ -13,7 +13,7 @@ from galshift.audit.corruptions import CORRUPTIONS
 from galshift.audit.corruptions._base import SEVERITIES, Frame
 from galshift.audit.withstand import Subject, right_after
 from galshift.data.cutouts import Dataset
-from galshift.data.paths import split_pair
+from galshift.data.paths import files_of
 from galshift.data.preprocess import Preprocessing
 from galshift.errors import DataError
 from galshift.runs.classifiers import Classifier
@@ -162,7 +162,7 @@ class Audited:
         parts = [usable[start : start + PIECE] for start in range(0, len(usable), PIECE)]
         images = [[self._images(model, part) for part in parts] for model in range(len(self._classifiers))]
         pieces = [_Piece(*cell, part) for cell in cells for part in images[cell[0]]]
-        needs = (*self._job.networks, *split_pair(str(self._test_set.dataset.path)))
+        needs = (*self._job.networks, *files_of(str(self._test_set.dataset.path)))
         task = Task(open=_opened, make=_made, job=self._job, needs=needs)
         engine = HERE if self._job.reopen is None else engine
         bench = self._bench if engine.alone else None

@@ -18,7 +18,7 @@ from galshift.data.catalogue_psfs import attach_psfs
 from galshift.data.cutouts import Dataset
 from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
-from galshift.data.paths import split_pair
+from galshift.data.paths import files_of
 from galshift.errors import ConfigError, DataError
 from galshift.mocks.config import ObserveConfig
 from galshift.mocks.observe import Observation, observe_in_full
@@ -98,7 +98,7 @@ def made(
     job: Job, wanted: Sequence[Piece], engine: Engine, dataset: Dataset
 ) -> Iterator[tuple[Piece, list[Observation]]]:
     """Yield each wanted piece when it is made, in order."""
-    task = Task(open=_opened, make=_make, job=job, needs=split_pair(job.path))
+    task = Task(open=_opened, make=_make, job=job, needs=files_of(job.path))
 
     def name(piece: Piece) -> str:
         return f"images {piece.start} to {piece.stop - 1}"

@@ -11,7 +11,7 @@ from galshift.audit.attack import Images, Row, Setting, Tools, attack, tools_for
 from galshift.audit.faults import FAULTS
 from galshift.audit.faults._base import Scene
 from galshift.data.cutouts import Dataset
-from galshift.data.paths import split_pair
+from galshift.data.paths import files_of
 from galshift.runs.linear_images import BlockReader, Blocks, blocks_of
 from galshift.runs.test_sets import TestSet
 from galshift.spread import Engine, Task, spread
@@ -86,7 +86,7 @@ def rows_elsewhere(
         setting.target,
         tuple(images.classes),
     )
-    task = Task(open=_opened, make=_made, job=job, needs=(trained.path, *split_pair(str(dataset.path))))
+    task = Task(open=_opened, make=_made, job=job, needs=(trained.path, *files_of(str(dataset.path))))
     for _, rows in spread(task, pieces, engine, name=_name):
         yield from rows
 
