@@ -160,7 +160,8 @@ def _wait(client: Any, future: Any, address: str) -> None:
     since = None
     while True:
         try:
-            wait([future], timeout=_LOOK_EVERY)
+            with client.as_current():
+                wait([future], timeout=_LOOK_EVERY)
             return
         except TimeoutError:
             if client.nthreads():

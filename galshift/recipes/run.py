@@ -120,8 +120,9 @@ def run_recipe(
             for planned, done in _run_steps(running, context, engine):
                 outcome.executed[planned.name] = done
         except GalshiftError:
-            stopped = " or ".join(f"'{name}'" for name in names if name not in outcome.executed)
-            console.say(f"step {stopped} stopped; the steps before it are done and will be skipped")
+            left = [f"'{name}'" for name in names if name not in outcome.executed]
+            stopped = f"step {left[0]}" if len(left) == 1 else f"one of the steps {', '.join(left)}"
+            console.say(f"{stopped} stopped; the steps before it are done and will be skipped")
             if not locked:
                 write_lock(recipe, plan)
             raise
