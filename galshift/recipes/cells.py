@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from galshift import console
 from galshift.errors import Interrupted
 from galshift.recipes.execute import Executed, perform, termination_as_interrupt
 from galshift.recipes.plan import Planned
@@ -91,6 +92,7 @@ def run_cells(
         with termination_as_interrupt():
             for planned, (_, done) in zip(cells, made):
                 step = planned.prepared.step
+                console.say(f"{planned.name}: done")
                 run = RunDirectory(planned.directory, step.kind, planned.prepared.fingerprint)
                 yield planned, Executed(run, done.results, done.skipped, step)
     except KeyboardInterrupt:

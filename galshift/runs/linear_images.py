@@ -19,7 +19,7 @@ from galshift.runs.test_sets import TestSet, open_test_sets
 from galshift.streams import numpy_stream
 
 BLOCK = 128
-_HELD_BYTES = 256 << 20
+_HELD_BYTES = 64 << 20
 
 
 class LinearImages:
