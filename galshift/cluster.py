@@ -6,11 +6,14 @@ configured, started or stopped.
 
 from __future__ import annotations
 
+import json
+import os
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import galshift
@@ -38,7 +41,7 @@ def on_cluster(
         Picklable; takes a piece.
     pieces : sequence
     address : str
-        Of the scheduler, such as ``tcp://node17:8786``.
+        Of the scheduler, such as ``tcp://node17:8786``, or the file that it wrote (``--scheduler-file``).
     name : callable
         What a piece is called in messages.
 
@@ -64,10 +67,28 @@ def _connected(address: str) -> Any:
             "--scheduler needs Dask's distributed", hint="pip install 'galshift[cluster]'"
         ) from None
     try:
-        return Client(address, timeout=_SECONDS_TO_ANSWER, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
+        return Client(_checked(address), timeout=_SECONDS_TO_ANSWER, set_as_default=False)
+    except (OSError, TimeoutError, ValueError, KeyError, TypeError) as error:
         text = " ".join(str(error).split()) or type(error).__name__
-        raise ResourceError(f"the scheduler does not answer: {text}", where=address) from None
+        raise ResourceError(
+            f"the scheduler does not answer: {text}",
+            where=address,
+            hint="give the address that dask scheduler printed, or its --scheduler-file",
+        ) from None
+
+
+def _checked(address: str) -> str:
+    """Return the address, of a file the one in it; ValueError for what is none: its client would not close."""
+    from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    if os.path.isfile(address):
+        address = str(json.loads(Path(address).read_text(encoding="utf-8"))["address"])
+    scheme, place = parse_address(address)
+    get_backend(scheme)
+    if scheme in ("tcp", "tls", "ws", "wss"):
+        parse_host_port(place)
+    return address
 
 
 def _wait_for_workers(client: Any, address: str) -> None:
@@ -85,13 +106,18 @@ def _no_workers(address: str) -> ResourceError:
     return ResourceError(
         f"the scheduler has had no workers for {_SECONDS_WITHOUT_WORKERS // 60} minutes",
         where=address,
-        hint=f"start some: dask worker {address} --nthreads 1",
+        hint=f"start some: dask worker {_as_typed(address)} --nthreads 1",
     )
 
 
 def versions() -> dict[str, str]:
     """Return the packages that make the bits, and their versions here; torch need not be loaded for it."""
     return {"galshift": galshift.__version__, "torch": metadata.version("torch")}
+
+
+def _as_typed(address: str) -> str:
+    """Return how a worker is told of the scheduler."""
+    return f"--scheduler-file {address}" if os.path.isfile(address) else address
 
 
 def _check_versions(client: Any, address: str) -> None:
