@@ -32,6 +32,7 @@ def on_cluster(
     pieces: Sequence[Any],
     address: str,
     name: Callable[[Any], str],
+    forget: Callable[[], None],
 ) -> Iterator[tuple[Any, Any]]:
     """Yield every piece with its result, in order, made by the workers of the cluster at `address`.
 
@@ -44,6 +45,8 @@ def on_cluster(
         Of the scheduler, such as ``tcp://node17:8786``, or the file that it wrote (``--scheduler-file``).
     name : callable
         What a piece is called in messages.
+    forget : callable
+        Picklable; called by every worker at the end, which serves others after this.
 
     Raises
     ------
@@ -56,7 +59,11 @@ def on_cluster(
     with _connected(address) as client:
         _wait_for_workers(client, address)
         _check_versions(client, address)
-        yield from _in_order(client, do, pieces, address, name)
+        try:
+            yield from _in_order(client, do, pieces, address, name)
+        finally:
+            if client.status == "running":
+                client.run(forget, on_error="ignore")
 
 
 def _connected(address: str) -> Any:
@@ -78,7 +85,7 @@ def _connected(address: str) -> Any:
 
 
 def _checked(address: str) -> str:
-    """Return the address, of a file the one in it; ValueError for what is none: its client would not close."""
+    """Return the address, or the one in a file; ValueError for what is none: its client would not close."""
     from distributed.comm.addressing import parse_address, parse_host_port
     from distributed.comm.registry import get_backend
 

@@ -108,7 +108,8 @@ def spread(
     if not pieces:
         return
     if engine.scheduler is not None:
-        yield from on_cluster(_Shipped.of(task).do, pieces, engine.scheduler, name)
+        shipped = _Shipped.of(task)
+        yield from on_cluster(shipped.do, pieces, engine.scheduler, name, shipped.forget)
     elif engine.workers > 1 and len(pieces) > 1:
         yield from in_crew(_Shipped.of(task).do, pieces, engine.workers, name)
     else:
@@ -142,6 +143,10 @@ class _Shipped:
                 _OPEN.clear()
                 _OPEN[self.token] = self.task.open(self.task.job)
             return self.task.make(_OPEN[self.token], piece)
+
+    def forget(self) -> None:
+        """Close in a worker what was opened for this task."""
+        _OPEN.pop(self.token, None)
 
     @contextmanager
     def _at_home(self) -> Iterator[None]:
