@@ -17,6 +17,7 @@ from typing import Any
 
 from galshift.console import say
 from galshift.errors import ConfigError, DataError, ResourceError
+from galshift.plain import plain
 from galshift.provenance import PART_FILES, atomic_path, content_sha256, environment, jsonable, write_json
 
 # What adapt is asked to choose a method by itself, what it compares with, and what it leaves in its folder.
@@ -132,7 +133,7 @@ class RunDirectory:
     def log(self, line: str) -> None:
         """Append one line, with the time in UTC, to ``log.txt``."""
         with (self.path / "log.txt").open("a", encoding="utf-8") as stream:
-            stream.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
+            stream.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {plain(line)}\n")
 
     def record(self, row: Mapping[str, Any]) -> None:
         """Append one row to ``metrics.jsonl``."""

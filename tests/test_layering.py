@@ -44,6 +44,8 @@ FLOORS: list[set[str]] = [
     {"methods", "selection", "models", "data", "surveys"},
     {
         "types",
+        "plain",
+        "bounds",
         "registry",
         "errors",
         "machine",
@@ -57,7 +59,7 @@ FLOORS: list[set[str]] = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules of the ground floor may build on one another, in this order.
-GROUND = ["errors", "machine", "types", "streams", "intervals", "processes", "provenance", "console"]
+GROUND = ["plain", "errors", "bounds", "machine", "types", "streams", "intervals", "processes", "provenance", "console"]
 GROUND += ["registry", "rundirectory"]
 
 
