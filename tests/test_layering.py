@@ -59,7 +59,18 @@ FLOORS: list[set[str]] = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules of the ground floor may build on one another, in this order.
-GROUND = ["plain", "errors", "bounds", "machine", "types", "streams", "intervals", "processes", "provenance", "console"]
+GROUND = [
+    "plain",
+    "errors",
+    "bounds",
+    "machine",
+    "types",
+    "streams",
+    "intervals",
+    "processes",
+    "provenance",
+    "console",
+]
 GROUND += ["registry", "rundirectory"]
 
 

@@ -81,7 +81,9 @@ def _walk(stream: BinaryIO, path: Path, stored: int, packed: bool) -> None:
         _check_tiles(cards, n_bytes, path, number)
         padded = -(-n_bytes // BLOCK) * BLOCK
         if packed:
-            check_unpacked(place + n_bytes, stored, path, hint="unpack it yourself if it is right all the same")
+            check_unpacked(
+                place + n_bytes, stored, path, hint="unpack it yourself if it is right all the same"
+            )
             _skip(stream, min(padded, MAX_BYTES))
         else:
             if n_bytes and place + n_bytes > stored:
