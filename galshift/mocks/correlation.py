@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from galshift.data.fits_file import open_fits
 from galshift.errors import DataError
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from galshift import plain
 from galshift.bounds import check_unpacked, plain_file
+from galshift.data.table_bounds import check_texts
 from galshift.errors import DataError
 
 _GAP_BYTES = 256 << 10
@@ -155,9 +156,9 @@ def read_rows(data: Any, rows: np.ndarray) -> np.ndarray:
 
 def texts(values: Any) -> np.ndarray:
     """Return an HDF5 text data set as a numpy array of str."""
-    return np.asarray(
-        [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values], dtype=str
-    )
+    words = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
+    check_texts([len(word) for word in words], "text in HDF5")
+    return np.asarray(words, dtype=str)
 
 
 def attribute_text(file: Any, name: str) -> str | None:
