@@ -1,8 +1,8 @@
 """What a file may cost before it is read: plain files alone, and no more bytes than it can stand for.
 
 A few kilobytes of gzip, a chunk of HDF5 or a tile of FITS can stand for gigabytes.  What is packed is
-measured against its file first: above `MOST_UNPACKED` bytes, more than `MOST_TIMES` the file is taken for an attack.
-Blank masks pack a thousand to one, so that small ones pass whatever their ratio.
+measured against its file first: above `MOST_UNPACKED` bytes, more than `MOST_TIMES` the file is taken for an
+attack.  Blank masks pack a thousand to one, so that small ones pass whatever their ratio.
 """
 
 from __future__ import annotations

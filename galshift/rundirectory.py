@@ -128,7 +128,13 @@ class RunDirectory:
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest of a finished run."""
-        return json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+        try:
+            found = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict) or not {"kind", "fingerprint"} <= set(found):
+            raise DataError("the manifest of this run is damaged", where=self.path)
+        return found
 
     def log(self, line: str) -> None:
         """Append one line, with the time in UTC, to ``log.txt``."""
@@ -225,6 +231,6 @@ class RunDirectory:
     def _state(path: Path) -> dict[str, Any] | None:
         try:
             state = json.loads((path / _STATE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         return state if isinstance(state, dict) and {"kind", "fingerprint"} <= set(state) else None

@@ -46,6 +46,7 @@ FLOORS: list[set[str]] = [
         "types",
         "plain",
         "bounds",
+        "plain_yaml",
         "registry",
         "errors",
         "machine",

@@ -1,8 +1,8 @@
 """The skeleton of a FITS file, walked before astropy reads it: headers that end, and claims that can be true.
 
 Astropy reads on until a header ends, makes room for whatever a header claims, starts on a tile before it
-knows how large it becomes, and unpacks ZIP and compress(1) files in one piece.  Here every header is read once,
-block by block, and what it claims is compared with what the file holds.
+knows how large it becomes, and unpacks ZIP and compress(1) files in one piece.  Here every header is read
+once, block by block, and what it claims is compared with what the file holds.
 """
 
 from __future__ import annotations
