@@ -28,7 +28,7 @@ TRIES = 5
 # Of a file whose length nobody states, and of a record's list of files.
 MOST_BYTES = 1 << 40
 _MOST_RECORD = 20_000_000
-_CHECKSUM = re.compile(r"(md5|sha1|sha256|sha512):[0-9a-fA-F]{32,128}")
+_CHECKSUM = re.compile(r"(md5|sha1|sha256|sha512):[0-9a-fA-F]{1,128}")
 _MOST_NAME = 200
 _SLACK = 10_000_000
 # A server that answers so will answer the same tomorrow.
@@ -308,6 +308,8 @@ def _errors_told(url: str, page: str) -> Iterator[None]:
     except requests.RequestException as error:
         reason = "the server does not answer" if isinstance(error, requests.Timeout) else _reason(error)
         raise ResourceError(f"the download broke: {reason}", where=url, hint=again) from error
+    except TooLong as error:
+        raise DataError(str(error), where=url, hint=f"see {page}") from error
     except OSError as error:
         raise ResourceError(f"the file cannot be written: {error}", where=url, hint=again) from error
 

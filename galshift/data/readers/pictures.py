@@ -8,13 +8,13 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from galshift.bounds import plain_file
-from galshift.console import warn
 from galshift.data.beside import attach, catalog_beside, catalog_named
 from galshift.data.cutouts import Cutouts, DataInfo
 from galshift.data.open import PICTURE_SUFFIXES
@@ -22,6 +22,7 @@ from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._base import Opened, stem
 from galshift.data.resample import resample
+from galshift.data.skipped import skipped
 from galshift.data.units import DIMENSIONLESS
 from galshift.errors import DataError
 from galshift.plain import one_line
@@ -53,13 +54,12 @@ def open_pictures(path: str | Path, options: ReadOptions) -> Opened:
         except DataError as error:
             if options.on_error == "raise":
                 raise
-            notes.append(f"{file.name}: {error.what}")
+            notes.append((file.name, error.what))
     if not kept:
-        raise DataError("none of its pictures can be read", where=root, hint=notes[0])
-    if notes:
-        notes = [f"skipped {len(notes)} of {len(files)} files ({'; '.join(notes[:3])})"]
-        warn(f"{root}: {notes[0]}")
-    dataset = PictureData(root, _info(root, kept, sizes, notes, options), kept)
+        raise DataError("none of its pictures can be read", where=root, hint=": ".join(notes[0]))
+    said = [skipped(notes, len(files), root)] if notes else []
+    info = _info(root, kept, sizes, said, options)
+    dataset = PictureData(root, replace(info, left_out=tuple(map(": ".join, notes))), kept)
     beside = catalog_beside(root, kept) if root.is_dir() and not catalog_named(options.labels) else None
     return dataset if beside is None else attach(dataset, beside)
 
