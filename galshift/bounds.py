@@ -69,8 +69,8 @@ def check_unpacked(n_bytes: int, stored: int, where: object, *, what: str = "it"
     """
     if n_bytes > MOST_UNPACKED and n_bytes > MOST_TIMES * max(stored, 1):
         raise DataError(
-            f"{what} unpacks to {size(n_bytes)} from {size(stored)}: above {size(MOST_UNPACKED)}, "
-            f"{MOST_TIMES} times is the limit",
+            f"{what} would unpack to {size(n_bytes)} from {size(stored)}, and {MOST_TIMES} times is the "
+            f"limit above {size(MOST_UNPACKED)}",
             where=where,
             hint=hint or "if it is right all the same, store it without compression",
         )

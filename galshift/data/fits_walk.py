@@ -19,6 +19,8 @@ BLOCK = 2880
 MAX_BYTES = 8 << 30
 # 160 000 cards; HST and LSST write some thousands.
 _MOST_HEADER = 4444 * BLOCK
+# Tapes and some writers pad to 28 800 bytes or more.
+_MOST_TAIL = 10_000_000
 _MOST_HDUS = 100_000
 _MOST_AXES = 999
 _STRIDE = 1 << 18
@@ -75,6 +77,13 @@ def _walk(stream: BinaryIO, path: Path, stored: int, packed: bool) -> None:
     for number in range(_MOST_HDUS):
         cards, length = _header(stream, path, number)
         if cards is None:
+            if number == 0:
+                raise DataError(
+                    "the FITS file cannot be read: it does not begin like a FITS file",
+                    where=path,
+                    hint=_AGAIN,
+                )
+            _check_tail(stream, path, stored - place if not packed else None)
             return
         place += length
         n_bytes = _data_bytes(cards, path, number)
@@ -94,6 +103,20 @@ def _walk(stream: BinaryIO, path: Path, stored: int, packed: bool) -> None:
             stream.seek(place + padded)
         place += padded
     raise DataError(f"the file has more than {_MOST_HDUS} extensions", where=path)
+
+
+def _check_tail(stream: BinaryIO, path: Path, left: int | None) -> None:
+    """Refuse a long rest after the last HDU: it is searched for the end of a header."""
+    if left is None:
+        left = 0
+        while left <= _MOST_TAIL and (piece := stream.read(_STRIDE)):
+            left += len(piece)
+    if left > _MOST_TAIL:
+        raise DataError(
+            f"more than {size(_MOST_TAIL)}, the limit, stand after its last extension",
+            where=path,
+            hint=_AGAIN,
+        )
 
 
 def _skip(stream: BinaryIO, n_bytes: int) -> None:

@@ -43,9 +43,6 @@ _IMAGES = ("images", *_UNIVERSE, "image", "x", "data", "cutouts", "imgs")
 _LABELS = ("labels", "ans", "label", "y", "targets", "target")
 _GROUPS = ("groups", "group", "galaxy_id", "group_id")
 _IDS = ("ids", "id", "object_id", "objid", "name", "dr7objid", "iauname")
-# Groups may be linked into one another, so that a few of them stand for any number of names.
-_MOST_NAMES = 1_000_000
-
 GALAXY10 = {
     69: (
         "disk face-on no spiral",
@@ -177,20 +174,19 @@ def listing(file: Any) -> list[str]:
     import h5py
 
     names: list[str] = []
+    seen = set()
 
     def walk(group: Any, prefix: str, depth: int) -> None:
+        # Groups may be linked into one another: a few of them would stand for any number of names.
+        seen.add(h5py.h5o.get_info(group.id).addr)
         for name in group:
-            if len(names) > _MOST_NAMES:
-                return
             item = group.get(name)
             if isinstance(item, h5py.Dataset):
                 names.append(f"{prefix}{name}")
-            elif isinstance(item, h5py.Group) and depth < 3:
+            elif isinstance(item, h5py.Group) and depth < 3 and h5py.h5o.get_info(item.id).addr not in seen:
                 walk(item, f"{prefix}{name}/", depth + 1)
 
     walk(file, "", 0)
-    if len(names) > _MOST_NAMES:
-        raise DataError(f"it holds more than {_MOST_NAMES} data sets, the limit", where=file.filename)
     return names
 
 
@@ -248,7 +244,7 @@ def _details(
         data = file[name]
         if "/" not in name and data.ndim == 1 and len(data) == n and name not in (*keys, key):
             values = whole(data, path)
-            columns[name] = texts(values) if values.dtype.kind in "OS" else values
+            columns[name] = texts(values, file.filename) if values.dtype.kind in "OS" else values
     ids = next((columns[found[name]] for name in _IDS if found.get(name) in columns), None)
     ids = None if ids is None or len(set(map(str, ids))) < n else np.asarray([str(v).strip() for v in ids])
     groups = next((columns[found[name]] for name in _GROUPS if found.get(name) in columns), None)
@@ -293,7 +289,7 @@ def _bands(file: Any, found: dict[str, str], key: str) -> tuple[str, ...] | None
         return None
     values = file[found[name]]
     first = values[0] if values.ndim == 2 and len(values) else whole(values, file.filename)
-    names = [str(v) for v in texts(first)]
+    names = [str(v) for v in texts(first, file.filename)]
     # des-g, hsc-g, ... are the bands of one survey: the survey is not part of the name.
     return tuple(word.split("-")[-1] if word.count("-") == 1 else word for word in names)
 

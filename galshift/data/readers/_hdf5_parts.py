@@ -154,10 +154,10 @@ def read_rows(data: Any, rows: np.ndarray) -> np.ndarray:
     return out
 
 
-def texts(values: Any) -> np.ndarray:
+def texts(values: Any, where: object = None) -> np.ndarray:
     """Return an HDF5 text data set as a numpy array of str."""
     words = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
-    check_texts([len(word) for word in words], "text in HDF5")
+    check_texts([len(word) for word in words], where)
     return np.asarray(words, dtype=str)
 
 

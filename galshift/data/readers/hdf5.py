@@ -31,8 +31,6 @@ from galshift.data.readers._hdf5_parts import (
 from galshift.data.units import unit_name
 from galshift.errors import DataError
 
-_MOST_SHOWN = 1000
-
 
 @READERS.register("hdf5")
 def open_hdf5(path: str | Path, options: ReadOptions) -> Opened:
@@ -140,20 +138,21 @@ class Hdf5Data(Opened):
         return {**self.__dict__, "_file": None}
 
 
-def layout_of(group: Any, prefix: str = "") -> dict[str, str]:
+def layout_of(group: Any, prefix: str = "", above: frozenset[int] = frozenset()) -> dict[str, str]:
     """Return ``(N, C, H, W) float32`` and the like for every data set below a group."""
     import h5py
 
     found: dict[str, str] = {}
+    above |= {h5py.h5o.get_info(group.id).addr}
     for name in group:
         item = group.get(name)
-        if len(found) >= _MOST_SHOWN:
-            break
         if isinstance(item, h5py.Dataset):
             kind = "text" if item.dtype.kind in "OS" else str(item.dtype)
             found[f"{prefix}{name}"] = f"{item.shape} {kind}"
         elif isinstance(item, h5py.Group) and prefix.count("/") < 4:
-            found |= layout_of(item, f"{prefix}{name}/")
+            # A group that stands in itself is shown once.
+            if h5py.h5o.get_info(item.id).addr not in above:
+                found |= layout_of(item, f"{prefix}{name}/", above)
     return found
 
 
@@ -171,8 +170,8 @@ def _own_info(path: Path, file: Any, options: ReadOptions) -> DataInfo:
     bands = tuple(attribute_list(file, "bands")) or tuple(f"band{i}" for i in range(images.shape[1]))
     if len(bands) != images.shape[1]:
         raise DataError(f"{len(bands)} band names for {images.shape[1]} bands", where=path)
-    ids = texts(whole(file["ids"], path)) if "ids" in file else np.arange(n).astype(str)
-    groups = texts(whole(file["groups"], path)) if "groups" in file else None
+    ids = texts(whole(file["ids"], path), path) if "ids" in file else np.arange(n).astype(str)
+    groups = texts(whole(file["groups"], path), path) if "groups" in file else None
     unit = attribute_text(file, "unit")
     if unit is not None and unit_name(unit) is None and options.unit is None:
         raise DataError(
@@ -274,7 +273,7 @@ def _table(file: Any, n: int, path: Path) -> Any:
     if wrong is not None:
         raise DataError(f"/table/{wrong} has no row for each of {n} images", where=path)
     return Table(
-        {name: texts(value) if value.dtype.kind in "OS" else value for name, value in columns.items()}
+        {name: texts(value, path) if value.dtype.kind in "OS" else value for name, value in columns.items()}
     )
 
 
