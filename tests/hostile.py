@@ -43,8 +43,15 @@ def writer(suffix: str) -> Callable[[Callable[[Path], None]], Callable]:
 
 def header(*cards: str) -> bytes:
     """Return a FITS header of some cards, padded to whole blocks."""
-    text = "".join(card.ljust(80) for card in (*cards, "END"))
+    text = "".join(_card(card).ljust(80) for card in (*cards, "END"))
     return text.encode("latin-1").ljust(-(-len(text) // 2880) * 2880)
+
+
+def _card(card: str) -> str:
+    """Return a card in the standard's fixed format."""
+    key, equals, value = card.partition("=")
+    value = value.strip()
+    return f"{key.strip():8}= " + (value if value[:1] == "'" else value.rjust(20)) if equals else card
 
 
 def primary(*cards: str, bitpix: int = -32, axes: tuple[object, ...] = (8, 8)) -> bytes:

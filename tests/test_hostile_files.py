@@ -1,4 +1,4 @@
-"""Files that attack: one sentence and exit 4, in bounded time and memory, and nothing else is started or read."""
+"""Files that attack: one sentence and exit 4, bounded time and memory, nothing else started or read."""
 
 from __future__ import annotations
 

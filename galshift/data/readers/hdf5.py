@@ -138,21 +138,26 @@ class Hdf5Data(Opened):
         return {**self.__dict__, "_file": None}
 
 
-def layout_of(group: Any, prefix: str = "", above: frozenset[int] = frozenset()) -> dict[str, str]:
-    """Return ``(N, C, H, W) float32`` and the like for every data set below a group."""
+def layout_of(group: Any, prefix: str = "", seen: set[Any] | None = None) -> dict[str, str]:
+    """Return ``(N, C, H, W) float32`` and the like for every data set below a group.
+
+    A group is gone through once, by whatever names it is linked into others.
+    """
     import h5py
 
     found: dict[str, str] = {}
-    above |= {h5py.h5o.get_info(group.id).addr}
+    seen = set() if seen is None else seen
+    place = h5py.h5o.get_info(group.id).addr
+    if place in seen:
+        return found
+    seen.add(place)
     for name in group:
         item = group.get(name)
         if isinstance(item, h5py.Dataset):
             kind = "text" if item.dtype.kind in "OS" else str(item.dtype)
             found[f"{prefix}{name}"] = f"{item.shape} {kind}"
         elif isinstance(item, h5py.Group) and prefix.count("/") < 4:
-            # A group that stands in itself is shown once.
-            if h5py.h5o.get_info(item.id).addr not in above:
-                found |= layout_of(item, f"{prefix}{name}/", above)
+            found |= layout_of(item, f"{prefix}{name}/", seen)
     return found
 
 
