@@ -23,6 +23,7 @@ _MOST_HEADER = 4444 * BLOCK
 _MOST_TAIL = 10_000_000
 _MOST_HDUS = 100_000
 _MOST_AXES = 999
+_BITPIX = (8, 16, 32, 64, -32, -64)
 _STRIDE = 1 << 18
 _CARD = re.compile(rb"^([A-Z0-9_-]+) *= *([^/]*)")
 _WANTED = re.compile(
@@ -158,9 +159,12 @@ def _data_bytes(cards: dict[str, bytes], path: Path, number: int) -> int:
         return 0
     groups = cards.get("GROUPS") == b"T" and axes[0] == 0
     count = math.prod(axes[1:] if groups else axes)
+    bits = _integer(cards, "BITPIX", path, number, 8)
+    if bits not in _BITPIX:
+        raise DataError(f"the header of HDU {number} is impossible: BITPIX = {bits}", where=path)
     extra = _integer(cards, "PCOUNT", path, number, 0)
     repeat = _integer(cards, "GCOUNT", path, number, 1)
-    n_bytes = abs(_integer(cards, "BITPIX", path, number, 8)) // 8 * repeat * (extra + count)
+    n_bytes = abs(bits) // 8 * repeat * (extra + count)
     if n_bytes > MAX_BYTES:
         shown = "x".join(map(str, reversed(axes[:6])))
         raise DataError(
