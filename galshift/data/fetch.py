@@ -120,7 +120,12 @@ def listing(wanted: PublicSet, *, api: str = "") -> list[RemoteFile]:
 
 def _remote_file(entry: dict[str, Any], wanted: PublicSet) -> RemoteFile:
     name, url = str(entry["key"]), str(entry["links"]["self"])
-    is_name = Path(name).name == name and name == plain(name) and 0 < len(os.fsencode(name)) <= _MOST_NAME
+    is_name = (
+        Path(name).name == name
+        and name == plain(name)
+        and name.isprintable()
+        and 0 < len(os.fsencode(name)) <= _MOST_NAME
+    )
     if not is_name or name.startswith(".") or "\\" in name or not url.startswith(("https://", "http://")):
         raise ValueError(f"'{name}' is not a file name")
     stated = wanted.checksums.get(name) or entry.get("checksum")
@@ -322,6 +327,8 @@ def _reason(error: BaseException) -> str:
         return one_line(text, 80)
     if "NameResolution" in text or "Name or service" in text or "getaddrinfo" in text:
         return "there is no network, or no such server"
+    if "Connection aborted" in text:
+        return "the server closed the connection early"
     return "the connection failed" if "ConnectionPool" in text else text[:120]
 
 

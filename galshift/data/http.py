@@ -58,23 +58,28 @@ def answer(url: str, headers: dict[str, str]) -> Any:
     return found[0]
 
 
-def _ask(url: str, headers: dict[str, str]) -> Any:
+def session() -> Any:
+    """Return a session that stays on the web, and on https where it began there."""
     import requests
 
     class Session(requests.Session):
-        """A session that stays on the web, and on https where it began there."""
+        """Requests' own, but for where it may be led."""
 
         def get_redirect_target(self, resp: Any) -> str | None:
             """Return where a redirect leads, or refuse it."""
             target = super().get_redirect_target(resp)
-            if target is not None and resp.url.startswith("https:") and target.startswith("http:"):
+            if target is not None and str(resp.url).startswith("https:") and target.startswith("http:"):
                 raise requests.exceptions.InvalidURL("the server redirects from https to http")
             return target
 
-    session = Session()
-    session.trust_env = True
-    session.max_redirects = 10
-    return session.get(url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity", **headers})
+    found = Session()
+    found.max_redirects = 10
+    return found
+
+
+def _ask(url: str, headers: dict[str, str]) -> Any:
+    asked = {"Accept-Encoding": "identity", **headers}
+    return session().get(url, stream=True, timeout=TIMEOUT, headers=asked)
 
 
 def body(reply: Any, most: int) -> Iterator[bytes]:
