@@ -254,3 +254,22 @@ def test_a_changed_file_gives_a_value_or_one_sentence(kind: str, tmp_path: Path)
         assert "\n" not in said
 
     check()
+
+
+def test_a_mapped_file_that_becomes_shorter_is_told(tmp_path: Path) -> None:
+    """Reading on would end the process by a signal."""
+    path = tmp_path / "x.npy"
+    np.save(path, np.ones((300, 1, 32, 32), "f4"))
+    dataset = open_dataset(path, ReadOptions(unit="nJy"))
+    os.truncate(path, 4096)
+    with pytest.raises(DataError, match="has become shorter"):
+        dataset.read([299])
+
+
+@pytest.mark.parametrize("verb", ["train", "pack", "gap"])
+def test_a_pipe_is_told_before_it_is_read(verb: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.h5")
+    words = {"train": ["x.h5"], "pack": ["x.h5", "y.h5"], "gap": ["x.h5", "x.h5"]}[verb]
+    done = run(verb, *words, cwd=tmp_path)
+    assert done.returncode == 4
+    assert "this is a pipe, not a file" in done.stderr

@@ -119,11 +119,19 @@ def _assemble(
     together = said or any(band is not None or role is not None for _, band, role in parts)
     if not together:
         galaxies, notes = [], []
+        broken = []
         for number, (name, described) in enumerate(zip(names, planes)):
-            found, said = galaxies_of_file(number, name, described, options.bands, where=files[number])
+            try:
+                found, said = galaxies_of_file(number, name, described, options.bands, where=files[number])
+            except DataError as error:
+                if options.on_error == "raise":
+                    raise
+                broken.append((files[number].name, error.what))
+                continue
             galaxies += found
             notes += said
-        return galaxies, _few(notes)
+        left_out = [skipped(broken, len(files), folder, "files by what they hold")] if broken else []
+        return galaxies, [*left_out, *_few(notes)]
     joined: dict[str, Galaxy] = {}
     extras: dict[str, list[tuple[str, str | None, Place]]] = defaultdict(list)
     notes, left_out = [], []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,17 @@ def _open(
         origins=origins,
         notes=(f"took the axes of {tuple(images.shape)} as {layout}",),
     )
-    return ArrayData(path, info, stack.__getitem__, layout, scale, extras, bits)
+    rows = stack.__getitem__
+    if isinstance(images, np.memmap):
+        rows = partial(_mapped_rows, stack, path, path.stat().st_size)
+    return ArrayData(path, info, rows, layout, scale, extras, bits)
+
+
+def _mapped_rows(stack: np.ndarray, path: Path, n_bytes: int, rows: np.ndarray) -> np.ndarray:
+    """Return rows of a mapped file, which ends the process where the file does not reach any more."""
+    if plain_file(path, empty=True) < n_bytes:
+        raise DataError("the file has become shorter since it was opened", where=path)
+    return stack[rows]
 
 
 def _load(path: Path) -> np.ndarray:
