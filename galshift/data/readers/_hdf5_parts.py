@@ -103,7 +103,7 @@ def check_data(data: Any, path: object, *, whole: bool = False) -> None:
     DataError
         When one of its rows or chunks, or with `whole` all of it, would unpack to too much.
     """
-    if data.shape is None:
+    if getattr(data, "shape", None) is None:
         raise DataError(f"'{data.name}' has no values", where=path)
     stored, item = data.id.get_storage_size(), data.dtype.itemsize
     units = [
