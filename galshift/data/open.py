@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from galshift.bounds import plain_file
 from galshift.data.card import Resolved, resolve
 from galshift.data.cutouts import DataInfo, Dataset
 from galshift.data.declared import check_declared
@@ -16,9 +18,14 @@ from galshift.data.options import ReadOptions, parse_classes_map
 from galshift.data.paths import is_pattern, is_there, missing, split_pair
 from galshift.data.readers import READERS
 from galshift.data.select_bands import with_bands
+from galshift.data.skipped import readable
 from galshift.data.units import unit_name
 from galshift.data.weights import with_weights
 from galshift.errors import DataError, GalshiftError, ResourceError
+from galshift.plain import one_line
+
+# What the machine could not do is not the file's fault.
+_MACHINE = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOMEM, errno.ETIMEDOUT)
 
 __all__ = ["ReadOptions", "find_reader", "open_dataset", "parse_classes_map"]
 
@@ -91,8 +98,12 @@ def _opened(path: str, options: ReadOptions) -> Dataset:
     first = Path(split_pair(path)[0])
     if not is_there(first):
         raise missing(first)
+    if not first.is_dir():
+        plain_file(first)
     try:
         dataset = READERS.get(name)(path, options)
+        if options.on_error == "skip":
+            dataset = readable(dataset)
     except GalshiftError:
         raise
     except MemoryError as error:
@@ -101,13 +112,26 @@ def _opened(path: str, options: ReadOptions) -> Dataset:
             where=path,
             hint="an .npy or HDF5 file is read piece by piece; an .npz is not",
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError) as error:
-        raise DataError(
-            f"the {name} reader cannot make sense of this: {_one_line(error)}",
-            where=path,
-            hint="galshift inspect shows what is in a file; --hdu, --bands and --unit help a reader",
-        ) from error
+    except OSError as error:
+        if error.errno in _MACHINE:
+            raise
+        raise _no_sense(name, path, error) from error
+    except Exception as error:  # a reader goes through libraries, each with exceptions of its own
+        raise _no_sense(name, path, error) from error
     dataset = with_weights(dataset, options)
+    return _declared(dataset, path, options)
+
+
+def _no_sense(name: str, path: str, error: Exception) -> DataError:
+    return DataError(
+        f"the {name} reader cannot make sense of this: {one_line(error, 200) or type(error).__name__}",
+        where=path,
+        hint="galshift inspect shows what is in a file; --hdu, --bands and --unit help a reader",
+    )
+
+
+def _declared(dataset: Dataset, path: str, options: ReadOptions) -> Dataset:
+    """Return `dataset` with what the user declares of it: zero point, labels, groups, bands, PSF."""
     if options.zero_point is not None and dataset.info.reader in ("numpy", "hdf5", "pictures"):
         from galshift.data.calibrate import calibrated
 
@@ -193,8 +217,7 @@ def find_reader(path: str | Path) -> str:
         return "shards"
     if first.is_dir():
         return _folder_reader(first)
-    if first.stat().st_size == 0:
-        raise DataError("the file is empty", where=first, hint="was its download or copy interrupted?")
+    plain_file(first)
     with first.open("rb") as stream:
         head = stream.read(16)
     kind = _file_reader(head, first.name.lower()) or _plugin_reader(first.name.lower())
@@ -246,7 +269,7 @@ def _folder_reader(folder: Path) -> str:
             counts["fits"] += sum(name.endswith(FITS_SUFFIXES) for name in lowered)
             counts["pictures"] += sum(name.endswith(PICTURE_SUFFIXES) for name in lowered)
     except OSError as error:
-        raise DataError(f"the folder cannot be listed: {_one_line(error)}", where=folder) from error
+        raise DataError(f"the folder cannot be listed: {one_line(error)}", where=folder) from error
     if not any(counts.values()):
         if folder_shards(folder):
             return "shards"
@@ -255,6 +278,7 @@ def _folder_reader(folder: Path) -> str:
             where=folder,
             hint="give the folder with the images, an HDF5 file, or a .npy/.npz",
         )
+<<<<<<< HEAD
     if counts["fits"] < counts["pictures"]:
         return "pictures"
     return "shards" if _of_several(folder) else "fits-folder"
@@ -294,3 +318,6 @@ def folder_shards(folder: Path) -> list[Path]:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+=======
+    return "fits-folder" if counts["fits"] >= counts["pictures"] else "pictures"
+>>>>>>> wN2

@@ -123,7 +123,7 @@ def pack(
         _require(_account(job.place))
         tell(done)
     accounts = [json.loads(_account(place).read_text(encoding="utf-8")) for place in places]
-    skipped = [text for account in accounts for text in account["skipped"]]
+    skipped = [*dataset.info.left_out, *(text for account in accounts for text in account["skipped"])]
     kept = [place for place, account in zip(places, accounts) if account["n"]]
     if not kept:
         raise DataError("none of its images can be read", where=path, hint="; ".join(skipped[:2]))

@@ -112,7 +112,7 @@ def read_splits(run: Path) -> dict[str, SplitRecord]:
     try:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return {name: _record(entry) for name, entry in stored.items()}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError("the run's record of its splits is damaged", where=path) from error
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from galshift.data.options import ReadOptions
+from galshift.data.skipped import taken
 from galshift.errors import ConfigError, GalshiftError, Interrupted
 from galshift.machine import machine_fault
 from galshift.provenance import content_sha256, environment, jsonable, write_json
@@ -230,6 +231,7 @@ def _details(prepared: Prepared, context: Context, started: float) -> dict[str, 
         "device": context.device,
         "workers": context.workers,
         "seconds": round(time.monotonic() - started, 3),
+        **({"skipped": left_out} if (left_out := taken()) else {}),
     }
 
 
