@@ -278,7 +278,6 @@ def _folder_reader(folder: Path) -> str:
             where=folder,
             hint="give the folder with the images, an HDF5 file, or a .npy/.npz",
         )
-<<<<<<< HEAD
     if counts["fits"] < counts["pictures"]:
         return "pictures"
     return "shards" if _of_several(folder) else "fits-folder"
@@ -314,10 +313,3 @@ def folder_shards(folder: Path) -> list[Path]:
             hint=f"say which by a pattern, such as '{folder}/*{hdf5[0].suffix}'",
         )
     return fits or hdf5 or parquet
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-=======
-    return "fits-folder" if counts["fits"] >= counts["pictures"] else "pictures"
->>>>>>> wN2
