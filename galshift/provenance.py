@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import galshift
+from galshift.bounds import plain_file
 from galshift.machine import machine_fault
 
 _HASHES: dict[tuple[str, int, int], str] = {}
@@ -40,6 +41,7 @@ def content_sha256(path: str | Path) -> str:
         for file in sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p, path)):
             digest.update(f"{file.relative_to(path).as_posix()}\0{content_sha256(file)}\n".encode())
         return digest.hexdigest()
+    plain_file(path, empty=True)  # a pipe would never end
     stat = path.stat()
     key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
     if key not in _HASHES:

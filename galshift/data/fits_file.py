@@ -28,12 +28,11 @@ from galshift.data.fits_header import (
     pixel_scale_of,
     unit_and_factor,
 )
+from galshift.data.fits_walk import MAX_BYTES, check_structure
 from galshift.data.mask_bits import ANY_VALUE, mask_bits
 from galshift.data.roles import header_role, role_of
 from galshift.data.units import asinh_to_flux, is_magnitude, magnitudes_to_njy_arcsec2
 from galshift.errors import DataError
-
-MAX_BYTES = 8 << 30
 
 
 @contextmanager
@@ -52,13 +51,7 @@ def open_fits(path: Path, *, whole: bool = False, verify: bool = True) -> Iterat
     from astropy.utils.exceptions import AstropyUserWarning
 
     try:
-        if not path.is_file():
-            what = "this is a folder" if path.is_dir() else "this is not a file"
-            if not path.exists():
-                what = "this link leads nowhere" if path.is_symlink() else "there is no such file"
-            raise DataError(what, where=path)
-        if path.stat().st_size == 0:
-            raise DataError("the file is empty", where=path, hint="was its download or copy interrupted?")
+        check_structure(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # A wrong checksum is the one warning that means the pixels cannot be trusted.

@@ -49,6 +49,7 @@ def forward(
     *,
     device: str | DeviceChoice = "auto",
     batch_size: int = 64,
+    threads: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Forward:
     """Run a trained model over a data set, in chunks and in full float32.
@@ -63,6 +64,8 @@ def forward(
     device : str or DeviceChoice
     batch_size : int
         Does not change the results beyond rounding.
+    threads : int, optional
+        Of the CPU; default what suits the network.
     progress : callable, optional
         Called with the number of images done since the last call.
 
@@ -78,7 +81,7 @@ def forward(
         raise DataError("there are no images to classify", where=getattr(dataset, "path", None))
     model = trained.model.to(choice.device).eval()
     features, logits, flags = [], [], []
-    with held_memory(), cpu_threads(suited_threads(model)), exact_float32(choice.device):
+    with held_memory(), cpu_threads(suited_threads(model, threads)), exact_float32(choice.device):
         for start in range(0, len(indices), batch_size):
             chunk = indices[start : start + batch_size]
             cutouts = dataset.read(chunk)

@@ -21,6 +21,7 @@ from galshift.data.readers._arrays import interpret_labels
 from galshift.data.readers._base import Opened
 from galshift.data.readers._fits_build import build
 from galshift.data.roles import assign, check_roles
+from galshift.data.skipped import skipped
 from galshift.data.tables import column, read_table
 from galshift.errors import DataError
 
@@ -60,10 +61,11 @@ def open_catalog(path: str | Path, options: ReadOptions) -> Opened:
             hint=f"to label the images of a folder, open the folder with --labels {path.name}; "
             "--on-error skip leaves missing files out",
         )
-    files = [file for file in files if file.is_file()]
+    gone = set(missing)
+    files = [file for file in files if file not in gone]
     if not files:
         raise DataError("none of the files that the catalogue names is there", where=path)
-    planes = _planes(path, files, options)
+    planes, broken = _planes(path, files, options)
     number = {file: i for i, file in enumerate(files)}
     galaxies, rows = _galaxies(path, table, named, number, planes)
     table = table[rows]
@@ -74,8 +76,9 @@ def open_catalog(path: str | Path, options: ReadOptions) -> Opened:
         planes,
         galaxies,
         options,
-        notes=[f"{len(missing)} files are missing"] if missing else [],
+        notes=_notes(path, missing, broken, len(files) + len(missing)),
         table=table,
+        left_out=tuple(map(": ".join, _reasons(missing, broken))),
         **_details(table, galaxies, path),
     )
 
@@ -86,16 +89,30 @@ def find_column(table: Any, names: tuple[str, ...]) -> str | None:
     return next((folded[name] for name in names if name in folded), None)
 
 
-def _planes(path: Path, files: list[Path], options: ReadOptions) -> list[list[dict[str, Any]]]:
-    planes, described = [], index_files(path.parent, files)
+def _notes(path: Path, missing: list[Path], broken: list[tuple[str, str]], n: int) -> list[str]:
+    """Say which of the files that a catalogue names are left out."""
+    reasons = _reasons(missing, broken)
+    return [skipped(reasons, n, path)] if reasons else []
+
+
+def _reasons(missing: list[Path], broken: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [*((file.name, "there is no such file") for file in missing), *broken]
+
+
+def _planes(
+    path: Path, files: list[Path], options: ReadOptions
+) -> tuple[list[list[dict[str, Any]]], list[tuple[str, str]]]:
+    """Return what each file holds, nothing of those that cannot be read, and why they cannot."""
+    planes, broken, described = [], [], index_files(path.parent, files)
     check_roles([found for found in described if not isinstance(found, str)], options.roles, path)
     for file, found in zip(files, described):
         if isinstance(found, str):
             if options.on_error == "raise":
                 raise DataError(found, where=file)
+            broken.append((file.name, found))
             found = []
         planes.append(assign(found, options.roles, None))
-    return planes
+    return planes, broken
 
 
 def _galaxies(
