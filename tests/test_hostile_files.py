@@ -273,3 +273,16 @@ def test_a_pipe_is_told_before_it_is_read(verb: str, tmp_path: Path) -> None:
     done = run(verb, *words, cwd=tmp_path)
     assert done.returncode == 4
     assert "this is a pipe, not a file" in done.stderr
+
+
+def test_skip_leaves_out_a_broken_file_of_several(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    images = np.ones((3, 1, 8, 8), "f4")
+    for i in range(2):
+        write_hdf5(tmp_path / f"p{i}.h5", Cutouts(images=images, unit="nJy", pixel_scale=0.2, bands=("g",)))
+    WRITERS["a_truncated_hdf5"](tmp_path)
+    with pytest.raises(DataError, match="a_truncated_hdf5"):
+        open_dataset(tmp_path)
+    dataset = open_dataset(tmp_path, ReadOptions(on_error="skip"))
+    assert len(dataset) == 6
+    assert "skipped 1 of 3 files (a_truncated_hdf5.h5: " in capsys.readouterr().err
+    assert len(dataset.info.left_out) == 1

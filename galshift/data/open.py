@@ -98,7 +98,7 @@ def _opened(path: str, options: ReadOptions) -> Dataset:
     first = Path(split_pair(path)[0])
     if not is_there(first):
         raise missing(first)
-    if not first.is_dir():
+    if first.exists() and not first.is_dir():
         plain_file(first)
     try:
         dataset = READERS.get(name)(path, options)

@@ -24,7 +24,9 @@ from galshift.data.paths import is_pattern, matching
 from galshift.data.readers import READERS
 from galshift.data.readers._base import Opened, stem
 from galshift.data.readers.fits_folder import open_fits_files
+from galshift.data.skipped import skipped
 from galshift.errors import DataError, GalshiftError
+from galshift.plain import one_line
 
 _OPEN_FILES = 4
 
@@ -45,8 +47,31 @@ def open_shards(path: str | Path, options: ReadOptions) -> Opened:
         stamps = open_fits_files(folder, files, options)
         stamps.path, stamps.name = Path(text), _name(text)
         return stamps
-    parts = [READERS.get(find_reader(file))(file, options) for file in files]
-    return parts[0] if len(parts) == 1 else ShardedData(Path(text), parts, _name(text))
+    parts, broken = _parts(files, options)
+    if not parts:
+        raise DataError("none of its files can be read", where=text, hint=": ".join(broken[0]))
+    whole = parts[0] if len(parts) == 1 else ShardedData(Path(text), parts, _name(text))
+    if broken:
+        notes = (skipped(broken, len(files), Path(text)), *whole.info.notes)
+        whole.info = replace(whole.info, notes=notes, left_out=tuple(map(": ".join, broken)))
+    return whole
+
+
+def _parts(files: Sequence[Path], options: ReadOptions) -> tuple[list[Opened], list[tuple[str, str]]]:
+    """Open every file; with ``on_error="skip"`` return what is wrong with those that cannot be opened."""
+    parts, broken = [], []
+    for file in files:
+        try:
+            parts.append(READERS.get(find_reader(file))(file, options))
+        except DataError as error:
+            if options.on_error == "raise":
+                raise
+            broken.append((file.name, error.what))
+        except Exception as error:  # whatever one file makes a library raise is about that file
+            if options.on_error == "raise":
+                raise
+            broken.append((file.name, one_line(error) or type(error).__name__))
+    return parts, broken
 
 
 def _stamps(files: Sequence[Path]) -> bool:
