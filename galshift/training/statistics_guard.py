@@ -1,9 +1,9 @@
 """Whether a pre-trained network bears other batch-norm statistics than those it was trained with.
 
-AdaBN assumes that statistics estimated on a domain are as good as the running ones.  A network that was trained
-from the start on the source satisfies that; a pre-trained encoder need not, for its running statistics stem from
-other images and follow slowly.  The source itself tells, without a target label: statistics estimated on the
-source's training images must not cost accuracy on its validation images.
+AdaBN assumes that statistics estimated on a domain are as good as the running ones.  A network that was
+trained from the start on the source satisfies that; a pre-trained encoder need not, for its running
+statistics stem from other images and follow slowly.  The source itself tells, without a target label:
+statistics estimated on the source's training images must not cost accuracy on its validation images.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def statistics_doubt(model: nn.Module, job: TrainingJob) -> str | None:
     if before - after <= allowed:
         return None
     return (
-        "the encoder keeps the batch-norm statistics it was trained with: with statistics of the source's own "
+        "the encoder keeps the batch-norm statistics it was trained with: with those of the source's own "
         f"training images its validation accuracy falls from {before:.2f} to {after:.2f}"
     )
 
