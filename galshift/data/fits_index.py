@@ -19,11 +19,9 @@ from galshift.console import progress
 from galshift.data.fits_file import describe
 from galshift.data.open import FITS_SUFFIXES
 from galshift.errors import DataError
-from galshift.processes import process_pool
 from galshift.provenance import atomic_path
 
 VERSION = 4
-_MANY = 2000
 
 
 def fits_files(folder: Path) -> list[Path]:
@@ -40,7 +38,7 @@ def fits_files(folder: Path) -> list[Path]:
     return [Path(text) for text in sorted(found, key=lambda text: text.split(os.sep))]
 
 
-def index_files(folder: Path, files: Sequence[Path], *, workers: int = 2) -> list[list[dict[str, Any]] | str]:
+def index_files(folder: Path, files: Sequence[Path]) -> list[list[dict[str, Any]] | str]:
     """Return each file's :func:`~galshift.data.fits_file.describe`, or the sentence that says why there is
     none.
 
@@ -50,16 +48,12 @@ def index_files(folder: Path, files: Sequence[Path], *, workers: int = 2) -> lis
         What the index belongs to.
     files : sequence of Path
         Below `folder`.
-    workers : int
-        Processes that read headers when there are thousands of new files.
     """
     names = below(folder, files)
     stamps = [_stamp(file) for file in files]
     known = _load(folder)
     new = [i for i, name in enumerate(names) if known.get(name, (None,))[0] != stamps[i]]
-    found: dict[int, list[dict[str, Any]] | str] = dict(
-        zip(new, _describe_all([files[i] for i in new], workers))
-    )
+    found: dict[int, list[dict[str, Any]] | str] = dict(zip(new, _describe_all([files[i] for i in new])))
     result = [found[i] if i in found else known[name][1] for i, name in enumerate(names)]
     if new or len(known) != len(names):
         _save(folder, names, stamps, result)
@@ -90,18 +84,12 @@ def describe_or_say(path: Path) -> list[dict[str, Any]] | str:
         return error.what
 
 
-def _describe_all(files: list[Path], workers: int) -> list[list[dict[str, Any]] | str]:
+def _describe_all(files: list[Path]) -> list[list[dict[str, Any]] | str]:
     found: list[list[dict[str, Any]] | str] = []
     with progress("reading headers", len(files)) as bar:
-        if len(files) < _MANY or workers < 2:
-            for file in files:
-                found.append(describe_or_say(file))
-                bar.advance()
-            return found
-        with process_pool(workers) as pool:
-            for item in pool.map(describe_or_say, files, chunksize=256):
-                found.append(item)
-                bar.advance()
+        for file in files:
+            found.append(describe_or_say(file))
+            bar.advance()
     return found
 
 

@@ -168,8 +168,9 @@ FORMATS: dict[str, Callable[[Path, int], None]] = {
 
 def peak(words: list[str]) -> tuple[float, float]:
     """Return peak RSS [MB] and CPU time [s] of one command."""
-    process = subprocess.Popen([sys.executable, "-m", "galshift", *words], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "galshift", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     said = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -213,12 +214,27 @@ def main() -> None:
     os.environ["XDG_CACHE_HOME"] = str(given.folder / "cache")
     import tempfile
 
-    print("| verb | format | " + " | ".join(f"{n} [MB]" for n in sizes) + " | ratio | bytes an image | CPU [s] |")
+    print(
+        "| verb | format | "
+        + " | ".join(f"{n} [MB]" for n in sizes)
+        + " | ratio | bytes an image | CPU [s] |"
+    )
     for kind in given.formats.split(","):
         unit = "pictures" if kind == "pictures" else "h5"
         run = given.folder / f"run-{unit}"
         if not run.exists():
-            peak(["train", str(make(given.folder, unit, 2000)), "--model", "sidda", "--epochs", "1", "--out", str(run)])
+            peak(
+                [
+                    "train",
+                    str(make(given.folder, unit, 2000)),
+                    "--model",
+                    "sidda",
+                    "--epochs",
+                    "1",
+                    "--out",
+                    str(run),
+                ]
+            )
         for verb in given.verbs.split(","):
             found = []
             for n in sizes:
