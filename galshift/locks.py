@@ -1,8 +1,8 @@
 """One writer for a folder: a lock that says who holds it and since when.
 
 ``.lock`` in the folder is locked by ``flock``, which ends with its process however that dies; what stands in
-the file is for people.  Where the file system has no such locks, ``.lock.soft`` stands for one while its owner
-lives: it is taken over when the process that it names is no more, which can be told on the same host alone.
+the file is for people.  Where the file system has no such locks, ``.lock.soft`` stands for one while its
+owner lives: it is taken over when the process that it names is no more, which can be told on its host alone.
 """
 
 from __future__ import annotations
@@ -134,14 +134,10 @@ def _account() -> bytes:
 
 
 def _began(pid: int) -> str | None:
-    """Return when a process began in the kernel's words, which tells it from a later one of the same number."""
+    """Return when a process began, in the kernel's ticks: it tells it from a later one of the same number."""
     try:
-        return (
-            Path(f"/proc/{pid}/stat")
-            .read_text(encoding="utf-8", errors="replace")
-            .rpartition(")")[2]
-            .split()[19]
-        )
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return stat.rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return None
 

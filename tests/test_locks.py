@@ -39,6 +39,18 @@ def no_lock(*args):
 fcntl.flock = no_lock
 """
 
+SCRIPT = """
+import multiprocessing.process, os, subprocess, sys
+import galshift
+started = []
+sys.addaudithook(lambda event, args: started.append(args[0]) if event == "subprocess.Popen" else None)
+multiprocessing.process.BaseProcess.start = lambda self: started.append(self.name)
+os.register_at_fork(before=lambda: started.append("fork"))
+print("began")
+done = galshift.pack("data", "data.h5")
+print(done.results["n_images"], started)
+"""
+
 
 def holder(place: Path, before: str = "") -> subprocess.Popen:
     """Start a process that holds ``run`` in `place`, and wait until it does."""
@@ -73,7 +85,8 @@ def test_who_holds_a_run_is_said_and_a_killed_one_holds_it_no_more(tmp_path, bef
         assert f"process {process.pid} on {socket.gethostname()}" in said
         assert "holder.py --one 'two words'" in said
         since = re.search(r"since (\d{4}-\d\d-\d\d \d\d:\d\d):\d\d UTC", said)
-        assert since and began <= since[1] <= time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+        assert since
+        assert began <= since[1] <= time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     finally:
         end(process)
     open_run(tmp_path).close()
@@ -115,8 +128,9 @@ def test_a_soft_lock_of_an_older_process_of_the_same_number_is_taken_over(tmp_pa
 def test_a_lock_that_says_nothing_is_a_lock(tmp_path, monkeypatch):
     no_flock(monkeypatch)
     (tmp_path / SOFT).write_text("")
-    with pytest.raises(ResourceError, match="another process is writing this run$"):
+    with pytest.raises(ResourceError) as caught:
         acquire(tmp_path)
+    assert caught.value.what == "another process is writing this run"
 
 
 @pytest.mark.parametrize("before", ["", WITHOUT_FLOCK], ids=["flock", "soft"])
@@ -162,16 +176,10 @@ def test_no_process_is_started_without_workers(tmp_path):
         for i in range(1050):
             image = np.full((4, 4), i, dtype=np.float32)
             (tmp_path / "data" / name / f"{name}{i}.fits").write_bytes(_fits_file(header, image))
-    (tmp_path / "script.py").write_text(
-        "import os, resource\n"
-        "import galshift\n"
-        "print('began')\n"
-        "done = galshift.pack('data', 'data.h5')\n"
-        "children = open(f'/proc/{os.getpid()}/task/{os.getpid()}/children').read().split()\n"
-        "print(done.results['n_images'], resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, children)\n"
-    )
+    (tmp_path / "script.py").write_text(SCRIPT)
     env = {**ENV, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = subprocess.run(
         [sys.executable, "script.py"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
-    assert done.stdout == "began\n2100 0 []\n", done.stderr
+    # Python's own platform.platform() asks uname for the name of the processor.
+    assert done.stdout == "began\n2100 ['uname']\n", done.stderr
