@@ -46,6 +46,7 @@ FLOORS: list[set[str]] = [
         "types",
         "registry",
         "errors",
+        "locks",
         "machine",
         "console",
         "provenance",
@@ -58,7 +59,7 @@ FLOORS: list[set[str]] = [
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules of the ground floor may build on one another, in this order.
 GROUND = ["errors", "machine", "types", "streams", "intervals", "processes", "provenance", "console"]
-GROUND += ["registry", "rundirectory"]
+GROUND += ["locks", "registry", "rundirectory"]
 
 
 def _modules() -> list[Path]:
