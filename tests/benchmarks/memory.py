@@ -195,7 +195,7 @@ def command(folder: Path, verb: str, kind: str, n: int, run: str, out: Path) -> 
         return ["evaluate", run, "--on", data, "--out", str(out / "evaluate"), *read]
     few = ["--epochs", "1", "--set", "training.steps_per_epoch=4", "--method", "mmd", "--model", "sidda"]
     few += ["--out", str(out / "adapt")]
-    for word in read[:-2] if kind not in ("csv", "parquet") else read[:-4]:
+    for word in read[:-2] if kind in ("csv", "parquet") else read:
         few.append(word if not word.startswith("--") else "--target-" + word[2:])
     source = str(make(folder, "pictures" if kind == "pictures" else "h5", 2000))
     return ["adapt", source, data, *few]
