@@ -156,7 +156,7 @@ def _entry_points(group: str, installed: tuple[tuple[str, int], ...]) -> tuple[m
 
 @lru_cache(maxsize=64)
 def _module_names(folders: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the modules in some folders of galshift's own, which do not change while it runs."""
+    """Return the names of the modules in some folders of galshift's own, which stay as they are."""
     return tuple(info.name for info in pkgutil.iter_modules(list(folders)))
 
 

@@ -21,7 +21,7 @@ from galshift.data.open import FITS_SUFFIXES
 from galshift.errors import DataError
 from galshift.provenance import atomic_path
 
-VERSION = 4
+VERSION = 5
 
 
 def fits_files(folder: Path) -> list[Path]:
@@ -86,9 +86,11 @@ def describe_or_say(path: Path) -> list[dict[str, Any]] | str:
 
 def _describe_all(files: list[Path]) -> list[list[dict[str, Any]] | str]:
     found: list[list[dict[str, Any]] | str] = []
+    same: dict[str, list[dict[str, Any]] | str] = {}  # files whose headers say the same share a description
     with progress("reading headers", len(files)) as bar:
         for file in files:
-            found.append(describe_or_say(file))
+            said = describe_or_say(file)
+            found.append(same.setdefault(json.dumps(said, sort_keys=True), said))
             bar.advance()
     return found
 
@@ -114,7 +116,11 @@ def _load(folder: Path) -> dict[str, tuple[tuple[int, int], list[dict[str, Any]]
 
 def _save(folder: Path, names: list[str], stamps: list[tuple[int, int]], found: list[Any]) -> None:
     kinds: dict[str, int] = {}
-    kind = [kinds.setdefault(json.dumps(item, sort_keys=True), len(kinds)) for item in found]
+    different = {id(item): item for item in found}  # files whose headers say the same share a description
+    numbers = {
+        key: kinds.setdefault(json.dumps(item, sort_keys=True), len(kinds)) for key, item in different.items()
+    }
+    kind = [numbers[id(item)] for item in found]
     stored = {
         "version": VERSION,
         "names": names,
