@@ -51,12 +51,18 @@ def ascii_columns(columns: dict[str, Any], where: object = None) -> tuple[dict[s
                 changed.append(written)
             values = texts
         plain[written] = values
-    if changed and where is not None:
+    if where is not None:
+        say_escapes(changed, where)
+    return plain, changed
+
+
+def say_escapes(names: Sequence[str], where: object) -> None:
+    """Tell on the terminal which columns of the file `where` hold escapes; nothing where none does."""
+    if names:
         say(
-            f"{where}: FITS holds ASCII alone; other signs in {', '.join(changed)} are written as escapes "
+            f"{where}: FITS holds ASCII alone; other signs in {', '.join(names)} are written as escapes "
             "(\\u03b1), which galshift reads back (.csv and .parquet hold them as they are)"
         )
-    return plain, changed
 
 
 def note_escapes(header: Any, names: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -91,12 +92,12 @@ class Answers:
         """
         info = dataset.info
         columns = {
-            "ids": info.ids[rows],
-            "groups": info.groups[rows],
+            "ids": _of(info.ids, rows),
+            "groups": _of(info.groups, rows),
             "data_set": data_set,
             "split": split,
             "flags": self.flags,
-            "catalogue": None if info.table is None else info.table[rows],
+            "catalogue": None if info.table is None else _of(info.table, rows),
         }
         if self.kind == "class":
             return predictions_table(
@@ -113,6 +114,12 @@ class Answers:
         return value_table(names=self.names, values=self.centre, sigmas=self.width, labels=truth, **columns)
 
 
+def _of(values: Any, rows: np.ndarray) -> Any:
+    """Return the entries at `rows`; where these are all of them, not a copy."""
+    whole = len(rows) == len(values) and bool((rows == np.arange(len(rows))).all())
+    return values if whole else values[rows]
+
+
 def answer(
     trained: Trained,
     dataset: Dataset,
@@ -122,6 +129,7 @@ def answer(
     label: str,
     names: Sequence[str] | None = None,
     refuse: bool = True,
+    features: bool = True,
 ) -> Answers:
     """Run a network over images and return what its outputs mean.
 
@@ -138,6 +146,8 @@ def answer(
         Classes or labels in the order wanted; default the network's.
     refuse : bool
         False where a data set without one answer is a result too, such as a table of flags.
+    features : bool
+        False where the features are not wanted: they take most of the memory.
 
     Raises
     ------
@@ -146,7 +156,7 @@ def answer(
     """
     total = len(dataset) if rows is None else len(rows)
     with progress(label, total) as bar:
-        out = forward(trained, dataset, rows, device=device, progress=bar.advance)
+        out = forward(trained, dataset, rows, device=device, progress=bar.advance, features=features)
     found = answers_of(trained, out, names)
     if refuse and not found.usable.any():
         raise DataError(

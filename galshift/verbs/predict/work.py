@@ -11,6 +11,7 @@ from galshift.data.cutouts import Dataset
 from galshift.domains.splits import absolute, read_splits, split_column
 from galshift.evaluation.honesty import unlabelled_summary
 from galshift.evaluation.predictions import write_predictions
+from galshift.methods import Method
 from galshift.runs.answers import Answers, answer
 from galshift.runs.known_data import open_for
 from galshift.runs.test_sets import matched_labels
@@ -33,11 +34,14 @@ def work(config: PredictConfig, path: Path, device: str) -> dict[str, Any]:
     opened = open_for(trained, config.data, config.read)
     dataset = opened.dataset
     # A data set without one usable image gives a table of flags.
-    answers = answer(trained, dataset, device=device, label="predict", refuse=False)
+    scorer = load_scorer(trained.path.parent) if head.kind == "class" else None
+    answers = answer(
+        trained, dataset, device=device, label="predict", refuse=False, features=scorer is not None
+    )
     rows = np.arange(len(dataset))
     if head.kind == "class":
         truth, notes = matched_labels(dataset, rows, trained.classes)
-        summary, unknown = _of_classes(trained, answers)
+        summary, unknown = _of_classes(trained, answers, scorer)
     else:
         truth, notes = truth_of(dataset, head, opened.read), []
         summary, unknown = _of_numbers(answers), None
@@ -67,9 +71,11 @@ def _splits(trained: Trained, dataset: Dataset, data: str) -> np.ndarray:
     return split_column(dataset.info.ids, read_splits(trained.path.parent), absolute(data))
 
 
-def _of_classes(trained: Trained, answers: Answers) -> tuple[dict[str, Any], np.ndarray | None]:
+def _of_classes(
+    trained: Trained, answers: Answers, scorer: Method | None
+) -> tuple[dict[str, Any], np.ndarray | None]:
     """Return the predicted mix, and (N,) scores of an unknown class from a run that has them."""
-    usable, scorer = answers.usable, load_scorer(trained.path.parent)
+    usable = answers.usable
     known = unlabelled_summary(answers.centre[usable], trained.classes) if usable.any() else {}
     found = {key: value for key, value in known.items() if key != "labelled"}
     unknown = None if scorer is None else unknown_scores(scorer, answers.outputs)
