@@ -37,11 +37,12 @@ def content_sha256(path: str | Path) -> str:
     path = Path(path)
     if path.is_dir():
         digest = hashlib.sha256()
-        for file in sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p, path)):
-            digest.update(f"{file.relative_to(path).as_posix()}\0{content_sha256(file)}\n".encode())
+        for name in _files_below(path):
+            said = f"{name.replace(os.sep, '/')}\0{content_sha256(path / name)}\n"
+            digest.update(said.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
     stat = path.stat()
-    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    key = (os.path.realpath(path), stat.st_size, stat.st_mtime_ns)
     if key not in _HASHES:
         with path.open("rb") as stream:
             _HASHES[key] = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -163,5 +164,15 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _hidden(file: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(root).parts)
+def _files_below(folder: Path) -> list[str]:
+    """Return the names of the files below a folder, sorted by their parts; hidden ones are passed over."""
+    found: list[str] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = os.path.relpath(place, folder)
+        found += [
+            name if below == "." else os.path.join(below, name)
+            for name in names
+            if not name.startswith(".") and os.path.isfile(os.path.join(place, name))
+        ]
+    return sorted(found, key=lambda name: name.split(os.sep))

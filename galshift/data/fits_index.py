@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from galshift.console import progress
+from galshift.data.compact import Files
 from galshift.data.fits_file import describe
 from galshift.data.open import FITS_SUFFIXES
 from galshift.errors import DataError
@@ -24,7 +25,7 @@ from galshift.provenance import atomic_path
 VERSION = 5
 
 
-def fits_files(folder: Path) -> list[Path]:
+def fits_files(folder: Path) -> Files:
     """Return the FITS files below `folder`, sorted; hidden files and folders are passed over."""
     found: list[str] = []
     for place, folders, names in os.walk(folder):
@@ -35,7 +36,8 @@ def fits_files(folder: Path) -> list[Path]:
             if name.lower().endswith(FITS_SUFFIXES) and not name.startswith(".")
         ]
     # Sorted as words between slashes, before they become paths, whose comparison is slow.
-    return [Path(text) for text in sorted(found, key=lambda text: text.split(os.sep))]
+    found.sort(key=lambda text: text.split(os.sep))
+    return Files(found)
 
 
 def index_files(folder: Path, files: Sequence[Path]) -> list[list[dict[str, Any]] | str]:
@@ -72,7 +74,7 @@ def _stamp(file: Path) -> tuple[int, int]:
 def below(folder: Path, files: Sequence[Path]) -> list[str]:
     """Return the names of files relative to `folder`, quickly where they lie below it."""
     start = f"{folder}{os.sep}"
-    texts = [str(file) for file in files]
+    texts = files.texts if isinstance(files, Files) else [str(file) for file in files]
     return [text[len(start) :] if text.startswith(start) else os.path.relpath(text, folder) for text in texts]
 
 
