@@ -18,7 +18,7 @@ from typing import Any
 import galshift
 from galshift.machine import machine_fault
 
-_HASHES: dict[tuple[str, int, int], str] = {}
+_HASHES: dict[bytes, bytes] = {}
 # Names that atomic_path writes under; what a killed process leaves behind.
 PART_FILES = ".*.part*"
 _PACKAGES = ("numpy", "scipy", "astropy", "photutils", "h5py", "scikit-learn", "torch")
@@ -42,11 +42,12 @@ def content_sha256(path: str | Path) -> str:
             digest.update(said.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
     stat = path.stat()
-    key = (os.path.realpath(path), stat.st_size, stat.st_mtime_ns)
+    known = repr((os.path.realpath(path), stat.st_size, stat.st_mtime_ns))
+    key = hashlib.blake2b(known.encode("utf-8", "surrogateescape"), digest_size=16).digest()
     if key not in _HASHES:
         with path.open("rb") as stream:
-            _HASHES[key] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return _HASHES[key]
+            _HASHES[key] = hashlib.file_digest(stream, "sha256").digest()
+    return _HASHES[key].hex()
 
 
 def fingerprint(
@@ -175,4 +176,4 @@ def _files_below(folder: Path) -> list[str]:
             for name in names
             if not name.startswith(".") and os.path.isfile(os.path.join(place, name))
         ]
-    return sorted(found, key=lambda name: name.split(os.sep))
+    return sorted(found, key=lambda name: name.replace(os.sep, "\0"))

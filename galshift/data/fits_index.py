@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -36,7 +37,7 @@ def fits_files(folder: Path) -> Files:
             if name.lower().endswith(FITS_SUFFIXES) and not name.startswith(".")
         ]
     # Sorted as words between slashes, before they become paths, whose comparison is slow.
-    found.sort(key=lambda text: text.split(os.sep))
+    found.sort(key=lambda text: text.replace(os.sep, "\0"))
     return Files(found)
 
 
@@ -52,14 +53,39 @@ def index_files(folder: Path, files: Sequence[Path]) -> list[list[dict[str, Any]
         Below `folder`.
     """
     names = below(folder, files)
-    stamps = [_stamp(file) for file in files]
-    known = _load(folder)
-    new = [i for i, name in enumerate(names) if known.get(name, (None,))[0] != stamps[i]]
-    found: dict[int, list[dict[str, Any]] | str] = dict(zip(new, _describe_all([files[i] for i in new])))
-    result = [found[i] if i in found else known[name][1] for i, name in enumerate(names)]
-    if new or len(known) != len(names):
-        _save(folder, names, stamps, result)
+    sizes, times = array("q"), array("q")
+    for file in files:
+        size, time = _stamp(file)
+        sizes.append(size)
+        times.append(time)
+    result, same = _known(folder, names, sizes, times)
+    new = [i for i, found in enumerate(result) if found is None]
+    for i, found in zip(new, _describe_all([files[i] for i in new])):
+        result[i] = found
+    if new or not same:
+        _save(folder, names, sizes, times, result)
     return result
+
+
+def _known(
+    folder: Path, names: list[str], sizes: array, times: array
+) -> tuple[list[list[dict[str, Any]] | str | None], bool]:
+    """Return what the index knows of files that have not changed, else None, and if it is of these files."""
+    nothing: list[Any] = [None] * len(names)
+    try:
+        stored = json.loads(index_place(folder).read_text(encoding="utf-8"))
+        if stored["version"] != VERSION:
+            return nothing, False
+        same = stored["names"] == names
+        place = {} if same else {name: i for i, name in enumerate(stored["names"])}
+        result = list(nothing)
+        for i, name in enumerate(names):
+            at = i if same else place.get(name, -1)
+            if at >= 0 and stored["sizes"][at] == sizes[i] and stored["times"][at] == times[i]:
+                result[i] = stored["kinds"][stored["kind"][at]]
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return nothing, False
+    return result, same
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -104,19 +130,7 @@ def index_place(folder: Path) -> Path:
     return Path(cache) / "galshift" / "index" / f"{key}.json"
 
 
-def _load(folder: Path) -> dict[str, tuple[tuple[int, int], list[dict[str, Any]] | str]]:
-    try:
-        stored = json.loads(index_place(folder).read_text(encoding="utf-8"))
-        if stored["version"] != VERSION:
-            return {}
-        kinds = stored["kinds"]
-        rows = zip(stored["names"], stored["sizes"], stored["times"], stored["kind"], strict=True)
-        return {name: ((size, time), kinds[kind]) for name, size, time, kind in rows}
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return {}
-
-
-def _save(folder: Path, names: list[str], stamps: list[tuple[int, int]], found: list[Any]) -> None:
+def _save(folder: Path, names: list[str], sizes: array, times: array, found: list[Any]) -> None:
     kinds: dict[str, int] = {}
     different = {id(item): item for item in found}  # files whose headers say the same share a description
     numbers = {
@@ -126,8 +140,8 @@ def _save(folder: Path, names: list[str], stamps: list[tuple[int, int]], found: 
     stored = {
         "version": VERSION,
         "names": names,
-        "sizes": [size for size, _ in stamps],
-        "times": [time for _, time in stamps],
+        "sizes": sizes.tolist(),
+        "times": times.tolist(),
         "kind": kind,
         "kinds": [json.loads(text) for text in kinds],
     }

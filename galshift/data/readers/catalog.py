@@ -55,7 +55,7 @@ def open_catalog(path: str | Path, options: ReadOptions) -> Opened:
         )
     named = [str(value).strip() for value in table[name]]
     places = [str(path.parent / value) for value in named]
-    files = Files(sorted(set(places), key=lambda text: text.split(os.sep)))
+    files = Files(sorted(set(places), key=lambda text: text.replace(os.sep, "\0")))
     missing = [text for text in files.texts if not os.path.isfile(text)]
     if missing and options.on_error == "raise":
         raise DataError(
