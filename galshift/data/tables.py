@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from galshift.data.fits_text import restore
-from galshift.data.text_tables import read_text
+from galshift.data.text_tables import check_columns, read_text
 from galshift.errors import DataError, did_you_mean
 
 _FORMATS = {
@@ -62,7 +64,15 @@ def _read(path: Path, kind: str) -> Any:
 
     if kind == "text":
         return read_text(path)
+    if kind == "ascii.ecsv":
+        with path.open("rb") as stream:
+            check_columns(sum(line.startswith(b"# - {name:") for line in _head(stream)), path)
     return _read_parquet(path) if kind == "parquet" else Table.read(path, format=kind)
+
+
+def _head(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the comments at the top of a file."""
+    return takewhile(lambda line: line.startswith(b"#"), stream)
 
 
 def _read_parquet(path: Path) -> Any:
@@ -75,6 +85,7 @@ def _read_parquet(path: Path) -> Any:
     import pyarrow.parquet as parquet
     from astropy.table import MaskedColumn, Table
 
+    check_columns(len(parquet.read_schema(path).names), path)
     stored = parquet.read_table(path)
     columns = {}
     for name, values in zip(stored.column_names, stored.columns):
