@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +83,11 @@ def _write_one(file: Path, cutouts: Cutouts, i: int, provenance: dict[str, Any] 
     primary = fits.PrimaryHDU(cutouts.images[i])
     header = primary.header
     header["BUNIT"] = cutouts.unit
-    for band, name in enumerate(cutouts.bands):
-        header[f"BAND{band}"] = name
+    in_escapes = _name_bands(header, cutouts.bands)
     if cutouts.unit == "nJy":
         header["MAGZERO"] = (AB_ZERO_POINT_NJY, "AB magnitude of 1 nJy")
-    _name(header, {"OBJECT": str(cutouts.ids[i]), "GROUP": str(cutouts.groups[i]), **_class_of(cutouts, i)})
+    names = {"OBJECT": str(cutouts.ids[i]), "GROUP": str(cutouts.groups[i]), **_class_of(cutouts, i)}
+    _name(header, names, in_escapes)
     scale = _of(cutouts.pixel_scale, i)
     if scale is not None:
         # A local tangent plane: readers need the scale, the position is the table's.
@@ -125,17 +125,26 @@ def _psf(cutouts: Cutouts, i: int) -> Any:
     hdu = fits.ImageHDU(kernel.astype(np.float32), name="PSF")
     if cutouts.psf_pixel_scale is not None:
         hdu.header["PIXSCALE"] = (float(cutouts.psf_pixel_scale), "arcsec / pixel")
-    for band, name in enumerate(cutouts.bands if kernel.ndim == 3 else ()):
-        hdu.header[f"BAND{band}"] = name
+    note_escapes(hdu.header, _name_bands(hdu.header, cutouts.bands if kernel.ndim == 3 else ()))
     return hdu
 
 
-def _name(header: Any, names: dict[str, str]) -> None:
-    """Put names into a header, with escapes where FITS cannot hold them, which the header then says."""
+def _name_bands(header: Any, bands: Sequence[str]) -> list[str]:
+    """Put the names of bands into a header and return the keywords that hold escapes."""
+    for band, name in enumerate(bands):
+        header[f"BAND{band}"] = escaped(name) if needs_escape([name]) else name
+    return [f"BAND{band}" for band, name in enumerate(bands) if needs_escape([name])]
+
+
+def _name(header: Any, names: dict[str, str], also: Sequence[str] = ()) -> None:
+    """Put names into a header, with escapes where FITS cannot hold them, which the header then says.
+
+    `also` are keywords with escapes that are there already.
+    """
     changed = [key for key, text in names.items() if needs_escape([text])]
     for key, text in names.items():
         header[key] = escaped(text) if key in changed else text
-    note_escapes(header, changed)
+    note_escapes(header, [*also, *changed])
 
 
 def _summary(cutouts: Cutouts, n: int) -> dict[str, Any]:

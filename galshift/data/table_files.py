@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galshift.data.fits_text import escaped, needs_escape, note_escapes, say_escapes
+from galshift.data.fits_text import (
+    column_names,
+    escaped,
+    needs_escape,
+    note_escapes,
+    note_names,
+    say_escapes,
+)
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -79,20 +86,7 @@ def write_fits(path: Path, table: Table, name: str, history: str, final: Path) -
     """
     from astropy.io import fits
 
-    texts = {column: kind for column in table.colnames if (kind := _text_of(table[column])) is not None}
-    changed = [_written(column) for column, (is_escaped, _) in texts.items() if is_escaped]
-    say_escapes(changed, final)
-
-    def block(rows: slice) -> Any:
-        """The extension of some rows: all are alike but for their length."""
-        hdu = fits.table_to_hdu(_plain(table, rows, texts))
-        hdu.name = name
-        note_escapes(hdu.header, changed)
-        ascii_history = escaped(history)
-        for start in range(0, len(ascii_history), 70):
-            hdu.header.add_history(ascii_history[start : start + 70])
-        return hdu
-
+    block = _blocks_of(table, name, history, final)
     n = len(table)
     opener = gzip.open if path.name.endswith(".gz") else open
     with opener(path, "wb") as stream:
@@ -107,6 +101,34 @@ def write_fits(path: Path, table: Table, name: str, history: str, final: Path) -
         for start in range(BLOCK, n, BLOCK):
             stream.write(_bytes(block(slice(start, min(n, start + BLOCK))), width))
         stream.write(b"\0" * (-n * width % 2880))
+
+
+def table_hdu(table: Table, name: str, final: Path) -> Any:
+    """Return a whole table as an extension, with names and texts as FITS can hold them."""
+    return _blocks_of(table, name, "", final)(slice(0, len(table)))
+
+
+def _blocks_of(table: Table, name: str, history: str, final: Path) -> Callable[[slice], Any]:
+    """Return what makes the extension of some rows: all are alike but for their length."""
+    from astropy.io import fits
+
+    texts = {column: kind for column in table.colnames if (kind := _text_of(table[column])) is not None}
+    in_escapes = [column for column, (is_escaped, _) in texts.items() if is_escaped]
+    names = column_names(table.colnames, in_escapes)
+    changed = [names[column] for column in in_escapes]
+    say_escapes(changed, final)
+    lines = escaped(history)
+
+    def block(rows: slice) -> Any:
+        hdu = fits.table_to_hdu(_plain(table, rows, texts, names))
+        hdu.name = name
+        note_escapes(hdu.header, changed)
+        note_names(hdu.header, names, changed)
+        for start in range(0, len(lines), 70):
+            hdu.header.add_history(lines[start : start + 70])
+        return hdu
+
+    return block
 
 
 def _bytes(hdu: Any, width: int) -> bytes:
@@ -141,7 +163,9 @@ def _text_of(column: Any) -> tuple[bool, int] | None:
     return True, longest
 
 
-def _plain(table: Table, rows: slice, texts: Mapping[str, tuple[bool, int]]) -> Table:
+def _plain(
+    table: Table, rows: slice, texts: Mapping[str, tuple[bool, int]], names: Mapping[str, str]
+) -> Table:
     """Return some rows as columns that FITS can hold."""
     from astropy.table import Table
 
@@ -153,12 +177,8 @@ def _plain(table: Table, rows: slice, texts: Mapping[str, tuple[bool, int]]) -> 
             held = _texts(values)
             flat = [escaped(text) for text in held.ravel()] if is_escaped else held.ravel()
             values = np.asarray(flat, dtype=f"U{width}").reshape(held.shape)
-        columns[_written(name)] = values
+        columns[names[name]] = values
     return Table(columns)
-
-
-def _written(name: str) -> str:
-    return escaped(name) if needs_escape([name]) else name
 
 
 def _texts(values: Any) -> np.ndarray:

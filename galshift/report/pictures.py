@@ -11,7 +11,6 @@ import numpy as np
 
 from galshift.report.page import Gallery, Picture
 
-
 LARGEST = 512  # pixels a side of a picture in a page, which shows it far smaller
 
 
