@@ -182,7 +182,8 @@ def peak(words: list[str]) -> tuple[float, float]:
 def command(folder: Path, verb: str, kind: str, n: int, run: str, out: Path) -> list[str]:
     """Return the words of a verb's command on a survey."""
     data = str(make(folder, kind, n))
-    read = ["--pixel-scale", "0.2", "--bands", "r"]
+    read = ["--pixel-scale", "0.2"]
+    read += [] if kind == "pictures" else ["--bands", "r"]
     read += ["--unit", "dimensionless"] if kind == "pictures" else ["--unit", "nJy"]
     read += ["--labels", "class"] if kind in ("csv", "parquet") else []
     if verb == "pack":
