@@ -68,7 +68,11 @@ def open_fits(path: Path, *, whole: bool = False, verify: bool = True) -> Iterat
             warnings.simplefilter("ignore")
             # A wrong checksum is the one warning that means the pixels cannot be trusted.
             warnings.filterwarnings("error", message="(Checksum|Datasum) verification failed")
-            with fits.open(path, memmap=False, lazy_load_hdus=not whole, checksum=verify) as hdus:
+            # By name astropy would open it twice.
+            with (
+                path.open("rb") as stream,
+                fits.open(stream, memmap=False, lazy_load_hdus=not whole, checksum=verify) as hdus,
+            ):
                 yield hdus
     except DataError:
         raise

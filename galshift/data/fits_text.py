@@ -84,7 +84,8 @@ def column_names(names: Sequence[str], changed: Collection[str] = ()) -> dict[st
     taken: set[str] = set()
     found: dict[str, str] = {}
     for number, name in enumerate(names, start=1):
-        written = escaped(name) if needs_escape([name]) else name
+        # Beside texts in escapes a backslash is taken for one.
+        written = escaped(name) if needs_escape([name]) or (changed and "\\" in name) else name
         too_long = len(written) + written.count("'") > _LONGEST_NAME
         listed = "," in written and name in changed
         if not written or too_long or listed or written.casefold() in taken:

@@ -58,6 +58,7 @@ def write_fits_folder(
         first: Cutouts | None = None
         for cutouts in chunks:
             first = first or cutouts
+            _refuse_comments(cutouts, path)
             names = [_file_name(image_id, used) for image_id in cutouts.ids]
             for i, name in enumerate(names):
                 _write_one(temporary / name, cutouts, i, provenance)
@@ -75,6 +76,17 @@ def write_fits_folder(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return path
+
+
+def _refuse_comments(cutouts: Cutouts, path: Path) -> None:
+    """Refuse names that a table in text would not give back: a line break, and what comments begin with."""
+    for name in (*cutouts.ids, *cutouts.groups):
+        if "\r" in name or re.search(r"\n\s*#", name):
+            raise DataError(
+                f"the name {ascii(name)[:80]} cannot be kept in a table of text",
+                where=path / CATALOG,
+                hint="rename the image, or write an .h5 file",
+            )
 
 
 def _write_one(file: Path, cutouts: Cutouts, i: int, provenance: dict[str, Any] | None) -> None:
@@ -181,7 +193,10 @@ def _class_of(cutouts: Cutouts, i: int) -> dict[str, str]:
 def _catalog(cutouts: Cutouts, names: list[str]) -> Any:
     from astropy.table import Table
 
-    table = Table({"id": cutouts.ids, "file": names, "group": cutouts.groups})
+    columns = {"id": cutouts.ids, "file": names, "group": cutouts.groups}
+    if any(str(name).startswith("#") for name in cutouts.ids):  # which would make a comment of its row
+        columns = {"file": names, **columns}
+    table = Table(columns)
     if cutouts.labels is not None:
         if cutouts.classes and cutouts.labels.ndim == 1:
             table["label"] = [_label(cutouts, i) or "" for i in range(len(cutouts))]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,16 +32,38 @@ _GROUP = 1 << 16  # rows of one group of a Parquet file
 def write_csv(path: Path, table: Table) -> None:
     """Write a table as CSV, its texts as they are."""
     with path.open("w", encoding="utf-8", newline="") as stream:
+        names = io.StringIO()
+        csv.writer(names, lineterminator="\n").writerow([_hidden(name) for name in table.colnames])
+        stream.write(_shown(names.getvalue()))
         head = _csv(table[:0])
-        stream.write(head)
         for rows in _blocks(len(table), BLOCK):
-            stream.write(_csv(table[rows])[len(head) :])
+            stream.write(_shown(_csv(_hidden_texts(table[rows]))[len(head) :]))
 
 
 def _csv(table: Table) -> str:
     text = io.StringIO()
     table.write(text, format="ascii.csv", strip_whitespace=False)
     return text.getvalue()
+
+
+# Python's csv module puts text with a line feed into quotes, but not one with a carriage return alone.
+_CR, _HIDDEN_CR = "\r", "\n\ufddd"
+
+
+def _hidden(text: str) -> str:
+    return text.replace(_CR, _HIDDEN_CR)
+
+
+def _shown(text: str) -> str:
+    return text.replace(_HIDDEN_CR, _CR)
+
+
+def _hidden_texts(table: Table) -> Table:
+    for name in table.colnames:
+        if table[name].dtype.kind == "U" and any(_CR in text for text in _texts(table[name]).ravel()):
+            values = np.asarray([_hidden(text) for text in _texts(table[name]).ravel()])
+            table[name] = np.ma.array(values.reshape(table[name].shape), mask=np.ma.getmaskarray(table[name]))
+    return table
 
 
 def write_parquet(path: Path, table: Table, metadata: Mapping[str, str]) -> None:
@@ -89,7 +114,7 @@ def write_fits(path: Path, table: Table, name: str, history: str, final: Path) -
     block = _blocks_of(table, name, history, final)
     n = len(table)
     opener = gzip.open if path.name.endswith(".gz") else open
-    with opener(path, "wb") as stream:
+    with opener(path, "wb") as stream, _quiet():
         first = block(slice(0, min(n, BLOCK)))
         width = int(first.header["NAXIS1"])
         data = _bytes(first, width)
@@ -105,7 +130,18 @@ def write_fits(path: Path, table: Table, name: str, history: str, final: Path) -
 
 def table_hdu(table: Table, name: str, final: Path) -> Any:
     """Return a whole table as an extension, with names and texts as FITS can hold them."""
-    return _blocks_of(table, name, "", final)(slice(0, len(table)))
+    with _quiet():
+        return _blocks_of(table, name, "", final)(slice(0, len(table)))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pass over what astropy says of names that are not of letters alone, or longer than a card's comment."""
+    from astropy.io.fits.verify import VerifyWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VerifyWarning)
+        yield
 
 
 def _blocks_of(table: Table, name: str, history: str, final: Path) -> Callable[[slice], Any]:

@@ -58,7 +58,9 @@ def read_text(path: Path) -> Any:
 def _breaks_in_quotes(path: Path) -> bool:
     """Return whether a quoted text of the file goes over the end of a line."""
     with path.open("rb") as stream:
-        return any(line.count(b'"') % 2 for line in stream)
+        return any(
+            b'"' in line and (line.count(b'"') % 2 or b"\r" in line.rstrip(b"\r\n")) for line in stream
+        )
 
 
 def _with_breaks(path: Path, encoding: str) -> Any:
