@@ -8,6 +8,7 @@ import sys
 from galshift.console import muted
 from galshift.errors import ConfigError, GalshiftError
 from galshift.machine import machine_fault
+from galshift.plain import plain
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
             sys.exit(fault.exit_code)
         import traceback
 
-        traceback.print_exc()
+        print(plain(traceback.format_exc()), file=sys.stderr, end="")
         print(
             "galshift: this is a bug in galshift, not in your data; please report the lines above",
             file=sys.stderr,
@@ -50,9 +51,9 @@ def _tell(error: GalshiftError) -> None:
         return
     problems = error.problems if isinstance(error, ConfigError) else ()
     for problem in problems:
-        print(problem, file=sys.stderr)
+        print(plain(problem), file=sys.stderr)
     count = f" ({len(problems)} problem{'s' if len(problems) != 1 else ''})" if problems else ""
-    print(f"galshift: {GalshiftError.__str__(error)}{count}", file=sys.stderr)
+    print(f"galshift: {plain(GalshiftError.__str__(error))}{count}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What people see: everything but results goes to stderr; results go to stdout.
 
+Everything that is printed for people goes through :func:`galshift.plain.plain`: much of it comes from files.
 Rich is imported inside the functions that draw, so that ``galshift --help`` stays quick.
 """
 
@@ -12,6 +13,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+from galshift.plain import one_line, plain
 
 _LEVEL = {"value": 1}
 
@@ -31,22 +34,33 @@ def muted() -> bool:
     return _LEVEL["value"] < 0
 
 
+@contextmanager
+def muted_for_now() -> Iterator[None]:
+    """Print nothing while the block runs: the process that asked for the work speaks of it."""
+    before = _LEVEL["value"]
+    mute()
+    try:
+        yield
+    finally:
+        _LEVEL["value"] = before
+
+
 def say(text: str, *, detail: bool = False) -> None:
     """Print one line for people on stderr; a `detail` only with ``--verbose``."""
     if _LEVEL["value"] >= (2 if detail else 1):
-        print(text, file=sys.stderr, flush=True)
+        print(plain(text), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
     """Print a warning on stderr, also with ``--quiet``."""
     if not muted():
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        print(f"warning: {plain(text)}", file=sys.stderr, flush=True)
 
 
 def result(text: str) -> None:
     """Print a result on stdout."""
     if not muted():
-        print(text, flush=True)
+        print(plain(text), flush=True)
 
 
 def json_document(value: Any) -> None:
@@ -68,31 +82,32 @@ def table(
     if muted() or (not to_stdout and _LEVEL["value"] < 1):
         return
     stream = sys.stdout if to_stdout else sys.stderr
-    drawn = Table(title=title or None, title_justify="left", header_style="bold")
+    drawn = Table(title=escape(one_line(title)) or None, title_justify="left", header_style="bold")
     for column in columns:
-        drawn.add_column(column)
+        drawn.add_column(escape(one_line(column)))
     for row in rows:
-        drawn.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+        drawn.add_row(*(escape("" if cell is None else plain(cell)) for cell in row))
     width = None if stream.isatty() else 160
-    Console(file=stream, width=width, no_color="NO_COLOR" in os.environ or None).print(drawn)
+    # Neither ``[red]`` nor ``:star:`` in a cell is markup.
+    Console(file=stream, width=width, no_color="NO_COLOR" in os.environ or None, emoji=False).print(drawn)
 
 
 class Progress:
     """One progress bar on a terminal, or a line every 30 seconds elsewhere.  Made by :func:`progress`."""
 
     def __init__(self, label: str, total: int | None, bar: Any = None) -> None:
-        self.label, self.total, self.done = label, total, 0
+        self.label, self.total, self.done = one_line(label), total, 0
         self._bar, self._task = bar, None
         self._start = self._said = time.monotonic()
         if bar is not None:
-            self._task = bar.add_task(label, total=total)
+            self._task = bar.add_task(self.label, total=total)
 
     def advance(self, step: int = 1, note: str = "") -> None:
         """Count `step` more items done; `note` is shown beside the bar."""
         self.done += step
         now = time.monotonic()
         if self._bar is not None:
-            self._bar.update(self._task, advance=step, description=f"{self.label} {note}".rstrip())
+            self._bar.update(self._task, advance=step, description=f"{self.label} {one_line(note)}".rstrip())
         elif _LEVEL["value"] >= 1 and now - self._said >= 30:
             self._said = now
             rate = self.done / max(now - self._start, 1e-9)

@@ -20,6 +20,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from galshift.plain import plain
+
 
 class GalshiftError(Exception):
     """A problem that the user can understand and mend.
@@ -37,13 +39,16 @@ class GalshiftError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: object = None, hint: str | None = None) -> None:
-        self.what = what
+        # Much of it comes from files, and is shown in terminals, logs and reports.
+        self.what = plain(what).replace("\n", " ")
         self.where = None if where is None else str(where)
-        self.hint = hint
+        self.hint = None if hint is None else plain(hint)
         super().__init__(what)
 
     def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
+        # A file name may hold a line feed, which would begin a line of its own.
+        name = plain(self.where or "").replace("\n", " ")
+        place = f"{name}: " if name else ""
         advice = f" ({self.hint})" if self.hint else ""
         return f"{place}{self.what}{advice}"
 

@@ -19,12 +19,12 @@ def process_pool(
     "__main__"`` would start its work, and processes of its own, in each of them.  Nothing here needs that.
     """
     context = multiprocessing.get_context("spawn")
-    with _without_main(), ProcessPoolExecutor(workers, mp_context=context, initializer=initializer) as pool:
+    with without_main(), ProcessPoolExecutor(workers, mp_context=context, initializer=initializer) as pool:
         yield pool
 
 
 @contextmanager
-def _without_main() -> Iterator[None]:
+def without_main() -> Iterator[None]:
     """Hide where the main module came from, which is all that a spawned process knows of it."""
     main = sys.modules["__main__"]
     hidden = {name: getattr(main, name) for name in ("__file__", "__spec__") if getattr(main, name, None)}

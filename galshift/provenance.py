@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import galshift
+from galshift.bounds import plain_file
 from galshift.machine import machine_fault
 
 _HASHES: dict[bytes, bytes] = {}
@@ -41,6 +42,7 @@ def content_sha256(path: str | Path) -> str:
             said = f"{name.replace(os.sep, '/')}\0{content_sha256(path / name)}\n"
             digest.update(said.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
+    plain_file(path, empty=True)  # a pipe would never end
     stat = path.stat()
     known = repr((os.path.realpath(path), stat.st_size, stat.st_mtime_ns))
     key = hashlib.blake2b(known.encode("utf-8", "surrogateescape"), digest_size=16).digest()

@@ -16,6 +16,7 @@ from typing import Any
 from galshift.errors import ConfigError, DataError
 from galshift.locks import FILES as LOCK_FILES
 from galshift.locks import Lock, acquire
+from galshift.plain import plain
 from galshift.provenance import PART_FILES, atomic_path, content_sha256, environment, jsonable, write_json
 
 # What adapt is asked to choose a method by itself, what it compares with, and what it leaves in its folder.
@@ -123,12 +124,18 @@ class RunDirectory:
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest of a finished run."""
-        return json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+        try:
+            found = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict) or not {"kind", "fingerprint"} <= set(found):
+            raise DataError("the manifest of this run is damaged", where=self.path)
+        return found
 
     def log(self, line: str) -> None:
         """Append one line, with the time in UTC, to ``log.txt``."""
         with (self.path / "log.txt").open("a", encoding="utf-8") as stream:
-            stream.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
+            stream.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {plain(line)}\n")
 
     def record(self, row: Mapping[str, Any]) -> None:
         """Append one row to ``metrics.jsonl``."""
@@ -196,6 +203,6 @@ class RunDirectory:
     def _state(path: Path) -> dict[str, Any] | None:
         try:
             state = json.loads((path / _STATE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         return state if isinstance(state, dict) and {"kind", "fingerprint"} <= set(state) else None

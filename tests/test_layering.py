@@ -44,6 +44,9 @@ FLOORS: list[set[str]] = [
     {"methods", "selection", "models", "data", "surveys"},
     {
         "types",
+        "plain",
+        "bounds",
+        "plain_yaml",
         "registry",
         "errors",
         "locks",
@@ -54,12 +57,15 @@ FLOORS: list[set[str]] = [
         "streams",
         "intervals",
         "processes",
+        "crew",
+        "cluster",
+        "spread",
     },
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules of the ground floor may build on one another, in this order.
-GROUND = ["errors", "machine", "types", "streams", "intervals", "processes", "provenance", "console"]
-GROUND += ["locks", "registry", "rundirectory"]
+GROUND = ["plain", "errors", "bounds", "machine", "types", "streams", "intervals", "processes"]
+GROUND += ["provenance", "console", "locks", "registry", "rundirectory", "crew", "cluster", "spread"]
 
 
 def _modules() -> list[Path]:

@@ -116,7 +116,7 @@ def test_a_long_table_is_the_same_file_in_one_piece_and_in_many(tmp_path, monkey
         assert found[0] == found[1]
 
 
-def test_a_fits_file_is_opened_once_for_its_header_and_once_for_its_pixels(tmp_path):
+def test_a_fits_file_is_opened_once_for_its_pixels_and_its_header_is_remembered(tmp_path):
     folder = memory.make(tmp_path, "folder", 60)
     opened: list[str] = []
 
@@ -126,15 +126,16 @@ def test_a_fits_file_is_opened_once_for_its_header_and_once_for_its_pixels(tmp_p
 
     sys.addaudithook(hear)  # for good: a hook cannot be taken away
     dataset = open_dataset(folder)
-    assert len(opened) == 60
+    assert len(opened) == 120  # once to see that it is what it claims, and once to be read
     for start in range(0, 60, 16):
         dataset.read(np.arange(start, min(60, start + 16)))
-    assert len(opened) == 120
+    assert len(opened) == 180
     opened.clear()
     again = open_dataset(folder)  # the index knows the headers
     assert opened == []
-    np.testing.assert_array_equal(again.read(range(60)).images, dataset.read(range(60)).images)
-    assert len(opened) <= 120
+    images = again.read(range(60)).images
+    assert len(opened) == 60
+    np.testing.assert_array_equal(images, dataset.read(range(60)).images)
 
 
 def test_plain_pixels_are_those_that_astropy_reads(tmp_path):
@@ -211,7 +212,7 @@ def test_a_recipe_of_many_steps_reads_the_installed_packages_once(tmp_path, monk
 
 def test_a_catalogue_of_a_million_columns_is_refused_by_its_beginning(tmp_path):
     path = tmp_path / "wide.csv"
-    path.write_text(",".join(f"c{i}" for i in range(200_000)) + "\n" + ",".join("1" * 200_000) + "\n")
+    path.write_text(",".join(f"c{i}" for i in range(100_000)) + "\n" + ",".join("1" * 100_000) + "\n")
     tracemalloc.start()
     with pytest.raises(DataError, match="more than 10,000 columns"):
         read_table(path)

@@ -120,10 +120,10 @@ def table_of(info: DataInfo) -> Table:
 
 
 def _files(path: str, options: ReadOptions) -> list[str]:
-    from galshift.data.paths import split_pair
+    from galshift.data.paths import files_of
 
     named = [options.labels, options.catalog]
-    return [*split_pair(path), *(text for text in named if text and Path(text).exists())]
+    return [*files_of(path), *(text for text in named if text and Path(text).exists())]
 
 
 def _reading() -> list[Parameter]:

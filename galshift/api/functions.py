@@ -18,7 +18,7 @@ _COMMON = {
     "seed": ("int", 42, "Seed of every random stream."),
     "device": ("str", "auto", "Where to compute: auto, cpu, cuda or cuda:N."),
     "workers": ("int", 1, "Processes; results do not depend on it."),
-    "scheduler": ("str", None, "Address of a Dask cluster to work on."),
+    "scheduler": ("str", None, "Address, or scheduler file, of a Dask cluster to work on."),
     "overwrite": ("bool", False, "Move aside what stands at the output."),
     "set": ("mapping of str to object", None, "Any value of the config, by its key path."),
 }

@@ -70,8 +70,30 @@ class Setting:
     target: int | None = None
 
 
+@dataclass(frozen=True)
+class Tools:
+    """What strikes images and what asks the model of them; the same for all images of one shape."""
+
+    injector: Injector
+    prober: Prober
+
+
+def tools_for(setting: Setting, shape: tuple[int, int, int], config: AttackConfig) -> Tools:
+    """Return the tools for images (C, H, W)."""
+    injector = Injector(
+        setting.fault, setting.scene, setting.stretch, image_dependent=setting.image_dependent
+    )
+    quick = not injector.rescales and config.search != "gradient"
+    return Tools(injector, Prober(setting.model, shape, injector.patch, incremental=quick))
+
+
 def attack(
-    setting: Setting, images: Images, config: AttackConfig, *, done: Set[str] = frozenset()
+    setting: Setting,
+    images: Images,
+    config: AttackConfig,
+    *,
+    done: Set[str] = frozenset(),
+    tools: Tools | None = None,
 ) -> Iterator[Row]:
     """Yield a row for every image, in order, leaving out the ids in `done`.
 
@@ -80,15 +102,8 @@ def attack(
     network before it counts.
     """
     device = next(setting.model.parameters()).device
-    injector = Injector(
-        setting.fault, setting.scene, setting.stretch, image_dependent=setting.image_dependent
-    )
-    prober = Prober(
-        setting.model,
-        tuple(images.linear.shape[1:]),
-        injector.patch,
-        incremental=not injector.rescales and config.search != "gradient",
-    )
+    tools = tools or tools_for(setting, tuple(images.linear.shape[1:]), config)
+    injector, prober = tools.injector, tools.prober
     todo = [i for i in range(len(images.ids)) if images.ids[i] not in done]
     group = config.de.together if config.search == "de" else 1
     for start in range(0, len(todo), group):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,38 +69,13 @@ def right(subject: Subject, linear: Tensor) -> np.ndarray:
     return torch.cat(found).cpu().numpy() == subject.labels
 
 
-def withstand(
-    subject: Subject,
-    corruptions: Mapping[str, Corruption],
-    seed: int,
-    *,
-    once: Callable[[str, int, Callable[[], np.ndarray]], np.ndarray] | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> dict[str, np.ndarray]:
-    """Return which images stay right: (N,) bool under ``clean``, (5, N) bool under each corruption's name.
-
-    ``once(name, severity, find)`` may answer from what was found before, else it calls ``find()``; clean
-    images have severity 0.
-    """
-    once = _now if once is None else once
-    found = {"clean": once("clean", 0, lambda: right(subject, subject.linear))}
-    for name, corruption in corruptions.items():
-        rows = []
-        for severity in SEVERITIES:
-            find = partial(_right_after, subject, name, corruption, severity, seed)
-            rows.append(once(name, severity, find))
-            if progress is not None:
-                progress(f"{name} {severity}")
-        found[name] = np.stack(rows)
-    return found
-
-
-def _right_after(subject: Subject, name: str, corruption: Corruption, severity: int, seed: int) -> np.ndarray:
+def right_after(
+    subject: Subject, name: str, corruption: Corruption | None, severity: int, seed: int
+) -> np.ndarray:
+    """Return (N,) bool, whether the model is right of each image after one corruption; None: as it is."""
+    if corruption is None:
+        return right(subject, subject.linear)
     return right(subject, torch.from_numpy(damaged(subject, name, corruption, severity, seed)))
-
-
-def _now(name: str, severity: int, find: Callable[[], np.ndarray]) -> np.ndarray:
-    return find()
 
 
 def summarise_damage(

@@ -34,8 +34,15 @@ Workers = Annotated[
 ]
 Scheduler = Annotated[
     str | None,
-    typer.Option("--scheduler", metavar="ADDRESS", help="Dask cluster to work on.", rich_help_panel=_COMMON),
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Dask cluster to work on: address or scheduler file.",
+        rich_help_panel=_COMMON,
+    ),
 ]
+# For the verbs that say in one sentence how they use several processes instead.
+NoScheduler = Annotated[str | None, typer.Option("--scheduler", hidden=True)]
 Set = Annotated[
     list[str] | None,
     typer.Option(

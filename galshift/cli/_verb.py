@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from galshift import console
-from galshift.cli._common import OPTIONS, show
+from galshift.cli._common import OPTIONS, NoScheduler, show
 
 _TYPES = {"integer": int, "number": float, "flag": bool}
 _ONLY_BY_NAME = inspect.Parameter.KEYWORD_ONLY
@@ -54,9 +54,10 @@ def typed(
     ]
     parts += [_instead(one) for one in step.instead if one.name]
     shared = [name for name in common if name not in own]
-    parts += [
-        inspect.Parameter(n, _ONLY_BY_NAME, default=OPTIONS[n][1], annotation=OPTIONS[n][0]) for n in shared
-    ]
+    kinds = {name: OPTIONS[name][0] for name in shared}
+    if "scheduler" in kinds and "scheduler" not in step.resources:
+        kinds["scheduler"] = NoScheduler
+    parts += [inspect.Parameter(n, _ONLY_BY_NAME, default=OPTIONS[n][1], annotation=kinds[n]) for n in shared]
 
     def run(**given: Any) -> None:
         work(given, {name: given.pop(name) for name in shared})
@@ -90,6 +91,7 @@ def _common(step: Any) -> list[str]:
     """The common options that a verb has: those that can make a difference."""
     wanted = {"seed": "seed" in step.Config.model_fields, "out": not step.product}
     wanted |= {name: name in step.resources for name in ("device", "workers", "scheduler")}
+    wanted["scheduler"] |= step.distributed
     return [name for name in OPTIONS if wanted.get(name, True)]
 
 

@@ -13,6 +13,7 @@ from galshift.cli._common import (
     Quiet,
     RecipeArgument,
     RunsFolder,
+    Scheduler,
     Set,
     Verbose,
     Workers,
@@ -20,7 +21,11 @@ from galshift.cli._common import (
     show_plan,
 )
 
-EXAMPLES = ("galshift run quickstart", "galshift run my-study.yaml --dry-run")
+EXAMPLES = (
+    "galshift run quickstart",
+    "galshift run my-study.yaml --dry-run",
+    "galshift run lsst-y10-to-y1 --jobs 3",
+)
 
 
 def command(
@@ -35,9 +40,14 @@ def command(
         list[str] | None,
         typer.Option("--force", metavar="STEP", help="Run this step again, and what reads it; repeatable."),
     ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option("--jobs", "-j", min=1, help="Steps at a time, where they do not read one another."),
+    ] = 1,
     out: RunsFolder = None,
     device: Device = "auto",
     workers: Workers = 1,
+    scheduler: Scheduler = None,
     set: Set = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -46,7 +56,8 @@ def command(
     """Run a recipe: every step that is not done yet, in order.
 
     A step whose inputs and values have not changed is skipped, one that was interrupted is resumed.  The
-    exit code is 5 when a result is not what the recipe expects.
+    exit code is 5 when a result is not what the recipe expects.  With --scheduler the workers of a Dask
+    cluster run the steps that do not read one another, whole, and share the pieces of a step that runs alone.
     """
     from pathlib import Path
 
@@ -63,6 +74,7 @@ def command(
         rows, _ = status_rows(plan_recipe(checked, **settings))
         show_plan(checked.name, rows, as_json=json)
         return
-    outcome = run_recipe(checked, context=Context(device=device, workers=workers), **settings)
+    context = Context(device=device, workers=workers, scheduler=scheduler)
+    outcome = run_recipe(checked, context=context, jobs=jobs, **settings)
     show_outcome(checked.name, outcome, as_json=json)
     require_expectations(outcome.expectations)

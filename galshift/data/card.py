@@ -25,9 +25,11 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
+from galshift.bounds import plain_file
 from galshift.data.options import ReadOptions
 from galshift.data.paths import split_pair
 from galshift.errors import DataError, did_you_mean
+from galshift.plain_yaml import NotPlain, load_plain
 from galshift.provenance import atomic_path
 
 KEY = "galshift_card"
@@ -125,18 +127,18 @@ def read_card(place: Path) -> dict[str, Any]:
     DataError
         When it is no YAML, no card, of another version, or names no images; with the line, if YAML knows it.
     """
-    if place.stat().st_size > _MOST_BYTES:
-        raise DataError("this file is too large to be a data card", where=place)
+    if plain_file(place) > _MOST_BYTES:
+        raise DataError(
+            f"this file is too large to be a data card: {_MOST_BYTES} bytes are the limit", where=place
+        )
     try:
-        text = place.read_text(encoding="utf-8-sig")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise DataError("a data card has no YAML aliases (*name)", where=place)
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{place}:{mark.line + 1}" if mark is not None else place
-        problem = getattr(error, "problem", None) or "it is not UTF-8 text"
-        raise DataError(f"this data card is not valid YAML: {problem}", where=where) from error
+        values = load_plain(place.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        what = "this data card is not valid YAML: it is not UTF-8 text"
+        raise DataError(what, where=place) from error
+    except NotPlain as error:
+        where = f"{place}:{error.line}" if error.line else place
+        raise DataError(f"this data card is not valid YAML: {error.problem}", where=where) from error
     if not isinstance(values, dict) or KEY not in values:
         raise DataError(
             "this YAML file is no data card",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Cutouts
+from galshift.data.fits_file import open_fits
 from galshift.data.fits_header import kernel_scale_of
 from galshift.errors import DataError
 
@@ -65,16 +66,14 @@ def _column(cutouts: Cutouts, names: tuple[str, ...]) -> Any:
 
 def _read(files: list[Path], hdus: list[int]) -> tuple[list[np.ndarray], set[float]]:
     """Each named image, every file opened once, and the pixel scales [arcsec] that their headers state."""
-    from astropy.io import fits
-
     kernels: dict[int, np.ndarray] = {}
     stated: set[float] = set()
     for file in sorted(set(files)):
         if not file.is_file():
             raise DataError("the catalogue names a PSF file that is not there", where=file)
-        with fits.open(file) as opened:
+        with open_fits(file) as opened:
             for i in [i for i, name in enumerate(files) if name == file]:
-                if hdus[i] >= len(opened) or getattr(opened[hdus[i]].data, "ndim", 0) != 2:
+                if not 0 <= hdus[i] < len(opened) or getattr(opened[hdus[i]].data, "ndim", 0) != 2:
                     raise DataError(f"HDU {hdus[i]} holds no 2-D PSF", where=file)
                 scale, _ = kernel_scale_of(opened[hdus[i]].header)
                 stated |= set() if scale is None else {round(scale, 6)}

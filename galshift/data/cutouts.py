@@ -167,6 +167,8 @@ class DataInfo:
     origins : dict
         Where ``unit``, ``pixel_scale``, ``bands``, ``mask``, ``noise`` and ``psf`` came from: a keyword and
         its HDU, an option, a convention; what is not known has no entry.
+    left_out : tuple of str
+        ``name: why`` of each file or image that cannot be read, with ``on_error="skip"``.
     """
 
     n: int
@@ -191,6 +193,7 @@ class DataInfo:
     groups_from: str = NUMBERED
     match_radius_arcsec: float | None = None
     origins: dict[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -5,8 +5,10 @@ Pooch keeps the registry and checks the sums; the downloader here takes up a bro
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -16,14 +18,19 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from galshift.data.http import TooLong, answer, body
 from galshift.data.public import PublicSet, RemoteFile
 from galshift.errors import DataError, ResourceError
+from galshift.plain import one_line, plain
 
 ZENODO = "https://zenodo.org/api"
 TRIES = 5
-# What a broken connection may cost: the piece that was on its way.
-_CHUNK = 1 << 16
-_TIMEOUT = (15, 60)
+# Of a file whose length nobody states, and of a record's list of files.
+MOST_BYTES = 1 << 40
+_MOST_RECORD = 20_000_000
+_CHECKSUM = re.compile(r"(md5|sha1|sha256|sha512):[0-9a-fA-F]{1,128}")
+_MOST_NAME = 200
+_SLACK = 10_000_000
 # A server that answers so will answer the same tomorrow.
 _FINAL = (400, 401, 403, 404, 405, 410)
 
@@ -99,24 +106,34 @@ def listing(wanted: PublicSet, *, api: str = "") -> list[RemoteFile]:
     if wanted.zenodo is None:
         return list(wanted.files)
     url = f"{api or ZENODO}/records/{wanted.zenodo}"
-    with _errors_told(url, wanted.page):
-        import requests
-
-        reply = requests.get(url, timeout=_TIMEOUT, headers={"Accept": "application/json"})
+    with _errors_told(url, wanted.page), answer(url, {"Accept": "application/json"}) as reply:
         _check_status(reply, url, wanted.page)
-        record = reply.json()
+        text = b"".join(body(reply, _MOST_RECORD))
     try:
-        return [_remote_file(entry, wanted) for entry in record["files"]]
-    except (KeyError, TypeError, ValueError) as error:
+        files = [_remote_file(entry, wanted) for entry in json.loads(text)["files"]]
+        if len({file.name for file in files}) < len(files):
+            raise ValueError("two files of one name")
+        return files
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise DataError("the record's list of files is not understood", where=url) from error
 
 
 def _remote_file(entry: dict[str, Any], wanted: PublicSet) -> RemoteFile:
     name, url = str(entry["key"]), str(entry["links"]["self"])
-    if Path(name).name != name or name.startswith(".") or not url.startswith(("https://", "http://")):
+    is_name = (
+        Path(name).name == name
+        and name == plain(name)
+        and name.isprintable()
+        and 0 < len(os.fsencode(name)) <= _MOST_NAME
+    )
+    if not is_name or name.startswith(".") or "\\" in name or not url.startswith(("https://", "http://")):
         raise ValueError(f"'{name}' is not a file name")
     stated = wanted.checksums.get(name) or entry.get("checksum")
     size = entry.get("size")
+    if size is not None and not 0 <= int(size) <= MOST_BYTES:
+        raise ValueError(f"{size} is not a size")
+    if stated is not None and not _CHECKSUM.fullmatch(str(stated)):
+        raise ValueError(f"'{stated}' is not a checksum")
     return RemoteFile(name=name, url=url, checksum=stated, n_bytes=None if size is None else int(size))
 
 
@@ -177,6 +194,7 @@ class Resuming:
     ) -> None:
         self.part, self.tag = folder / file.name, folder / f"{file.name}.etag"
         self.progress, self.pause, self.page = progress or (lambda n: None), pause, page
+        self.file = file
         folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
@@ -206,14 +224,18 @@ class Resuming:
         """Append what is missing to the part; a server that cannot resume, or a changed file, starts anew."""
         import requests
 
-        have = self.part.stat().st_size if self.part.is_file() else 0
-        headers = {"Accept-Encoding": "identity"}
+        have, headers = self.part.stat().st_size if self.part.is_file() else 0, {}
         tag = self.tag.read_text(encoding="utf-8") if self.tag.is_file() else ""
+        if have and not tag and self.file.checksum is None:
+            # Nothing would tell whether the rest is of the same file.
+            self.progress(-have)
+            self.part.unlink()
+            have = 0
         if have:
             headers["Range"] = f"bytes={have}-"
             if tag:
                 headers["If-Range"] = tag
-        with requests.get(url, stream=True, timeout=_TIMEOUT, headers=headers) as reply:
+        with answer(url, headers) as reply:
             if reply.status_code == 416:
                 if reply.headers.get("Content-Range", "").endswith(f"/{have}"):
                     return
@@ -224,15 +246,47 @@ class Resuming:
             if not resumed and have:
                 self.progress(-have)
                 have = 0
+            elif have and not reply.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+                self.part.unlink()
+                raise requests.ConnectionError("the server goes on at another place than was asked for")
             if not reply.headers.get("ETag", "W/").startswith("W/"):
                 self.tag.write_text(reply.headers["ETag"], encoding="utf-8")
-            expected = have + int(reply.headers.get("Content-Length", -1 - have))
-            with self.part.open("ab" if resumed else "wb") as stream:
-                for chunk in reply.iter_content(_CHUNK):
-                    stream.write(chunk)
-                    self.progress(len(chunk))
+            expected = self._expected(reply, have, url)
+            try:
+                with self.part.open("ab" if resumed else "wb") as stream:
+                    for piece in body(reply, (MOST_BYTES if expected < 0 else expected) - have):
+                        stream.write(piece)
+                        self.progress(len(piece))
+            except TooLong as error:
+                self._discard()
+                raise DataError(
+                    f"{error}, as its file should have", where=url, hint=f"see {self.page}"
+                ) from None
         if expected >= 0 and self.part.stat().st_size != expected:
             raise requests.ConnectionError("the server closed the connection early")
+
+    def _expected(self, reply: Any, have: int, url: str) -> int:
+        """Return how long the whole file should be, -1 where nobody says.
+
+        Server and publisher must agree; where a checksum has the last word, nearly.
+        """
+        said = reply.headers.get("Content-Length", "")
+        offered = have + int(said) if said.isascii() and said.isdecimal() else -1
+        stated = self.file.n_bytes
+        slack = 0 if self.file.checksum is None else _SLACK
+        if stated is not None and offered >= 0 and abs(offered - stated) > slack:
+            self._discard()
+            raise DataError(
+                f"{self.file.name} is {stated} bytes by its publisher, and the server offers {offered}",
+                where=url,
+                hint=f"see {self.page}",
+            )
+        return offered if offered >= 0 or stated is None else stated
+
+    def _discard(self) -> None:
+        """Leave nothing of a transfer that is not to be taken up again."""
+        self.part.unlink(missing_ok=True)
+        self.tag.unlink(missing_ok=True)
 
 
 def _check_status(reply: Any, url: str, page: str) -> None:
@@ -259,14 +313,22 @@ def _errors_told(url: str, page: str) -> Iterator[None]:
     except requests.RequestException as error:
         reason = "the server does not answer" if isinstance(error, requests.Timeout) else _reason(error)
         raise ResourceError(f"the download broke: {reason}", where=url, hint=again) from error
+    except TooLong as error:
+        raise DataError(str(error), where=url, hint=f"see {page}") from error
     except OSError as error:
         raise ResourceError(f"the file cannot be written: {error}", where=url, hint=again) from error
 
 
 def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = one_line(error)
+    if "No connection adapters" in text:
+        return "the server leads to something that is no web address"
+    if "redirects" in text:
+        return one_line(text, 80)
     if "NameResolution" in text or "Name or service" in text or "getaddrinfo" in text:
         return "there is no network, or no such server"
+    if "Connection aborted" in text:
+        return "the server closed the connection early"
     return "the connection failed" if "ConnectionPool" in text else text[:120]
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from galshift.bounds import plain_file
 from galshift.data.fits_header import (
     Cards,
     band_key,
@@ -29,12 +30,12 @@ from galshift.data.fits_header import (
     pixel_scale_of,
     unit_and_factor,
 )
+from galshift.data.fits_walk import MAX_BYTES, check_structure
 from galshift.data.mask_bits import ANY_VALUE, mask_bits
 from galshift.data.roles import header_role, role_of
 from galshift.data.units import asinh_to_flux, is_magnitude, magnitudes_to_njy_arcsec2
 from galshift.errors import DataError
 
-MAX_BYTES = 8 << 30
 _BLOCK = 2880
 _END = re.compile(rb"END {77}(?: {80})*\Z")
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
@@ -57,13 +58,7 @@ def open_fits(path: Path, *, whole: bool = False, verify: bool = True) -> Iterat
     from astropy.utils.exceptions import AstropyUserWarning
 
     try:
-        if not path.is_file():
-            what = "this is a folder" if path.is_dir() else "this is not a file"
-            if not path.exists():
-                what = "this link leads nowhere" if path.is_symlink() else "there is no such file"
-            raise DataError(what, where=path)
-        if path.stat().st_size == 0:
-            raise DataError("the file is empty", where=path, hint="was its download or copy interrupted?")
+        check_structure(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # A wrong checksum is the one warning that means the pixels cannot be trusted.
@@ -144,6 +139,7 @@ def _load_plain(path: Path, wanted: list[tuple[dict[str, Any], int | None]]) -> 
         return None
     arrays = []
     try:
+        plain_file(path, empty=True)
         with path.open("rb", buffering=0) as stream:
             for plane, part in wanted:
                 start, bitpix, shape = plane["data"], plane["bitpix"], plane["shape"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from galshift.bounds import plain_file
 from galshift.data.card import Resolved, resolve
 from galshift.data.cutouts import DataInfo, Dataset
 from galshift.data.declared import check_declared
@@ -13,12 +16,17 @@ from galshift.data.declared_psf import with_psf
 from galshift.data.mask_bits import DECLARED
 from galshift.data.names import check_names
 from galshift.data.options import ReadOptions, parse_classes_map
-from galshift.data.paths import missing, split_pair
+from galshift.data.paths import is_pattern, is_there, missing, split_pair
 from galshift.data.readers import READERS
 from galshift.data.select_bands import with_bands
+from galshift.data.skipped import readable
 from galshift.data.units import unit_name
 from galshift.data.weights import with_weights
 from galshift.errors import DataError, GalshiftError, ResourceError
+from galshift.plain import one_line
+
+# What the machine could not do is not the file's fault.
+_MACHINE = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOMEM, errno.ETIMEDOUT)
 
 __all__ = ["ReadOptions", "find_reader", "open_dataset", "parse_classes_map"]
 
@@ -30,7 +38,8 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     ----------
     path : path-like
         An HDF5 file, a folder of FITS or pictures, a FITS cube or multi-extension file, ``.npy``/``.npz``, or
-        a pair ``x.npy:y.npy``, or a data card (:mod:`galshift.data.card`) that names one of these.
+        a pair ``x.npy:y.npy``; a folder or pattern (``'sky/part-*.h5'``) of HDF5, FITS or Parquet files; or a
+        data card (:mod:`galshift.data.card`) that names one of these.
     options : ReadOptions, optional
         What the files, or the card, do not say.
 
@@ -39,6 +48,7 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     DataError
         When there is nothing there, no reader knows it, or it is broken; the message says which.
     """
+    reopen = partial(open_dataset, path, options)
     found = resolve(path, options)
     path, options = found.path, found.options
     dataset = _opened(path, options)
@@ -52,6 +62,7 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
         origins={**dataset.info.origins, **_said(found, dataset.info)},
     )
     dataset.name = found.name or dataset.name
+    dataset.reopen = reopen  # another process opens its own
     return dataset
 
 
@@ -86,10 +97,14 @@ def _opened(path: str, options: ReadOptions) -> Dataset:
         )
     name = options.reader or find_reader(path)
     first = Path(split_pair(path)[0])
-    if not first.exists():
+    if not is_there(first):
         raise missing(first)
+    if first.exists() and not first.is_dir():
+        plain_file(first)
     try:
         dataset = READERS.get(name)(path, options)
+        if options.on_error == "skip":
+            dataset = readable(dataset)
     except GalshiftError:
         raise
     except MemoryError as error:
@@ -98,13 +113,26 @@ def _opened(path: str, options: ReadOptions) -> Dataset:
             where=path,
             hint="an .npy or HDF5 file is read piece by piece; an .npz is not",
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError) as error:
-        raise DataError(
-            f"the {name} reader cannot make sense of this: {_one_line(error)}",
-            where=path,
-            hint="galshift inspect shows what is in a file; --hdu, --bands and --unit help a reader",
-        ) from error
+    except OSError as error:
+        if error.errno in _MACHINE:
+            raise
+        raise _no_sense(name, path, error) from error
+    except Exception as error:  # a reader goes through libraries, each with exceptions of its own
+        raise _no_sense(name, path, error) from error
     dataset = with_weights(dataset, options)
+    return _declared(dataset, path, options)
+
+
+def _no_sense(name: str, path: str, error: Exception) -> DataError:
+    return DataError(
+        f"the {name} reader cannot make sense of this: {one_line(error, 200) or type(error).__name__}",
+        where=path,
+        hint="galshift inspect shows what is in a file; --hdu, --bands and --unit help a reader",
+    )
+
+
+def _declared(dataset: Dataset, path: str, options: ReadOptions) -> Dataset:
+    """Return `dataset` with what the user declares of it: zero point, labels, groups, bands, PSF."""
     if options.zero_point is not None and dataset.info.reader in ("numpy", "hdf5", "pictures"):
         from galshift.data.calibrate import calibrated
 
@@ -183,14 +211,15 @@ def find_reader(path: str | Path) -> str:
     """
     first, *second = map(Path, split_pair(path))
     for part in (first, *second):
-        if not part.exists():
+        if not is_there(part):
             raise missing(part)
     if second:
         return "numpy"
+    if is_pattern(first):
+        return "shards"
     if first.is_dir():
         return _folder_reader(first)
-    if first.stat().st_size == 0:
-        raise DataError("the file is empty", where=first, hint="was its download or copy interrupted?")
+    plain_file(first)
     with first.open("rb") as stream:
         head = stream.read(16)
     kind = _file_reader(head, first.name.lower()) or _plugin_reader(first.name.lower())
@@ -242,15 +271,47 @@ def _folder_reader(folder: Path) -> str:
             counts["fits"] += sum(name.endswith(FITS_SUFFIXES) for name in lowered)
             counts["pictures"] += sum(name.endswith(PICTURE_SUFFIXES) for name in lowered)
     except OSError as error:
-        raise DataError(f"the folder cannot be listed: {_one_line(error)}", where=folder) from error
+        raise DataError(f"the folder cannot be listed: {one_line(error)}", where=folder) from error
     if not any(counts.values()):
+        if folder_shards(folder):
+            return "shards"
         raise DataError(
             "the folder holds no FITS, PNG or JPEG files",
             where=folder,
             hint="give the folder with the images, an HDF5 file, or a .npy/.npz",
         )
-    return "fits-folder" if counts["fits"] >= counts["pictures"] else "pictures"
+    if counts["fits"] < counts["pictures"]:
+        return "pictures"
+    return "shards" if _of_several(folder) else "fits-folder"
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _of_several(folder: Path) -> bool:
+    """Return whether the FITS files of a folder are data sets: galaxies with a table of a row for each."""
+    files = [file for file in folder_shards(folder) if file.name.lower().endswith(FITS_SUFFIXES)]
+    if len(files) < 2:
+        return False
+    try:
+        info = READERS.get("fits")(files[0], ReadOptions()).info
+    except GalshiftError:
+        return False
+    return info.n > 1 and info.table is not None
+
+
+def folder_shards(folder: Path) -> list[Path]:
+    """Return the FITS files of a folder, or else its HDF5 or Parquet files, by name; none of folders below.
+
+    Raises
+    ------
+    DataError
+        When it holds both of the latter.
+    """
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    kinds = (FITS_SUFFIXES, (".h5", ".hdf5", ".hdf"), (".parquet",))
+    fits, hdf5, parquet = ([file for file in files if file.name.lower().endswith(kind)] for kind in kinds)
+    if hdf5 and parquet and not fits:
+        raise DataError(
+            "the folder holds HDF5 and Parquet files",
+            where=folder,
+            hint=f"say which by a pattern, such as '{folder}/*{hdf5[0].suffix}'",
+        )
+    return fits or hdf5 or parquet

@@ -7,6 +7,7 @@ complete; the pieces are then laid end to end.  An interrupted run finds its pie
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,19 +17,29 @@ import numpy as np
 
 from galshift.data.cutouts import Cutouts, Dataset
 from galshift.data.hdf5 import write_hdf5
+from galshift.data.hdf5_shards import write_hdf5_shards
 from galshift.data.identity import numbering_of
 from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
-from galshift.errors import DataError
-from galshift.processes import process_pool
+from galshift.data.paths import files_of
+from galshift.errors import DataError, ResourceError
 from galshift.provenance import write_json
+from galshift.spread import Engine, Task, spread
 
 PIECE_BYTES = 32 << 20
 MAX_PIECE = 512
 # A process starts in about a second, so that few images are packed sooner by one.
 _FEW = 256
+_SECONDS_TO_APPEAR = 30
 
-_OPENED: dict[str, Dataset] = {}
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows `start` to `stop` of the data set, and the file that they are decoded into."""
+
+    start: int
+    stop: int
+    place: Path
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,8 @@ def pack(
     *,
     scratch: str | Path,
     workers: int = 1,
+    scheduler: str | None = None,
+    shards: int | None = None,
     provenance: dict[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
     dataset: Dataset | None = None,
@@ -68,12 +81,16 @@ def pack(
     path : path-like
         Anything that :func:`galshift.data.open.open_dataset` opens.
     out : path-like
-        The file, which appears when it is complete.
+        The file, which appears when it is complete; with `shards` a folder.
     options : ReadOptions, optional
     scratch : path-like
         Folder of finished pieces; give the same one to resume.  It needs as much room as `out`.
     workers : int
         Processes; the file does not depend on how many.
+    scheduler : str, optional
+        Address of a Dask cluster, whose workers write the pieces into `scratch`.
+    shards : int, optional
+        Write a folder of HDF5 files of so many images each.
     provenance : dict, optional
         JSON-able account, stored in the file.
     progress : callable, optional
@@ -94,21 +111,28 @@ def pack(
     places = [Path(scratch) / f"piece-{cut.start:09d}.h5" for cut in cuts]
     Path(scratch).mkdir(parents=True, exist_ok=True)
     jobs = [
-        (str(path), options, cut.start, cut.stop, place)
-        for cut, place in zip(cuts, places)
-        if not _account(place).is_file()
+        Piece(cut.start, cut.stop, place) for cut, place in zip(cuts, places) if not _account(place).is_file()
     ]
     tell = progress or (lambda n: None)
-    tell(len(dataset) - sum(job[3] - job[2] for job in jobs))
-    for done in _run(jobs, workers if len(dataset) > _FEW else 1, dataset):
+    tell(len(dataset) - sum(job.stop - job.start for job in jobs))
+    engine = Engine(workers if len(dataset) > _FEW else 1, scheduler)
+    needs = (*files_of(str(path)), scratch)
+    task = Task(open=_opened, make=_make, job=(str(path), options), needs=needs)
+    bench = (dataset, options) if engine.alone else None
+    for job, done in spread(task, jobs, engine, name=_name, bench=bench):
+        _require(_account(job.place))
         tell(done)
     accounts = [json.loads(_account(place).read_text(encoding="utf-8")) for place in places]
-    skipped = [text for account in accounts for text in account["skipped"]]
+    skipped = [*dataset.info.left_out, *(text for account in accounts for text in account["skipped"])]
     kept = [place for place, account in zip(places, accounts) if account["n"]]
     if not kept:
         raise DataError("none of its images can be read", where=path, hint="; ".join(skipped[:2]))
     extras = {name: any(account[name] for account in accounts) for name in ("mask", "ivar")}
-    write_hdf5(out, _joined(kept, dataset, extras), provenance=provenance)
+    chunks = _joined(kept, dataset, extras)
+    if shards is None:
+        write_hdf5(out, chunks, provenance=provenance)
+    else:
+        write_hdf5_shards(out, chunks, shards, provenance=provenance)
     return Packed(sum(account["n"] for account in accounts), tuple(skipped), dataset.info.notes)
 
 
@@ -119,35 +143,30 @@ def pieces(dataset: Dataset) -> list[range]:
     return [range(start, min(n, start + rows)) for start in range(0, n, rows)]
 
 
-def _run(jobs: list[tuple], workers: int, dataset: Dataset) -> Iterator[int]:
-    """Make the pieces that are missing and yield how many images each was of."""
-    if workers < 2 or len(jobs) < 2:
-        for _, options, start, stop, place in jobs:
-            yield _make(dataset, options, start, stop, place)
-        return
-    with process_pool(min(workers, len(jobs)), _leave_interrupts) as pool:
-        try:
-            yield from pool.map(_make_in_process, *zip(*jobs))
-        finally:
-            pool.shutdown(cancel_futures=True)
+def _name(piece: Piece) -> str:
+    return f"images {piece.start} to {piece.stop - 1}"
 
 
-def _leave_interrupts() -> None:
-    """Let Ctrl-C stop the parent alone, which then stops its workers in order."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _opened(job: tuple[str, ReadOptions]) -> tuple[Dataset, ReadOptions]:
+    return open_dataset(*job), job[1]
 
 
-def _make_in_process(path: str, options: ReadOptions, start: int, stop: int, place: Path) -> int:
-    key = f"{path}\0{options.model_dump_json()}"
-    if key not in _OPENED:
-        _OPENED[key] = open_dataset(path, options)
-    return _make(_OPENED[key], options, start, stop, place)
+def _require(account: Path) -> None:
+    """Raise ResourceError where the file of a worker is not here, after the time that networks take."""
+    deadline = time.monotonic() + _SECONDS_TO_APPEAR
+    while not account.is_file():
+        if time.monotonic() > deadline:
+            raise ResourceError(
+                "a worker wrote this file, and it is not here",
+                where=account,
+                hint="workers need the same files under the same paths, such as a shared file system",
+            )
+        time.sleep(0.1)
 
 
-def _make(dataset: Dataset, options: ReadOptions, start: int, stop: int, place: Path) -> int:
-    """Decode rows `start` to `stop` into the file `place` and, when it is complete, its account."""
+def _make(bench: tuple[Dataset, ReadOptions], piece: Piece) -> int:
+    """Decode the rows of a piece into its file and, when it is complete, its account."""
+    (dataset, options), (start, stop, place) = bench, (piece.start, piece.stop, piece.place)
     cutouts, skipped = dataset.read(np.arange(start, stop)), []
     if options.on_error == "skip" and cutouts.mask is not None:
         # What cannot be read comes masked in full; so does what has no good pixel to begin with.

@@ -1,8 +1,9 @@
-"""How data are named on the command line: `name=path` and `images:labels`."""
+"""How data are named on the command line: `name=path`, `images:labels` and patterns of files."""
 
 from __future__ import annotations
 
 import difflib
+import glob
 import os
 from pathlib import Path
 
@@ -16,11 +17,36 @@ def split_pair(path: str | Path) -> tuple[str, ...]:
     return (left, right) if colon and left.endswith(".npy") and right.endswith(".npy") else (text,)
 
 
+def is_pattern(path: str | Path) -> bool:
+    """Return whether `path` stands for several files, as ``'sky/*.h5'`` does, and is none itself."""
+    text = os.fspath(path)
+    return any(sign in text for sign in "*?[") and not os.path.exists(text)
+
+
+def matching(pattern: str | Path) -> list[Path]:
+    """Return the files that a pattern stands for, by name; hidden ones only where it begins with a dot."""
+    found = sorted(glob.glob(os.fspath(pattern), recursive=True))
+    return [Path(file) for file in found if os.path.isfile(file)]
+
+
+def is_there(path: str | Path) -> bool:
+    """Return whether `path` is a file or folder, or a pattern that stands for at least one file."""
+    return os.path.exists(path) or (is_pattern(path) and bool(matching(path)))
+
+
+def files_of(path: str | Path) -> list[str]:
+    """Return the files and folders that a data set is made of, as far as its name says."""
+    parts = split_pair(path)
+    return [str(file) for part in parts for file in (matching(part) if is_pattern(part) else [part])]
+
+
 def missing(path: Path, given: str = "check the path") -> DataError:
     """Return the error that names what is not there, and the nearest name that is or what is `given`."""
     if path.is_symlink():
         return DataError("this link leads nowhere", where=path, hint=f"it points to {os.readlink(path)}")
 
+    if is_pattern(path):
+        return DataError("no file is called like this pattern", where=path, hint=given)
     siblings = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []
     close = difflib.get_close_matches(path.name, siblings, n=1)
     hint = f"did you mean {path.parent / close[0]}?" if close else given

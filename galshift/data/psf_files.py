@@ -81,8 +81,9 @@ def load_kernel(path: str, scale_arcsec: float | None, band: str, option: str, h
 
 def _from_npy(file: Path) -> np.ndarray:
     try:
-        return np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        # Mapped, so that a header cannot claim more than the file has.
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # a header is parsed as Python's, and can be wrong in as many ways
         raise DataError("the PSF file cannot be read as a .npy array of numbers", where=file) from error
 
 

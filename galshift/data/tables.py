@@ -10,9 +10,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from galshift.bounds import check_unpacked, plain_file
 from galshift.data.fits_text import restore
+from galshift.data.table_bounds import check_fits_table, check_text, check_votable
 from galshift.data.text_tables import check_columns, read_text
 from galshift.errors import DataError, did_you_mean
+from galshift.plain import one_line
 
 _FORMATS = {
     ".ecsv": "ascii.ecsv",
@@ -30,7 +33,7 @@ def read_table(path: Path) -> Any:
     DataError
         When it cannot be read.
     """
-    if not path.is_file():
+    if not path.exists():
         raise DataError("there is no such catalogue", where=path)
     name = path.name.lower()
     kind = next((_FORMATS[suffix] for suffix in _FORMATS if name.endswith(suffix)), None)
@@ -47,7 +50,7 @@ def read_table(path: Path) -> Any:
     except DataError:
         raise
     except Exception as error:  # every format's parser has its own exceptions
-        text = " ".join(str(error).split())[:200]
+        text = one_line(error, 200)
         raise DataError(
             f"the catalogue cannot be read: {text or type(error).__name__}", where=path
         ) from error
@@ -62,6 +65,12 @@ def read_table(path: Path) -> Any:
 def _read(path: Path, kind: str) -> Any:
     from astropy.table import Table
 
+    if kind == "fits":
+        check_fits_table(path)
+    elif kind == "votable":
+        check_votable(path)
+    elif kind != "parquet":
+        check_text(path)
     if kind == "text":
         return read_text(path)
     if kind == "ascii.ecsv":
@@ -85,10 +94,20 @@ def _read_parquet(path: Path) -> Any:
     import pyarrow.parquet as parquet
     from astropy.table import MaskedColumn, Table
 
-    check_columns(len(parquet.read_schema(path).names), path)
+    n_bytes = plain_file(path)
+    # By the footer alone: runs of one value pack without limit.
+    with parquet.ParquetFile(path) as file:
+        found = file.metadata
+        check_columns(len(file.schema_arrow.names), path)
+        claimed = max(
+            8 * found.num_rows * found.num_columns,
+            sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups)),
+        )
+    check_unpacked(claimed, n_bytes, path, what="the table")
     stored = parquet.read_table(path)
     columns = {}
     for name, values in zip(stored.column_names, stored.columns):
+        _check_texts(values, path)
         if arrow.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
         if values.null_count and (arrow.types.is_integer(values.type) or arrow.types.is_boolean(values.type)):
@@ -101,6 +120,20 @@ def _read_parquet(path: Path) -> Any:
             array = np.asarray([_text(value) for value in values.to_pylist()])
         columns[name] = array
     return Table(columns)
+
+
+def _check_texts(values: Any, path: Path) -> None:
+    """Refuse a column of text, also one that names its texts by number, that would become far larger."""
+    import pyarrow as arrow
+    from pyarrow import compute
+
+    for chunk in values.chunks:
+        words = chunk.dictionary if arrow.types.is_dictionary(chunk.type) else chunk
+        kinds = (arrow.types.is_string, arrow.types.is_large_string, arrow.types.is_binary)
+        if len(words) and any(is_kind(words.type) for is_kind in kinds):
+            longest = compute.max(compute.binary_length(words)).as_py() or 0
+            held = compute.sum(compute.binary_length(words)).as_py() or 0
+            check_unpacked(4 * longest * len(chunk), held, path, what="a column with a text so long")
 
 
 def _text(value: object) -> str:

@@ -65,7 +65,7 @@ def _loaded(file: Path) -> np.ndarray:
         raise DataError("there is no such file of weights", where=file, hint="a .npy of the images' shape")
     try:
         stack = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # a header is parsed as Python's, and can be wrong in as many ways
         raise DataError("the file of weights is no .npy array that can be read", where=file) from error
     if not isinstance(stack, np.ndarray) or stack.dtype.kind not in "iuf":
         raise DataError("the file of weights is not one .npy array of numbers", where=file)

@@ -257,7 +257,7 @@ def read_accounts(run: Path) -> dict[str, Account]:
             role: Account(**{**one, **{key: tuple(one[key]) for key in tuples}})
             for role, one in stored.items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError("the run's record of its data is damaged", where=path) from error
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,9 @@ class SplitRecord:
             return self.dataset
         dataset = open_dataset(self.path, read or self.read)
         dataset.name = self.name or dataset.name
-        return observed(dataset, self.observe)
+        seen = observed(dataset, self.observe)
+        seen.reopen = replace(self, read=read or self.read, parts={}, dataset=None).open
+        return seen
 
     def rows(self, dataset: Dataset, part: str, *, all_there: bool = True) -> np.ndarray:
         """Return the row numbers of one part in `dataset`, in its order.
@@ -110,7 +112,7 @@ def read_splits(run: Path) -> dict[str, SplitRecord]:
     try:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return {name: _record(entry) for name, entry in stored.items()}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError("the run's record of its splits is damaged", where=path) from error
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from galshift.data.fits_file import open_fits
 from galshift.errors import DataError
 
 
@@ -82,11 +83,9 @@ def load_autocorrelation(path: str) -> np.ndarray:
             "there is no such noise autocorrelation", where=path, hint="a FITS image, .npy, or bilinear"
         )
     if file.suffix == ".npy":
-        values = np.load(file, allow_pickle=False)
+        values = _from_npy(file)
     else:
-        from astropy.io import fits
-
-        values = np.asarray(fits.getdata(file), dtype=float)
+        values = _from_fits(file)
     centre = values[values.shape[0] // 2, values.shape[1] // 2] if values.ndim == 2 else 0
     if (
         values.ndim != 2
@@ -100,3 +99,19 @@ def load_autocorrelation(path: str) -> np.ndarray:
         )
     values = values / centre
     return (values + values[::-1, ::-1]) / 2
+
+
+def _from_npy(file: Path) -> np.ndarray:
+    try:
+        # Mapped, so that a header cannot claim more than the file has.
+        return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False), dtype=float)
+    except Exception as error:  # a header is parsed as Python's, and can be wrong in as many ways
+        raise DataError("this cannot be read as a .npy array of numbers", where=file) from error
+
+
+def _from_fits(file: Path) -> np.ndarray:
+    with open_fits(file) as hdus:
+        found = next((hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None), None)
+        if found is None:
+            raise DataError("it holds no image", where=file)
+        return np.asarray(found, dtype=float)

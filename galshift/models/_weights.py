@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
+from galshift.bounds import check_unpacked, plain_file
 from galshift.errors import DataError
+from galshift.plain import one_line
 
 # Names of the file of weights in folders as they are handed out, the safest format first.
 FILES = ("model.safetensors", "pytorch_model.bin")
 PICKLED = (".pth", ".pt", ".bin", ".ckpt")
 DESCRIPTION = "config.json"
+_MOST_FACTS = 1_000_000
 # What wrappers put before the encoder's own names.
 PREFIXES = ("encoder.", "model.", "backbone.", "module.")
 
@@ -68,7 +71,7 @@ def read_weights(place: str | Path) -> Weights:
     path = _file(Path(place))
     spec = None
     if path.suffix == ".safetensors":
-        tensors, note = _safetensors(path)
+        tensors, note = read_safetensors(path)
         spec = _spec(note, path)
     elif path.suffix in PICKLED:
         tensors = _tensors_only(path)
@@ -85,6 +88,8 @@ def fit_names(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict
     fitted = {}
     for full, value in found.items():
         name = full
+        if not value.is_floating_point() and full in wanted and wanted[full].is_floating_point():
+            continue
         while name not in wanted and name.startswith(PREFIXES):
             name = name.split(".", 1)[1]
         if name not in wanted:
@@ -132,36 +137,73 @@ def _file(place: Path) -> Path:
     )
 
 
-def _safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
+    """Return the tensors of a safetensors file, and galshift's own words in its header.
+
+    Raises
+    ------
+    DataError
+        When the file is no safetensors file, or a whole one.
+    """
+    plain_file(path)
     try:
         with safe_open(path, framework="pt") as stored:
             note = (stored.metadata() or {}).get("galshift")
             return {name: stored.get_tensor(name) for name in stored.keys()}, note  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise DataError(f"this is not a safetensors file ({reason})", where=path) from error
+    except (
+        Exception
+    ) as error:  # the library's own class, and torch's for types and sizes that it does not know
+        raise DataError(f"this is not a safetensors file ({one_line(error, 120)})", where=path) from error
+
+
+def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights that are not numbers: every answer would be NaN.
+
+    Raises
+    ------
+    DataError
+        Naming the first tensor.
+    """
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise DataError(
+                f"the tensor '{name}' holds values that are not finite",
+                where=path,
+                hint="copy the file again",
+            )
 
 
 def _tensors_only(path: Path) -> dict[str, Tensor]:
     """Read a file of torch.save, refusing everything in it that is not a tensor."""
+    n_bytes = plain_file(path)
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                check_unpacked(sum(entry.file_size for entry in archive.infolist()), n_bytes, path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the file's protocol: it is readable, or refused below
             stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive fails in as many ways as there are instructions
         raise DataError(
             "this file cannot be read as tensors alone, and what could run code is not opened",
             where=path,
             hint="save its state_dict() with torch.save, or as safetensors",
         ) from error
+    if isinstance(stored, Mapping) and not all(isinstance(key, str) for key in stored):
+        stored = {str(key): value for key, value in stored.items()}
     for key in ("state_dict", "model", "teacher"):
         if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
             stored = stored[key]
     tensors = (
-        {k: v for k, v in stored.items() if isinstance(v, Tensor)} if isinstance(stored, Mapping) else {}
+        {str(k): v for k, v in stored.items() if isinstance(v, Tensor)} if isinstance(stored, Mapping) else {}
     )
     if not tensors:
         raise DataError("there are no named tensors in this file", where=path)
+    # A view may repeat one number without end.
+    claimed = sum(value.numel() * value.element_size() for value in tensors.values())
+    check_unpacked(claimed, n_bytes, path)
     return tensors
 
 
@@ -170,17 +212,18 @@ def _spec(note: str | None, path: Path) -> dict[str, Any] | None:
     if note is None:
         return None
     try:
-        spec = json.loads(note)["model"]
-    except (ValueError, KeyError, TypeError) as error:
+        return dict(json.loads(note)["model"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError("the checkpoint's description is damaged", where=path) from error
-    return dict(spec)
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not path.exists():
         return {}
+    if plain_file(path) > _MOST_FACTS:
+        raise DataError(f"this description of an encoder is longer than {_MOST_FACTS} bytes", where=path)
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError("this description of an encoder is not JSON", where=path) from error
     return facts if isinstance(facts, dict) else {}

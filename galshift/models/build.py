@@ -14,6 +14,8 @@ from torch import nn
 
 from galshift.errors import ConfigError, DataError
 from galshift.models import MODELS
+from galshift.models._budget import TooLarge, check_numbers
+from galshift.plain import one_line
 from galshift.streams import stream_seed
 
 
@@ -84,6 +86,7 @@ def rebuild(spec: Mapping[str, Any]) -> nn.Module:
     wanted = {"name", "version", "in_channels", "size", "n_classes", "options"}
     if not isinstance(spec, Mapping) or not wanted <= set(spec):
         raise DataError("the description of the network is incomplete")
+    check_numbers(spec, None)
     try:
         model = build_model(
             str(spec["name"]),
@@ -92,8 +95,12 @@ def rebuild(spec: Mapping[str, Any]) -> nn.Module:
             n_classes=int(spec["n_classes"]),
             options=spec["options"],
         )
+    except (TooLarge, DataError):
+        raise
     except ConfigError as error:
         raise DataError(f"the network cannot be rebuilt: {error.what}", hint=error.hint) from error
+    except Exception as error:  # layers do not check what they are given: any size may make them fail
+        raise DataError(f"the network cannot be rebuilt: {one_line(error, 160)}") from error
     if model.spec["version"] != spec["version"]:
         raise DataError(
             f"the network '{spec['name']}' was version {spec['version']}; here it is {model.spec['version']}",

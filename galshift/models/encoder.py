@@ -7,15 +7,18 @@ arXiv:2304.07193) are handed out.  Nothing is downloaded, tensors alone are read
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from galshift.errors import ConfigError, DataError
+from galshift.errors import ConfigError, DataError, GalshiftError
 from galshift.models import MODELS
 from galshift.models._base import Network
+from galshift.models._budget import TooLarge, check_numbers, too_large, within
 from galshift.models._encoder_input import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -24,7 +27,8 @@ from galshift.models._encoder_input import (
     Intake,
 )
 from galshift.models._families import body, describe, named, picture_facts
-from galshift.models._weights import Weights, fit_names, read_weights
+from galshift.models._weights import Weights, check_finite, fit_names, read_weights
+from galshift.plain import one_line
 from galshift.types import Output, Strict
 
 # A picture's 0 ... 1 in stretched values; a galshift run takes stretched values as they are.
@@ -61,23 +65,27 @@ class Encoder(Network):
     version: ClassVar[int] = 1
     reference: ClassVar[str] = "Walmsley et al. 2023, JOSS 8, 5312; Oquab et al. 2023, arXiv:2304.07193"
     typical_use: ClassVar[str] = "a few hundred labels; features frozen or tuned"
+    pretrained: ClassVar[bool] = True
 
     def __init__(self, in_channels: int, size: int, n_classes: int, config: EncoderConfig) -> None:
         super().__init__()
         weights = None if config.path is None else read_weights(config.path)
         if weights is not None and config.sha256 not in (None, weights.sha256):
             raise DataError("the file of weights has another content than sha256 says", where=weights.path)
-        network = config.network if weights is None else describe(weights, config.architecture)
+        if weights is not None:
+            check_finite(weights.tensors, weights.path)
+        network = config.network if weights is None else described(weights, config.architecture)
         if network is None:
             raise ConfigError(
                 "an encoder needs its weights", where="encoder", hint="give a folder or file: --model FOLDER"
             )
-        given = with_facts(config, network, weights)
-        self.intake = Intake(in_channels, _channels(network), given)
-        self.encoder = body(network, given.size or size)
-        if weights is not None:
-            fill(self.encoder, named(network, weights.tensors, given.size or size), weights)
-        self.feature_dim = _feature_dim(self.encoder, _channels(network), given.size or size)
+        with _damage_told(weights):
+            given = with_facts(config, network, weights)
+            self.intake = Intake(in_channels, _channels(network), given)
+            self.encoder = body(network, given.size or size)
+            if weights is not None:
+                fill(self.encoder, named(network, weights.tensors, given.size or size), weights)
+            self.feature_dim = _feature_dim(self.encoder, _channels(network), given.size or size)
         self.head = nn.Linear(self.feature_dim, n_classes)
         self.spec_options = {
             **given.model_dump(mode="json"),
@@ -91,6 +99,40 @@ class Encoder(Network):
         """Return features (B, D) and logits (B, K) of images (B, C, H, W)."""
         features = self.encoder(self.intake(images))
         return Output(features, self.head(features))
+
+
+def described(weights: Weights, architecture: str | None) -> dict[str, Any]:
+    """Return the network that `weights` are of, whatever their description says.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As :func:`galshift.models._families.describe`, and when the description makes no sense.
+    """
+    check_numbers(weights.spec, weights.path)
+    with _damage_told(weights):
+        network = describe(weights, architecture)
+    check_numbers(network, weights.path)
+    return network
+
+
+@contextmanager
+def _damage_told(weights: Weights | None) -> Iterator[None]:
+    """Within what the tensors allow, turn what a changed description can do into one sentence."""
+    if weights is None:
+        yield
+        return
+    try:
+        with within(weights.tensors.values()):
+            yield
+    except GalshiftError:
+        raise
+    except TooLarge:
+        raise too_large(weights.path) from None
+    except Exception as error:  # what is said of weights may be of any type and size
+        raise DataError(
+            f"what is said of these weights makes no sense: {one_line(error, 160)}", where=weights.path
+        ) from error
 
 
 def with_facts(config: EncoderConfig, network: dict[str, Any], weights: Weights | None) -> EncoderInput:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from galshift.errors import ConfigError, DataError, did_you_mean
 from galshift.models import MODELS
 from galshift.models._base import Network
-from galshift.models._weights import fit_names
+from galshift.models._weights import check_finite, fit_names, read_safetensors
 from galshift.types import Output, Strict
 
 
@@ -37,6 +37,7 @@ class TimmEncoder(Network):
     version: ClassVar[int] = 1
     reference: ClassVar[str] = "Wightman 2019, timm; Walmsley et al. 2023 (JOSS 8, 5312) for Zoobot"
     typical_use: ClassVar[str] = "fine-tuning a pre-trained galaxy encoder; a GPU"
+    pretrained: ClassVar[bool] = True
 
     def __init__(self, in_channels: int, size: int, n_classes: int, config: TimmConfig) -> None:
         super().__init__()
@@ -65,20 +66,15 @@ def load_weights(encoder: nn.Module, path: Path, expected_sha256: str | None = N
     DataError
         When the file is missing, not safetensors, of another content, or does not fit the encoder.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     from galshift.provenance import content_sha256
 
-    if not path.is_file():
+    if not path.exists():
         raise DataError("there is no such weights file", where=path, hint="give a local .safetensors file")
     digest = content_sha256(path)
     if expected_sha256 is not None and digest != expected_sha256:
         raise DataError("the weights file has another content than weights_sha256 says", where=path)
-    try:
-        found = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"this is not a safetensors file ({error})", where=path) from error
+    found, _ = read_safetensors(path)
+    check_finite(found, path)
     wanted = encoder.state_dict()
     fitted = fit_names(found, wanted)
     missing = sorted(set(wanted) - set(fitted))

@@ -69,6 +69,8 @@ def call(kind: str, given: Mapping[str, Any], common: Common | None = None) -> E
         As of :func:`galshift.recipes.execute.execute`.
     """
     step, common = STEPS.get(kind), common or Common()
+    if common.scheduler is not None and "scheduler" not in step.resources:
+        _refuse_scheduler(step)
     given = {name: value for name, value in given.items() if value is not None}
     wanted = parameters(step)
     required = tuple(one.name for one in wanted if one.required)
@@ -87,6 +89,17 @@ def call(kind: str, given: Mapping[str, Any], common: Common | None = None) -> E
         return Answered(asked, asked.work({"seed": common.seed, **given}, context))
     config = prepare(kind, _values(step, given, common), overrides=common.set).config
     return Answered(asked, asked.work(config, context))
+
+
+def _refuse_scheduler(step: type[Step]) -> None:
+    training = (
+        "start it with torchrun or srun for several processes, or as a cell by galshift run --scheduler"
+    )
+    raise UsageError(
+        f"{step.kind} does not share its work out over a Dask cluster",
+        where="--scheduler",
+        hint=training if step.distributed else "leave it out",
+    )
 
 
 def _values(step: type[Step], given: Mapping[str, Any], common: Common) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from galshift.data.card import PATHS, DataCard, Resolved, resolve, seen_from_here, write_card
 from galshift.data.options import ReadOptions
-from galshift.data.paths import split_pair
+from galshift.data.paths import is_there, split_pair
 from galshift.recipes.loader import Document
 from galshift.recipes.references import walk
 from galshift.recipes.schema import DATA, Recipe, problem
@@ -117,7 +117,7 @@ def absent_files(recipe: Recipe) -> Iterator[str]:
         named = {"path": _based(recipe, path), **seen_from_here(card, recipe.base)}
         for key, text in named.items():
             for part in split_pair(text):
-                if not Path(part).exists():
+                if not is_there(part):
                     place = (DATA, name) if isinstance(entry, str) else (DATA, name, key)
                     yield recipe.problem(place, f"there is no file or folder {part}")
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from galshift.data.options import ReadOptions
+from galshift.data.skipped import taken
 from galshift.errors import ConfigError, GalshiftError, Interrupted
 from galshift.machine import machine_fault
 from galshift.provenance import content_sha256, environment, jsonable, write_json
@@ -118,7 +119,7 @@ def perform(
         if run.done:
             return Executed(run, _located(run.manifest()["results"], path, prepared), True, step)
         if step.product:
-            context = replace(context, out=path / (product or step.product))
+            context = replace(context, out=path / (product or step.product_of(prepared.config)))
         started = time.monotonic()
         results = _work(prepared, run, context)
         run.finish(results, inputs=prepared.inputs.hashes, **_details(prepared, context, started))
@@ -139,7 +140,7 @@ def _work(prepared: Prepared, run: RunDirectory, context: Context) -> dict[str, 
     """Run the step; on failure leave a resumable run, or nothing."""
     fresh = all(file.name in _BOOKKEEPING for file in run.path.iterdir())
     try:
-        with _termination_as_interrupt():
+        with termination_as_interrupt():
             _check_device(context.device)
             results = jsonable(prepared.step.run(prepared.config, run, context))
         return {"product": context.out.name, **results} if context.out else results
@@ -230,6 +231,7 @@ def _details(prepared: Prepared, context: Context, started: float) -> dict[str, 
         "device": context.device,
         "workers": context.workers,
         "seconds": round(time.monotonic() - started, 3),
+        **({"skipped": left_out} if (left_out := taken()) else {}),
     }
 
 
@@ -284,7 +286,7 @@ def _discard(run: RunDirectory) -> None:
 
 
 @contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
+def termination_as_interrupt() -> Iterator[None]:
     """Treat a scheduler's SIGTERM and SIGUSR1 like Ctrl-C, so that nothing half-written stays behind."""
     if threading.current_thread() is not threading.main_thread():
         yield

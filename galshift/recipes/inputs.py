@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from galshift.data.card import PATHS, VERSION, Resolved, is_card, resolve
-from galshift.data.paths import missing, split_name, split_pair
+from galshift.data.paths import is_pattern, is_there, matching, missing, split_name, split_pair
 from galshift.provenance import content_sha256, fingerprint
 from galshift.rundirectory import RunDirectory
 
@@ -148,16 +148,19 @@ def _identify_one(role: str, text: str, known: Known, found: Inputs) -> None:
     if isinstance(already, str):
         found.upstream[role] = already
         return
-    if already is None and not path.exists():
+    if already is None and not is_there(path):
         error = missing(path, f"given as '{role}'")
         error.where = text
         raise error
     if already is not None or is_card(path):
         _identify_card(role, path, already or resolve(path), known, found)
         return
-    run = _enclosing_run(path)
+    run = _enclosing_run(path.parent if is_pattern(path) else path)
     if run is not None:
         found.upstream[role] = _contribution(run, path)
+        return
+    if is_pattern(path):
+        found.hashes[role], found.files[role] = _pattern_sha256(path), text
         return
     sha = content_sha256(path)
     made = _product_fingerprint(path, sha)
@@ -179,6 +182,12 @@ def _identify_card(role: str, place: Path, card: Resolved, known: Known, found: 
         _identify_one(f"{role}.{name}", file, known, found)
     found.hashes[f"{role}.card"] = fingerprint("card", VERSION, values)
     found.files[f"{role}.card"] = found.paths[role] = str(place)
+
+
+def _pattern_sha256(pattern: Path) -> str:
+    """Return what stands for the contents of the files of a pattern, and their names, in order."""
+    files = [[file.name, content_sha256(file)] for file in matching(pattern)]
+    return fingerprint("files", 1, {"files": files})
 
 
 def _enclosing_run(path: Path) -> RunDirectory | None:

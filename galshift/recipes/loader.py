@@ -13,11 +13,14 @@ from typing import Any
 
 import yaml
 
-from galshift.errors import ConfigError
+from galshift.bounds import plain_file
+from galshift.errors import ConfigError, DataError
 
 KeyPath = tuple[str | int, ...]
 
 MAX_ITEMS = 100_000
+_MOST_BYTES = 10_000_000
+_MOST_DIGITS = 250
 
 
 class _Loader(yaml.SafeLoader):
@@ -43,6 +46,8 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.012345
 def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = loader.construct_scalar(node)
     base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    if len(text) > _MOST_DIGITS:  # above that, a float cannot hold it either
+        raise ValueError(f"a whole number of more than {_MOST_DIGITS} digits")
     return int(text[2:], base) if base != 10 else int(text)
 
 
@@ -122,9 +127,11 @@ def load_file(path: str | Path) -> Document:
     """Parse the YAML file at `path`; raises ConfigError when it is missing or not UTF-8 text."""
     path = Path(path)
     try:
+        if plain_file(path, empty=True) > _MOST_BYTES:
+            raise ConfigError(f"this is longer than {_MOST_BYTES} bytes, the limit of a recipe", where=path)
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError("there is no such file", where=path) from None
+    except DataError as error:
+        raise ConfigError(error.what, where=path) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"this file cannot be read: {error}", where=path) from None
     return load_text(text, path.name)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from galshift.data.card import Resolved
-from galshift.data.paths import split_pair
+from galshift.data.paths import is_there, split_pair
 from galshift.errors import ConfigError, DataError
 from galshift.recipes.cards import absent_files, cards_of, data_paths
 from galshift.recipes.inputs import entries, lookup, map_paths
@@ -64,7 +64,7 @@ class Planned:
     @property
     def product(self) -> str:
         """File name of a product, after the recipe's step, so that reports name data as the recipe does."""
-        usual = self.prepared.step.product
+        usual = self.prepared.step.product_of(self.prepared.config)
         return f"{self.step.name}{Path(usual).suffix}" if usual else ""
 
     def manifest(self) -> dict[str, Any]:
@@ -196,9 +196,7 @@ def _require_files(recipe: Recipe) -> None:
         values = _rebased(recipe, step)
         for name in STEPS.get(step.uses).inputs:
             for role, text in entries(name, lookup(values, name)) if not name.endswith("?") else ():
-                absent = [
-                    part for part in split_pair(text) if parse(part) is None and not Path(part).exists()
-                ]
+                absent = [part for part in split_pair(text) if parse(part) is None and not is_there(part)]
                 place = ("steps", step.name, *name.split("."))
                 missing += [
                     recipe.problem(place, f"there is no file or folder {part} ({role})") for part in absent

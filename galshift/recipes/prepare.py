@@ -67,7 +67,8 @@ def prepare(
     config = check_config(step, merged(values, overrides, defaults=step.Config))
     dumped = config.model_dump(mode="json")
     inputs = identify(dumped, step.inputs, known)
-    parameters = without(dumped, (*inputs.fields, *step.display))
+    unsaid = [name for name in step.newer if dumped[name] == step.Config.model_fields[name].default]
+    parameters = without(dumped, (*inputs.fields, *step.display, *unsaid))
     versions = dict(step.versions(config))
     name = fingerprint(
         kind,

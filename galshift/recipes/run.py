@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from typing import Any
 from galshift import console
 from galshift.errors import ConfigError, DataError, GalshiftError, NumericalError
 from galshift.recipes.cards import write_cards
+from galshift.recipes.cells import run_cells, spreads, waves
 from galshift.recipes.execute import Executed, perform
 from galshift.recipes.lock import lock_path, mismatches, read_lock, verify, write_lock
 from galshift.recipes.plan import Planned, make_plan, plan_step, runs_folder
 from galshift.recipes.schema import Recipe
+from galshift.spread import Engine
 from galshift.verbs._base import Context
 
 
@@ -78,6 +80,7 @@ def run_recipe(
     force: Sequence[str] = (),
     locked: bool = False,
     context: Context | None = None,
+    jobs: int = 1,
 ) -> Outcome:
     """Run every step of `recipe` that is not done, in order.
 
@@ -91,7 +94,9 @@ def run_recipe(
     locked : bool
         Refuse to run anything that is not as the lock has it; the lock is then left as it is.
     context : Context, optional
-        Device and workers.
+        Device, workers and scheduler.
+    jobs : int
+        Steps at a time, where they do not read one another; with a scheduler its workers run them.
 
     Raises
     ------
@@ -101,17 +106,28 @@ def run_recipe(
     plan = plan_recipe(recipe, folder=folder, force=force, locked=locked)
     outcome = Outcome(plan)
     write_cards(recipe, runs_folder(recipe) if folder is None else folder)
-    for number, name in enumerate(list(plan), start=1):
-        planned = _at_last(recipe, plan, name)
-        plan[name] = planned
-        console.say(f"[{number}/{len(plan)}] {name}: {planned.action} ({planned.reason})")
+    context = context or Context()
+    engine = Engine(jobs, context.scheduler)
+    groups = [[name] for name in plan] if engine.alone else waves(plan)
+    for names in groups:
+        running = []
+        for name in names:
+            plan[name] = _at_last(recipe, plan, name)
+            number = list(plan).index(name) + 1
+            console.say(f"[{number}/{len(plan)}] {name}: {plan[name].action} ({plan[name].reason})")
+            running.append(plan[name])
         try:
-            outcome.executed[name] = _run_step(planned, context or Context())
+            for planned, done in _run_steps(running, context, engine):
+                outcome.executed[planned.name] = done
         except GalshiftError:
-            console.say(f"step '{name}' stopped; the steps before it are done and will be skipped")
+            left = [f"'{name}'" for name in names if name not in outcome.executed]
+            stopped = f"step {left[0]}" if len(left) == 1 else f"one of the steps {', '.join(left)}"
+            console.say(f"{stopped} stopped; the steps before it are done and will be skipped")
             if not locked:
                 write_lock(recipe, plan)
             raise
+    outcome.executed = {name: outcome.executed[name] for name in plan}
+    for name, planned in plan.items():
         outcome.expectations += check_expectations(planned, outcome.executed[name].results)
     outcome.lock = lock_path(recipe) if locked else write_lock(recipe, plan)
     return outcome
@@ -198,9 +214,24 @@ def _at_last(recipe: Recipe, plan: dict[str, Planned], name: str) -> Planned:
     return fresh
 
 
-def _run_step(planned: Planned, context: Context) -> Executed:
-    if planned.reason.startswith("forced") and planned.done:
+def _run_steps(
+    steps: Sequence[Planned], context: Context, engine: Engine
+) -> Iterator[tuple[Planned, Executed]]:
+    """Run steps that do not read one another: here, or where there are several to do, at the same time."""
+    forced = [planned for planned in steps if planned.reason.startswith("forced") and planned.done]
+    for planned in forced:
         _move_aside(planned.directory)
+    todo = [planned for planned in steps if not planned.done]
+    alone = len(todo) == 1 and (engine.scheduler is None or spreads(todo[0], engine))
+    here = engine.alone or alone
+    for planned in steps:
+        if here or planned.done:
+            yield planned, _run_step(planned, context)
+    if todo and not here:
+        yield from run_cells(todo, context, engine)
+
+
+def _run_step(planned: Planned, context: Context) -> Executed:
     context = replace(context, upstream=planned.prepared.inputs.upstream)
     return perform(
         planned.prepared, planned.directory, overwrite=False, context=context, product=planned.product

@@ -16,11 +16,13 @@ from galshift.data.paths import split_name
 from galshift.errors import DataError
 from galshift.evaluation.predictions import predictions_table, value_table, votes_table
 from galshift.runs.known_data import open_for
+from galshift.runs.passes import joined, passes
 from galshift.runs.test_sets import matched_labels
+from galshift.spread import HERE, Engine
 from galshift.streams import numpy_stream
 from galshift.training.checkpoint import Trained
 from galshift.training.device import DeviceChoice
-from galshift.training.predict import Forward, forward
+from galshift.training.predict import Forward
 
 _CHUNK = 256
 
@@ -129,7 +131,7 @@ def answer(
     label: str,
     names: Sequence[str] | None = None,
     refuse: bool = True,
-    features: bool = True,
+    engine: Engine = HERE,
 ) -> Answers:
     """Run a network over images and return what its outputs mean.
 
@@ -146,8 +148,8 @@ def answer(
         Classes or labels in the order wanted; default the network's.
     refuse : bool
         False where a data set without one answer is a result too, such as a table of flags.
-    features : bool
-        False where the features are not wanted: they take most of the memory.
+    engine : Engine
+        Who computes.
 
     Raises
     ------
@@ -156,7 +158,8 @@ def answer(
     """
     total = len(dataset) if rows is None else len(rows)
     with progress(label, total) as bar:
-        out = forward(trained, dataset, rows, device=device, progress=bar.advance, features=features)
+        made = passes(trained, dataset, rows, device=device, engine=engine, progress=bar.advance)
+        out = joined((found for _, found in made), total)
     found = answers_of(trained, out, names)
     if refuse and not found.usable.any():
         raise DataError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from galshift.bounds import plain_file
 from galshift.data.paths import split_name
 from galshift.domains.splits import SplitRecord, read_splits
 from galshift.errors import DataError, GalshiftError
@@ -126,8 +127,6 @@ def augmentation_of(classifier: Classifier) -> Mapping[str, Any]:
 
 
 def _open(folder: Path, label: str | None, finished: bool, networks: Mapping[Path, Trained]) -> Classifier:
-    import yaml
-
     from galshift.methods import METHODS
     from galshift.rundirectory import RunDirectory
 
@@ -147,9 +146,25 @@ def _open(folder: Path, label: str | None, finished: bool, networks: Mapping[Pat
         splits=read_splits(folder),
         adapted=adapted,
         history=tuple(_rows(folder / "metrics.jsonl")),
-        config=yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {},
+        config=_config(config),
         seeds=tuple(sorted(p for p in folder.glob("seed-*") if (p / FILE).is_file())),
     )
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """The resolved config of a run; empty where there is none."""
+    from galshift.plain_yaml import NotPlain, load_plain
+
+    if not path.exists():
+        return {}
+    plain_file(path)
+    try:
+        found = load_plain(path.read_text(encoding="utf-8"))
+    except (NotPlain, UnicodeDecodeError) as error:
+        raise DataError("the run's config is damaged", where=path) from error
+    if not isinstance(found, dict):
+        raise DataError("the run's config is damaged", where=path)
+    return found
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -159,7 +174,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             rows.append(json.loads(line))
-        except ValueError:  # a line cut short by a crash; the rest still draws a curve
+        except (ValueError, RecursionError):  # a line cut short by a crash; the rest still draws a curve
             continue
     return [row for row in rows if isinstance(row, dict) and "epoch" in row]
 

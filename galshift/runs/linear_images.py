@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from galshift.data.cutouts import Cutouts
+from galshift.data.cutouts import Cutouts, Dataset
 from galshift.data.options import ReadOptions
 from galshift.data.preprocess import Preprocessing
 from galshift.errors import DataError
@@ -18,6 +19,7 @@ from galshift.runs.test_sets import TestSet, open_test_sets
 from galshift.streams import numpy_stream
 
 BLOCK = 128
+_HELD_BYTES = 64 << 20
 
 
 class LinearImages:
@@ -57,6 +59,60 @@ class LinearImages:
     def _read(self, number: int) -> Tensor:
         rows = self._test_set.rows[number * BLOCK : (number + 1) * BLOCK]
         return torch.from_numpy(_linear(self._pre, self._test_set.dataset.read(rows)))
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Some images of a test set, and the blocks in which they are read, as plain data.
+
+    Attributes
+    ----------
+    positions : ndarray
+        (n,) of the test set's rows.
+    rows : dict of int to ndarray
+        The data set's rows of each block that one of them stands in.
+    """
+
+    positions: np.ndarray
+    rows: dict[int, np.ndarray]
+
+
+def blocks_of(rows: np.ndarray, positions: np.ndarray) -> Blocks:
+    """Return the images at `positions` of a test set whose rows are `rows`."""
+    numbers = np.unique(positions // BLOCK).tolist()
+    return Blocks(positions, {k: rows[k * BLOCK : (k + 1) * BLOCK] for k in numbers})
+
+
+class BlockReader:
+    """Images in one model's bands, scale and unit, from a data set that this process has open.
+
+    They are read in the blocks of :class:`LinearImages`, so that they are the same bits; the last blocks stay
+    in memory up to `_HELD_BYTES`.
+
+    Parameters
+    ----------
+    pre : Preprocessing
+    dataset : Dataset
+    """
+
+    def __init__(self, pre: Preprocessing, dataset: Dataset) -> None:
+        self._pre, self._dataset = pre, dataset
+        self._held: OrderedDict[int, Tensor] = OrderedDict()
+
+    def read(self, blocks: Blocks) -> Tensor:
+        """Return the images (n, C, S, S), in order; NaN where a band has no good pixel."""
+        held = {number: self._block(number, rows) for number, rows in blocks.rows.items()}
+        return torch.stack([held[int(i) // BLOCK][int(i) % BLOCK] for i in blocks.positions])
+
+    def _block(self, number: int, rows: np.ndarray) -> Tensor:
+        if number in self._held:
+            self._held.move_to_end(number)
+        else:
+            self._held[number] = torch.from_numpy(_linear(self._pre, self._dataset.read(rows)))
+        found = self._held[number]
+        while len(self._held) > 1 and sum(block.nbytes for block in self._held.values()) > _HELD_BYTES:
+            self._held.popitem(last=False)
+        return found
 
 
 def labelled_images(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -53,17 +54,27 @@ class PartialResults:
 
     def once(self, make: Callable[[], Part], *words: str | int) -> Part:
         """Return the part called `words`, read back where it is there, else made, and then on disk."""
-        name = " ".join(quote(str(word), safe="") for word in words)
-        file = self.folder / f"{name}.npz"
+        file = self._file(words)
         if not file.is_file():
             part = make()
             text = json.dumps(part.value, default=lambda number: number.tolist()).encode()
             with atomic_path(file) as temporary:
                 np.savez(temporary, **part.arrays, **{_VALUE: np.frombuffer(text, np.uint8)})
             return Part(json.loads(text), part.arrays)
-        with np.load(file, allow_pickle=False) as held:
+        return self.read(*words)
+
+    def read(self, *words: str | int) -> Part:
+        """Return the part called `words`, which is on disk."""
+        with np.load(self._file(words), allow_pickle=False) as held:
             arrays = {key: held[key] for key in held.files}
         return Part(json.loads(arrays.pop(_VALUE).tobytes()), arrays)
+
+    def holds(self, *words: str | int) -> bool:
+        """Return whether the part called `words` is on disk."""
+        return self._file(words).is_file()
+
+    def _file(self, words: Sequence[str | int]) -> Path:
+        return self.folder / f"{' '.join(quote(str(word), safe='') for word in words)}.npz"
 
     def clear(self) -> None:
         """Remove every part, once the result is written."""

@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from galshift import console
-from galshift.errors import ConfigError, did_you_mean
+from galshift.bounds import plain_file
+from galshift.errors import ConfigError, DataError, did_you_mean
 from galshift.registry import lazily, load_plugin, source_file
 
 if TYPE_CHECKING:
@@ -142,15 +143,26 @@ def _summary_of(preset: Mapping[str, Any] | Path) -> str:
     return ""
 
 
+_MOST_BYTES = 1_000_000
+
+
 @lru_cache(maxsize=64)
 def _parse(path: Path, changed: int) -> Survey:
     """Read a preset; `changed`, the file's time, makes an edited file a new one."""
-    import yaml
+    from galshift.plain_yaml import NotPlain, load_plain
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the survey file is not valid YAML: {error}", where=path) from None
+        if plain_file(path) > _MOST_BYTES:
+            what = f"this file is too large to be a survey's: {_MOST_BYTES} bytes are the limit"
+            raise ConfigError(what, where=path)
+        values = load_plain(path.read_text(encoding="utf-8"))
+    except DataError as error:
+        raise ConfigError(error.what, where=path) from None
+    except UnicodeDecodeError:
+        raise ConfigError("the survey file is not UTF-8 text", where=path) from None
+    except NotPlain as error:
+        where = f"{path}:{error.line}" if error.line else path
+        raise ConfigError(f"the survey file is not valid YAML: {error.problem}", where=where) from None
     return _checked(values, path)
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 import galshift
+from galshift.bounds import plain_file
 from galshift.errors import DataError
+from galshift.models._budget import TooLarge, too_large, within
+from galshift.models._weights import check_finite, read_safetensors
 from galshift.models.build import rebuild
 from galshift.provenance import jsonable
 from galshift.training.heads import Head, head_of
@@ -151,7 +153,8 @@ def load_checkpoint(path: str | Path, *, encoder: bool = False) -> Trained:
         raise DataError(
             f"the checkpoint's preprocessing is not valid: {_first_line(error)}", where=path
         ) from error
-    return Trained(
+    check_finite(tensors, path)
+    trained = Trained(
         model=model,
         preprocessing=preprocessing,
         classes=tuple(header["classes"]),
@@ -159,6 +162,8 @@ def load_checkpoint(path: str | Path, *, encoder: bool = False) -> Trained:
         meta=dict(header["meta"]),
         path=path,
     )
+    _check_sizes(trained, header["model"])
+    return trained
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -170,19 +175,16 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
         When the file is not a whole checkpoint of this format.
     """
     path = _file(Path(path))
-    if not path.is_file():
+    if not path.exists():
         raise DataError("there is no trained model", where=path, hint=_HINT)
+    plain_file(path, empty=True)
     _refuse_pickle(path)
     if path.suffix != Path(FILE).suffix:
         raise DataError("this is no trained model", where=path, hint=_HINT)
     try:
-        with safe_open(path, framework="pt") as stored:
-            text = (stored.metadata() or {}).get("galshift")
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise DataError(
-            "the checkpoint is damaged or cut short", where=path, hint=_first_line(error)
-        ) from error
+        tensors, text = read_safetensors(path)
+    except DataError as error:
+        raise DataError("the checkpoint is damaged or cut short", where=path, hint=error.what) from error
     if text is None:
         raise DataError(
             "these are weights without galshift's description of the model", where=path, hint=_HINT
@@ -190,7 +192,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
     try:
         header = json.loads(text)
         number = int(header["format"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError("the checkpoint's description is damaged", where=path) from error
     if number > FORMAT:
         raise DataError(
@@ -202,7 +204,45 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
     missing = {"model", "preprocessing", "classes", "bands", "meta"} - set(header)
     if missing:
         raise DataError(f"the checkpoint's description lacks {', '.join(sorted(missing))}", where=path)
+    _check_header(header, path)
     return header, tensors
+
+
+def _check_header(header: Mapping[str, Any], path: Path) -> None:
+    """Refuse a description whose parts are of another kind than they should be."""
+    for name in ("model", "preprocessing", "meta"):
+        if not isinstance(header[name], dict):
+            raise DataError(
+                f"the checkpoint's description is damaged: its '{name}' is no mapping", where=path
+            )
+    for name in ("classes", "bands"):
+        words = header[name]
+        if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
+            raise DataError(
+                f"the checkpoint's description is damaged: its '{name}' are no list of names", where=path
+            )
+        if len(set(words)) < len(words):
+            raise DataError(f"the checkpoint's description names one of its {name} twice", where=path)
+
+
+def _check_sizes(trained: Trained, spec: Mapping[str, Any]) -> None:
+    """Refuse a description whose classes or bands are not as many as the network's outputs and inputs."""
+    try:
+        wanted = trained.head.n_outputs
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            "the checkpoint's description of its labels is damaged", where=trained.path
+        ) from error
+    pairs = [(len(trained.bands), int(spec["in_channels"]), "bands", "takes")]
+    if not trained.meta.get(ENCODER):
+        pairs.append((wanted, int(spec["n_classes"]), "outputs", "has"))
+    for said, have, what, verb in pairs:
+        if said != have:
+            raise DataError(
+                f"the checkpoint's description is of {said} {what}, and its network {verb} {have}",
+                where=trained.path,
+                hint="the description was changed, or belongs to other weights",
+            )
 
 
 def rebuild_with(spec: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> nn.Module:
@@ -214,9 +254,12 @@ def rebuild_with(spec: Mapping[str, Any], tensors: Mapping[str, Tensor], path: P
         Naming the first tensor that is missing, unknown or of another shape.
     """
     try:
-        model = rebuild(spec)
+        with within(tensors.values()):
+            model = rebuild(spec)
     except DataError as error:
         raise DataError(error.what, where=path, hint=error.hint) from error
+    except TooLarge:
+        raise too_large(path) from None
     own = model.state_dict()
     for name, value in own.items():
         if name not in tensors:
@@ -229,6 +272,12 @@ def rebuild_with(spec: Mapping[str, Any], tensors: Mapping[str, Tensor], path: P
             found, wanted = tuple(tensors[name].shape), tuple(value.shape)
             raise DataError(
                 f"the tensor '{name}' has shape {found}, and its network needs {wanted}",
+                where=path,
+                hint="these weights belong to another network",
+            )
+        if tensors[name].is_floating_point() != value.is_floating_point():
+            raise DataError(
+                f"the tensor '{name}' is of type {tensors[name].dtype}, and its network needs {value.dtype}",
                 where=path,
                 hint="these weights belong to another network",
             )

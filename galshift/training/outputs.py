@@ -70,10 +70,10 @@ def read_candidate(directory: Path) -> Candidate:
     try:
         with np.load(path, allow_pickle=False) as stored:
             held = {name: stored[name] for name in _PARTS if name in stored.files}
-    except (OSError, ValueError) as error:
+        return _candidate(held)
+    except Exception as error:  # archives and arrays fail in classes of their own
         hint = "remove the folder and repeat the command"
         raise DataError("the outputs stored for selection cannot be read", where=path, hint=hint) from error
-    return _candidate(held)
 
 
 def _candidate(held: Mapping[str, np.ndarray]) -> Candidate:

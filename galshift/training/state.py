@@ -16,7 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from galshift.bounds import plain_file
 from galshift.errors import DataError
+from galshift.plain import one_line
 from galshift.provenance import atomic_path
 
 STATE_FILE = "state.safetensors"
@@ -50,16 +52,29 @@ def load_state(path: Path) -> dict[str, Any]:
     DataError
         When the file is damaged or from a newer version.
     """
+    plain_file(path)
     try:
         with safe_open(path, framework="pt") as stored:
             header = json.loads((stored.metadata() or {})["galshift"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        return _joined(header, tensors, path)
+    except (
+        SafetensorError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OSError,
+    ) as error:
         raise DataError(
-            f"the state of this run cannot be read ({error})",
+            f"the state of this run cannot be read ({one_line(error, 120)})",
             where=path,
             hint="remove it to train from the start",
         ) from error
+
+
+def _joined(header: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
     if header.get("version", 0) > VERSION:
         raise DataError("the state of this run is from a newer galshift", where=path, hint="update galshift")
     return _join(header["state"], tensors)

@@ -13,6 +13,8 @@ from safetensors import SafetensorError, safe_open
 from galshift.errors import DataError, GalshiftError
 from galshift.methods import METHODS
 from galshift.methods._base import Method
+from galshift.models._budget import TooLarge, check_numbers, within
+from galshift.models._weights import check_finite
 from galshift.training.predict import Forward
 from galshift.training.state import write_tensors
 from galshift.types import Output
@@ -66,11 +68,17 @@ def load_scorer(directory: Path) -> Method | None:
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
         kind = METHODS.get(header["method"])
         method = kind(kind.Config.model_validate(header["config"]))
-        method.build(**header["sizes"])
+        check_numbers(header["sizes"], path)
+        with within(tensors.values()):
+            method.build(**header["sizes"])
         for net in method.scoring:
             own = {key.removeprefix(f"{net}."): v for key, v in tensors.items() if key.startswith(f"{net}.")}
             method.nets[net].load_state_dict(own)
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError, GalshiftError) as error:
+        check_finite(tensors, path)
+    except (
+        *(SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError),
+        *(RecursionError, MemoryError, TooLarge, GalshiftError),
+    ) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             "what tells unknown classes is damaged or of another version",

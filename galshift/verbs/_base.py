@@ -7,11 +7,14 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from galshift.rundirectory import RunDirectory
 from galshift.types import Strict
 from galshift.verbs._options import OF_LABELS, Instead, Option, counted_votes, reading_words
+
+if TYPE_CHECKING:
+    from galshift.spread import Engine
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,13 @@ class Context:
     out: Path | None = None
     upstream: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def engine(self) -> Engine:
+        """Who makes the pieces of work that can be made apart: this process, others, or a cluster."""
+        from galshift.spread import Engine  # help and completion need no processes
+
+        return Engine(self.workers, self.scheduler)
+
 
 class Step:
     """One verb.  Subclass once, in ``galshift/verbs/<verb>.py``; :mod:`galshift.verbs` has a whole example.
@@ -61,6 +71,9 @@ class Step:
         of names to paths, or None; an entry of a list may be ``name=path``.
     display : tuple of str
         Config fields that cannot change a number and stay out of the fingerprint.
+    newer : tuple of str
+        Config fields that came when runs had been finished without them: at their defaults they stay out of
+        the fingerprint, so that those runs are still found.
     product : str
         Default file name of the one thing that the verb writes to its positional OUT (``mocks.h5``); empty
         for verbs whose result is a run directory.
@@ -89,6 +102,7 @@ class Step:
     Config: ClassVar[type[Strict]]
     inputs: ClassVar[tuple[str, ...]] = ()
     display: ClassVar[tuple[str, ...]] = ()
+    newer: ClassVar[tuple[str, ...]] = ()
     product: ClassVar[str] = ""
     resumable: ClassVar[bool] = False
     distributed: ClassVar[bool] = False
@@ -117,6 +131,10 @@ class Step:
         They enter the fingerprint, so that a changed method makes a new result and an unchanged one does not.
         """
         return {}
+
+    def product_of(self, config: Strict) -> str:
+        """Return the default file name of the product that `config` asks for."""
+        return self.product
 
     def products(self, config: Strict, out: Path) -> list[Path]:
         """Return every path that the step writes for the positional `out` (mocks of a pair write two)."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from galshift.errors import DataError
+
 _PIECE = 1 << 20
 
 
@@ -28,6 +30,8 @@ def rows_of(array: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
             for start, stop in zip(starts, [*ends, len(rows)]):
                 stream.seek(offset + int(rows[start]) * count * dtype.itemsize)
                 values = np.fromfile(stream, dtype, (stop - start) * count)
+                if len(values) < (stop - start) * count:
+                    raise DataError("the file has become shorter since it was opened", where=path)
                 found[start:stop] = values.reshape(stop - start, *shape[1:])
         return found
 

@@ -24,10 +24,13 @@ from galshift.data.readers._base import Opened
 from galshift.data.readers._hdf5_parts import (
     attribute_list,
     attribute_text,
+    check_rows,
     numbers_of,
+    one_line,
     open_file,
     read_rows,
     texts,
+    whole,
 )
 from galshift.data.units import unit_name
 from galshift.errors import DataError
@@ -40,7 +43,6 @@ _IMAGES = ("images", *_UNIVERSE, "image", "x", "data", "cutouts", "imgs")
 _LABELS = ("labels", "ans", "label", "y", "targets", "target")
 _GROUPS = ("groups", "group", "galaxy_id", "group_id")
 _IDS = ("ids", "id", "object_id", "objid", "name", "dr7objid", "iauname")
-
 GALAXY10 = {
     69: (
         "disk face-on no spiral",
@@ -82,6 +84,7 @@ def open_foreign(path: Path, file: Any, options: ReadOptions) -> Opened:
     if key is None or file[key].ndim not in (3, 4):
         raise _no_images(file, list(found.values()), path)
     images = file[key]
+    check_rows(images, path)
     bands = _bands(file, found, key) or tuple(attribute_list(file, "bands")) or None
     n_bands = None if bands is None else len(bands)
     layout, n, shape, unit, scale = describe_array(images.shape, images.dtype, options, path, n_bands)
@@ -171,13 +174,16 @@ def listing(file: Any) -> list[str]:
     import h5py
 
     names: list[str] = []
+    seen = set()
 
     def walk(group: Any, prefix: str, depth: int) -> None:
+        # Groups may be linked into one another: a few of them would stand for any number of names.
+        seen.add(h5py.h5o.get_info(group.id).addr)
         for name in group:
             item = group.get(name)
             if isinstance(item, h5py.Dataset):
                 names.append(f"{prefix}{name}")
-            elif isinstance(item, h5py.Group) and depth < 3:
+            elif isinstance(item, h5py.Group) and depth < 3 and h5py.h5o.get_info(item.id).addr not in seen:
                 walk(item, f"{prefix}{name}/", depth + 1)
 
     walk(file, "", 0)
@@ -206,9 +212,8 @@ class _RowReader:
                 out[here] = read_rows(self._file[key], rows[here] - start)
                 start = end
             return out
-        except (OSError, RuntimeError, ValueError, MemoryError) as error:
-            text = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(f"its images cannot be read: {text}", where=self.path) from error
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError) as error:
+            raise DataError(f"its images cannot be read: {one_line(error)}", where=self.path) from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_file": None}
@@ -224,11 +229,11 @@ def _details(
     from astropy.table import Table
 
     key = next((found[name] for name in _LABELS if name in found), None)
-    values = None if key is None else file[key][:]
+    values = None if key is None else whole(file[key], path)
     columns: dict[str, np.ndarray] = {}
     if len(keys) == 2:
         test = found.get(f"{(key or '').lower()}_test")
-        values = None if values is None or test is None else np.concatenate([values, file[test][:]])
+        values = None if values is None or test is None else np.concatenate([values, whole(file[test], path)])
         first = len(file[keys[0]])
         columns["split"] = np.repeat(["train", "test"], [first, n - first])
     labels, classes = interpret_labels(values, n, path)
@@ -238,8 +243,8 @@ def _details(
     for name in found.values():
         data = file[name]
         if "/" not in name and data.ndim == 1 and len(data) == n and name not in (*keys, key):
-            values = data[:]
-            columns[name] = texts(values) if values.dtype.kind in "OS" else values
+            values = whole(data, path)
+            columns[name] = texts(values, file.filename) if values.dtype.kind in "OS" else values
     ids = next((columns[found[name]] for name in _IDS if found.get(name) in columns), None)
     ids = None if ids is None or len(set(map(str, ids))) < n else np.asarray([str(v).strip() for v in ids])
     groups = next((columns[found[name]] for name in _GROUPS if found.get(name) in columns), None)
@@ -262,7 +267,7 @@ def _psf_fwhm(file: Any, found: dict[str, str], n: int, n_bands: int) -> float |
     name = next((found[name] for name in ("image_psf_fwhm", "image/psf_fwhm") if name in found), None)
     if name is None or file[name].shape not in ((n,), (n, n_bands)):
         return None
-    values = np.asarray(file[name][:], dtype=np.float64)
+    values = np.asarray(whole(file[name], file.filename), dtype=np.float64)
     return values if np.isfinite(values).all() and (values > 0).all() else None
 
 
@@ -270,7 +275,7 @@ def _scale(file: Any, found: dict[str, str], n: int) -> float | np.ndarray | Non
     """Return arcsec / pixel where the file says it (Galaxy10 DECaLS: pxscale; MultimodalUniverse: scale)."""
     for name in ("pxscale", "pixel_scale", "image_scale", "image/scale"):
         if name in found and file[found[name]].dtype.kind == "f" and len(file[found[name]]) == n:
-            values = np.asarray(file[found[name]][:], dtype=float).reshape(n, -1)[:, 0]
+            values = np.asarray(whole(file[found[name]], file.filename), dtype=float).reshape(n, -1)[:, 0]
             if (values > 0).all():
                 return float(values[0]) if np.allclose(values, values[0]) else values
     scale = numbers_of(file, "pixel_scale") if "pixel_scale" in file.attrs else None
@@ -283,8 +288,8 @@ def _bands(file: Any, found: dict[str, str], key: str) -> tuple[str, ...] | None
     if name is None:
         return None
     values = file[found[name]]
-    first = values[0] if values.ndim == 2 and len(values) else values[:]
-    names = [str(v) for v in texts(first)]
+    first = values[0] if values.ndim == 2 and len(values) else whole(values, file.filename)
+    names = [str(v) for v in texts(first, file.filename)]
     # des-g, hsc-g, ... are the bands of one survey: the survey is not part of the name.
     return tuple(word.split("-")[-1] if word.count("-") == 1 else word for word in names)
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from galshift import plain
+from galshift.bounds import check_unpacked, plain_file
+from galshift.data.table_bounds import check_texts
 from galshift.errors import DataError
 
 _GAP_BYTES = 256 << 10
+_MOST_NAMES = 1_000_000
 
 
 def open_file(path: Path) -> Any:
@@ -19,14 +24,16 @@ def open_file(path: Path) -> Any:
     Raises
     ------
     DataError
-        When it is not HDF5, is truncated, or holds a link that leads out of the file.
+        When it is not HDF5, is truncated, holds a link that leads out of the file, or claims to hold more
+        than it can.
     """
     import h5py
 
+    plain_file(path)
     try:
         file = h5py.File(path, "r", locking=False)
-    except (OSError, RuntimeError, ValueError) as error:
-        what = "it is truncated" if "truncated" in str(error) else " ".join(str(error).split())
+    except Exception as error:  # the library passes damage on in classes that its version chooses
+        what = "it is truncated" if "truncated" in str(error) else one_line(error)
         raise DataError(
             f"this HDF5 file cannot be opened: {what}", where=path, hint="copy or download it again"
         ) from error
@@ -38,29 +45,91 @@ def open_file(path: Path) -> Any:
     return file
 
 
-def refuse_links_out(group: Any, path: object, depth: int = 0) -> None:
-    """Refuse links and storage outside the file: opening a data set must not open another file."""
+def refuse_links_out(file: Any, path: object) -> None:
+    """Refuse links and storage outside the file, loops of soft links, and chunks that are bombs.
+
+    Opening a data set must not open another file.  Every group is visited once, however many names it has.
+    """
     import h5py
 
+    waiting, seen, names = [file], set(), 0
     try:
-        names = list(group) if depth < 8 else []
-        for name in names:
-            link = group.get(name, getlink=True)
-            item = group[name] if isinstance(link, h5py.HardLink) else None
-            outside = isinstance(link, h5py.ExternalLink)
-            if isinstance(item, h5py.Dataset):
-                outside = bool(item.external) or item.is_virtual
-            if outside:
+        while waiting:
+            group = waiting.pop()
+            for name in group:
+                names += 1
+                if names > _MOST_NAMES:
+                    raise DataError(f"it holds more than {_MOST_NAMES} names, the limit", where=path)
                 place = f"{group.name.rstrip('/')}/{name}"
-                raise DataError(
-                    f"'{place}' leads to another file, which galshift does not follow",
-                    where=path,
-                    hint="copy the data into this file (h5repack, or h5py's copy)",
-                )
-            if isinstance(item, h5py.Group):
-                refuse_links_out(item, path, depth + 1)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise DataError(f"this HDF5 file is damaged: {' '.join(str(error).split())}", where=path) from error
+                link = group.get(name, getlink=True)
+                if isinstance(link, h5py.ExternalLink):
+                    raise _leads_out(place, path)
+                item = group[name] if isinstance(link, h5py.HardLink) else None
+                if isinstance(item, h5py.Dataset):
+                    if item.external or item.is_virtual:
+                        raise _leads_out(place, path)
+                    check_data(item, path)
+                elif isinstance(item, h5py.Group):
+                    address = h5py.h5o.get_info(item.id).addr
+                    if address not in seen:
+                        seen.add(address)
+                        waiting.append(item)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"this HDF5 file is damaged: {one_line(error)}", where=path) from error
+
+
+def _leads_out(place: str, path: object) -> DataError:
+    return DataError(
+        f"'{place}' leads to another file, which galshift does not follow",
+        where=path,
+        hint="copy the data into this file (h5repack, or h5py's copy)",
+    )
+
+
+def check_data(data: Any, path: object, *, whole: bool = False) -> None:
+    """Refuse a data set that is far larger than the bytes it has in the file.
+
+    Parameters
+    ----------
+    data : h5py.Dataset
+    path : path-like
+    whole : bool
+        Whether all of it is to be read at once, rather than some rows.
+
+    Raises
+    ------
+    DataError
+        When one of its rows or chunks, or with `whole` all of it, would unpack to too much.
+    """
+    if getattr(data, "shape", None) is None:
+        raise DataError(f"'{data.name}' has no values", where=path)
+    stored, item = data.id.get_storage_size(), data.dtype.itemsize
+    units = [
+        math.prod(data.shape[1:]),
+        math.prod(data.chunks or (0,)) if data.id.get_create_plist().get_nfilters() else 0,
+    ]
+    units += [math.prod(data.shape)] if whole else []
+    check_unpacked(item * max(units), stored, path, what=f"'{data.name}'")
+
+
+def check_rows(data: Any, path: object) -> None:
+    """Refuse images whose number cannot be true: each is given a name, whatever is stored of it.
+
+    Raises
+    ------
+    DataError
+        When it is more than the file can hold.
+    """
+    name_bytes = 4 * len(str(len(data)))
+    check_unpacked(name_bytes * len(data), data.id.get_storage_size(), path, what=f"'{data.name}'")
+
+
+def whole(data: Any, path: object) -> np.ndarray:
+    """Return all of a data set, after :func:`check_data`."""
+    check_data(data, path, whole=True)
+    return data[()]
 
 
 def read_rows(data: Any, rows: np.ndarray) -> np.ndarray:
@@ -85,11 +154,11 @@ def read_rows(data: Any, rows: np.ndarray) -> np.ndarray:
     return out
 
 
-def texts(values: Any) -> np.ndarray:
+def texts(values: Any, where: object = None) -> np.ndarray:
     """Return an HDF5 text data set as a numpy array of str."""
-    return np.asarray(
-        [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values], dtype=str
-    )
+    words = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
+    check_texts([len(word) for word in words], where)
+    return np.asarray(words, dtype=str)
 
 
 def attribute_text(file: Any, name: str) -> str | None:
@@ -108,10 +177,10 @@ def attribute_list(file: Any, name: str) -> list[str]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = [word.strip() for word in value.replace(";", ",").split(",")]
     value = [value] if isinstance(value, str) or np.ndim(value) == 0 else value
-    return [item.decode() if isinstance(item, bytes) else str(item) for item in value]
+    return [item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in value]
 
 
 def numbers_of(file: Any, name: str) -> float | np.ndarray | None:
@@ -123,7 +192,7 @@ def numbers_of(file: Any, name: str) -> float | np.ndarray | None:
         When the attribute is no number.
     """
     if name in file:
-        return file[name][:]
+        return np.asarray(whole(file[name], file.filename))
     value = file.attrs.get(name)
     try:
         return None if value is None else float(np.asarray(value).reshape(-1)[0])
@@ -132,4 +201,5 @@ def numbers_of(file: Any, name: str) -> float | np.ndarray | None:
 
 
 def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    """Return what an exception says, on one line, or its kind where it says nothing."""
+    return plain.one_line(error, 300) or type(error).__name__

@@ -24,6 +24,7 @@ from galshift.data.readers._arrays import interpret_labels
 from galshift.data.readers._base import Opened
 from galshift.data.readers._fits_build import build
 from galshift.data.roles import assigned, check_roles
+from galshift.data.skipped import skipped
 from galshift.data.tables import column, read_table
 from galshift.errors import DataError
 
@@ -65,11 +66,11 @@ def open_catalog(path: str | Path, options: ReadOptions) -> Opened:
             "--on-error skip leaves missing files out",
         )
     if missing:
-        absent = set(missing)
-        files = Files(text for text in files.texts if text not in absent)
+        gone = set(missing)
+        files = Files(text for text in files.texts if text not in gone)
     if not files:
         raise DataError("none of the files that the catalogue names is there", where=path)
-    planes = _planes(path, files, options)
+    planes, broken = _planes(path, files, options)
     number = {text: i for i, text in enumerate(files.texts)}
     galaxies, rows = _galaxies(path, table, named, [number.get(place) for place in places], planes)
     table = table[rows]
@@ -80,8 +81,9 @@ def open_catalog(path: str | Path, options: ReadOptions) -> Opened:
         planes,
         galaxies,
         options,
-        notes=[f"{len(missing)} files are missing"] if missing else [],
+        notes=_notes(path, missing, broken, len(files) + len(missing)),
         table=table,
+        left_out=tuple(map(": ".join, _reasons(missing, broken))),
         **_details(table, galaxies, path),
     )
 
@@ -92,14 +94,30 @@ def find_column(table: Any, names: tuple[str, ...]) -> str | None:
     return next((folded[name] for name in names if name in folded), None)
 
 
-def _planes(path: Path, files: Files, options: ReadOptions) -> list[list[dict[str, Any]]]:
-    described = index_files(path.parent, files)
+def _notes(path: Path, missing: list[str], broken: list[tuple[str, str]], n: int) -> list[str]:
+    """Say which of the files that a catalogue names are left out."""
+    reasons = _reasons(missing, broken)
+    return [skipped(reasons, n, path)] if reasons else []
+
+
+def _reasons(missing: list[str], broken: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [*((os.path.basename(file), "there is no such file") for file in missing), *broken]
+
+
+def _planes(
+    path: Path, files: Files, options: ReadOptions
+) -> tuple[list[list[dict[str, Any]]], list[tuple[str, str]]]:
+    """Return what each file holds, nothing of those that cannot be read, and why they cannot."""
+    described, broken = index_files(path.parent, files), []
     check_roles([found for found in described if not isinstance(found, str)], options.roles, path)
-    for file, found in zip(files, described):
-        if isinstance(found, str) and options.on_error == "raise":
-            raise DataError(found, where=file)
+    for i, found in enumerate(described):
+        if isinstance(found, str):
+            if options.on_error == "raise":
+                raise DataError(found, where=files[i])
+            broken.append((files[i].name, found))
     none: list[dict[str, Any]] = []
-    return assigned([none if isinstance(found, str) else found for found in described], options.roles, None)
+    there = [none if isinstance(found, str) else found for found in described]
+    return assigned(there, options.roles, None), broken
 
 
 def _galaxies(

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from galshift.console import warn
 from galshift.data.beside import attach, catalog_beside, catalog_named
 from galshift.data.compact import Files, Galaxies
 from galshift.data.fits_index import below, fits_files, index_files
@@ -23,7 +22,10 @@ from galshift.data.readers._fits_build import build
 from galshift.data.readers._product import open_product
 from galshift.data.readers.catalog import open_catalog
 from galshift.data.roles import assigned, check_roles, said_of_file
+from galshift.data.skipped import skipped
 from galshift.errors import DataError
+
+_TABLES = "it holds tables only"
 
 
 @READERS.register("fits-folder")
@@ -42,11 +44,24 @@ def open_fits_folder(path: str | Path, options: ReadOptions) -> Opened:
     files = fits_files(folder)
     if not files:
         raise DataError("the folder holds no FITS files", where=folder)
+    return open_fits_files(folder, files, options)
+
+
+def open_fits_files(folder: Path, files: Sequence[Path], options: ReadOptions) -> Opened:
+    """Open FITS files below `folder` as one data set.
+
+    Raises
+    ------
+    DataError
+        As of :func:`open_fits_folder`.
+    """
+    files = files if isinstance(files, Files) else Files(files)
     described = index_files(folder, files)
     beside = None if catalog_named(options.labels) else catalog_beside(folder, files, described)
     if beside is not None and beside.hdus:
         return open_catalog(beside.path, options)
     keep, notes = _sound(folder, files, described, options)
+    files_found, described_all = files, described
     if len(keep) < len(files):
         files, described = Files(files[i] for i in keep), [described[i] for i in keep]
     check_roles(described, options.roles, folder)
@@ -67,6 +82,7 @@ def open_fits_folder(path: str | Path, options: ReadOptions) -> Opened:
         galaxies,
         options,
         notes=[*notes, *more],
+        left_out=_left_out(files_found, described_all),
         ids=ids,
         groups=ids,
         labels=labels,
@@ -79,8 +95,7 @@ def _sound(
     folder: Path, files: Sequence[Path], described: Sequence[Any], options: ReadOptions
 ) -> tuple[list[int], list[str]]:
     """Return which files can be used; broken ones stop everything, or are counted, as the user chose."""
-    tables = "it holds tables only"
-    broken = [i for i, item in enumerate(described) if isinstance(item, str) and not item.startswith(tables)]
+    broken = [i for i, item in enumerate(described) if isinstance(item, str) and not item.startswith(_TABLES)]
     keep = [i for i, item in enumerate(described) if not isinstance(item, str)]
     if broken and options.on_error == "raise":
         others = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
@@ -93,10 +108,17 @@ def _sound(
         raise DataError("none of its FITS files can be read", where=folder, hint=str(described[0]))
     notes = []
     if broken:
-        shown = ", ".join(f"{files[i].name}: {described[i]}" for i in broken[:3])
-        notes.append(f"skipped {len(broken)} of {len(files)} files ({shown})")
-        warn(f"{folder}: {notes[-1]}")
+        notes.append(skipped([(files[i].name, described[i]) for i in broken], len(files), folder))
     return keep, notes
+
+
+def _left_out(files: Sequence[Path], described: Sequence[Any]) -> tuple[str, ...]:
+    """Return ``name: why`` of the files that cannot be read; those of tables were not meant to be."""
+    return tuple(
+        f"{file.name}: {item}"
+        for file, item in zip(files, described)
+        if isinstance(item, str) and not item.startswith(_TABLES)
+    )
 
 
 def _assemble(
@@ -110,13 +132,21 @@ def _assemble(
     said = any(said_of_file(file.name, options.roles) for file in files)
     together = said or any(band is not None or role is not None for _, band, role in parts)
     if not together:
-        galaxies, notes = Galaxies(), []
+        galaxies, notes, broken = Galaxies(), [], []
         for number, (name, described) in enumerate(zip(names, planes)):
-            found, said = galaxies_of_file(number, name, described, options.bands, where=files[number])
+            try:
+                found, said = galaxies_of_file(number, name, described, options.bands, where=files[number])
+                found = list(found)
+            except DataError as error:
+                if options.on_error == "raise":
+                    raise
+                broken.append((files[number].name, error.what))
+                continue
             for galaxy in found:
                 galaxies.append(galaxy)
             notes += said if said != notes[-len(said) :] else []  # of many files the same is said
-        return galaxies, _few(notes)
+        left_out = [skipped(broken, len(files), folder, "files by what they hold")] if broken else []
+        return galaxies, [*left_out, *_few(notes)]
     joined: dict[str, Galaxy] = {}
     extras: dict[str, list[tuple[str, str | None, Place]]] = defaultdict(list)
     notes, left_out = [], []

@@ -20,11 +20,13 @@ from galshift.data.readers._base import Opened, finite
 from galshift.data.readers._hdf5_parts import (
     attribute_list,
     attribute_text,
+    check_rows,
     numbers_of,
     one_line,
     open_file,
     read_rows,
     texts,
+    whole,
 )
 from galshift.data.units import unit_name
 from galshift.errors import DataError
@@ -79,7 +81,9 @@ class Hdf5Data(Opened):
             if "psf" in file:
                 psf = file["psf"][()] if file["psf"].ndim < 4 else read_rows(file["psf"], rows)
             psf_scale = file["psf"].attrs.get("pixel_scale") if "psf" in file else None
-        except (OSError, KeyError, RuntimeError, ValueError, MemoryError) as error:
+        except DataError:
+            raise
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError) as error:
             raise DataError(f"its images cannot be read: {one_line(error)}", where=self.path) from error
         return Cutouts(
             images=images,
@@ -117,7 +121,7 @@ class Hdf5Data(Opened):
         """Return the account of where the images came from that was stored in the file."""
         try:
             return json.loads(self._open().attrs.get("provenance", "{}"))
-        except ValueError:
+        except (ValueError, TypeError, RecursionError):
             return {}
 
     def layout_of_file(self) -> dict[str, str]:
@@ -134,17 +138,26 @@ class Hdf5Data(Opened):
         return {**self.__dict__, "_file": None}
 
 
-def layout_of(group: Any, prefix: str = "") -> dict[str, str]:
-    """Return ``(N, C, H, W) float32`` and the like for every data set below a group."""
+def layout_of(group: Any, prefix: str = "", seen: set[Any] | None = None) -> dict[str, str]:
+    """Return ``(N, C, H, W) float32`` and the like for every data set below a group.
+
+    A group is gone through once, by whatever names it is linked into others.
+    """
     import h5py
 
     found: dict[str, str] = {}
-    for name, item in group.items():
+    seen = set() if seen is None else seen
+    place = h5py.h5o.get_info(group.id).addr
+    if place in seen:
+        return found
+    seen.add(place)
+    for name in group:
+        item = group.get(name)
         if isinstance(item, h5py.Dataset):
             kind = "text" if item.dtype.kind in "OS" else str(item.dtype)
             found[f"{prefix}{name}"] = f"{item.shape} {kind}"
         elif isinstance(item, h5py.Group) and prefix.count("/") < 4:
-            found |= layout_of(item, f"{prefix}{name}/")
+            found |= layout_of(item, f"{prefix}{name}/", seen)
     return found
 
 
@@ -157,15 +170,20 @@ def _own_info(path: Path, file: Any, options: ReadOptions) -> DataInfo:
     n = len(images)
     if n == 0:
         raise DataError("the file holds no images", where=path)
-    for name in ("labels", "ids", "groups", "mask", "ivar"):
-        if name in file and len(file[name]) != n:
-            raise DataError(f"/{name} has {len(file[name])} rows for {n} images", where=path)
+    check_rows(images, path)
+    _check_shapes(file, images.shape, path)
     bands = tuple(attribute_list(file, "bands")) or tuple(f"band{i}" for i in range(images.shape[1]))
     if len(bands) != images.shape[1]:
         raise DataError(f"{len(bands)} band names for {images.shape[1]} bands", where=path)
-    ids = texts(file["ids"][:]) if "ids" in file else np.arange(n).astype(str)
-    groups = texts(file["groups"][:]) if "groups" in file else None
+    ids = texts(whole(file["ids"], path), path) if "ids" in file else np.arange(n).astype(str)
+    groups = texts(whole(file["groups"], path), path) if "groups" in file else None
     unit = attribute_text(file, "unit")
+    if unit is not None and unit_name(unit) is None and options.unit is None:
+        raise DataError(
+            f"its attribute 'unit' is no unit: {unit[:40]}",
+            where=path,
+            hint="state it with --unit, such as nJy",
+        )
     labels, classes = _labels(file, n, path)
     named = NUMBERED if groups is None else names_of_products(attribute_text(file, "groups_from"), groups)
     return DataInfo(
@@ -187,8 +205,40 @@ def _own_info(path: Path, file: Any, options: ReadOptions) -> DataInfo:
         has_mask="mask" in file,
         has_ivar="ivar" in file,
         has_psf="psf" in file,
-        table=_table(file),
+        table=_table(file, n, path),
     )
+
+
+def _check_shapes(file: Any, shape: tuple[int, ...], path: Path) -> None:
+    """Refuse parts of the file that do not fit its images (N, C, H, W)."""
+    import h5py
+
+    n, bands = shape[:2]
+    if 0 in shape:
+        raise DataError(f"its images have no pixels: /images is {shape}", where=path)
+    plane = (n, *shape[2:])
+    allowed: dict[str, set[tuple[int, ...]]] = {
+        "ids": {(n,)},
+        "groups": {(n,)},
+        "mask": {shape, plane},
+        "ivar": {shape},
+        "pixel_scale": {(n,)},
+        "psf_fwhm": {(n,), (n, bands)},
+    }
+    for name in (*allowed, "labels", "psf"):
+        data = file.get(name)
+        if data is None:
+            continue
+        if not isinstance(data, h5py.Dataset):
+            raise DataError(f"/{name} is no data set", where=path)
+        if name == "labels" and data.ndim in (1, 2) and len(data) == n:
+            continue
+        if name == "psf" and data.ndim in (2, 3, 4) and (data.ndim < 4 or len(data) == n):
+            continue
+        if data.shape not in allowed.get(name, ()):
+            rows = f"{len(data)} rows" if data.ndim else "one value"
+            of = rows if data.ndim < 2 or len(data) != n else f"the shape {data.shape}"
+            raise DataError(f"/{name} has {of} for {n} images", where=path)
 
 
 def _origins(file: Any, options: ReadOptions) -> dict[str, str]:
@@ -209,13 +259,13 @@ def _origins(file: Any, options: ReadOptions) -> dict[str, str]:
 def _labels(file: Any, n: int, path: Path) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Labels as galshift stores them, or of others: names, numbers of classes, numbers."""
     classes = tuple(attribute_list(file, "classes"))
-    values = file["labels"][:] if "labels" in file else None
+    values = whole(file["labels"], path) if "labels" in file else None
     if values is None or _has_schema(file):
         return values, classes
     return named_classes(*interpret_labels(values, n, path), classes, path)
 
 
-def _table(file: Any) -> Any:
+def _table(file: Any, n: int, path: Path) -> Any:
     import h5py
 
     group = file.get("table")
@@ -223,9 +273,12 @@ def _table(file: Any) -> Any:
         return None
     from astropy.table import Table
 
-    columns = {name: group[name][:] for name in group if isinstance(group[name], h5py.Dataset)}
+    columns = {name: whole(group[name], path) for name in group if isinstance(group.get(name), h5py.Dataset)}
+    wrong = next((name for name, value in columns.items() if np.shape(value)[:1] != (n,)), None)
+    if wrong is not None:
+        raise DataError(f"/table/{wrong} has no row for each of {n} images", where=path)
     return Table(
-        {name: texts(value) if value.dtype.kind in "OS" else value for name, value in columns.items()}
+        {name: texts(value, path) if value.dtype.kind in "OS" else value for name, value in columns.items()}
     )
 
 

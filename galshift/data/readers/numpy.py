@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from galshift.bounds import check_unpacked, plain_file, size
 from galshift.data.mask_bits import declared_bits
 from galshift.data.options import ReadOptions
 from galshift.data.paths import split_pair
@@ -15,6 +18,7 @@ from galshift.data.readers._arrays import ArrayData, array_info, describe_array,
 from galshift.data.readers._base import Opened
 from galshift.data.readers._file_rows import mapped_member, rows_of
 from galshift.errors import DataError
+from galshift.plain import one_line
 
 _IMAGES = ("images", "image", "x", "data", "arr_0", "cutouts", "imgs")
 _LABELS = ("labels", "label", "y", "targets", "classes", "ans", "arr_1")
@@ -39,7 +43,10 @@ def open_numpy(path: str | Path, options: ReadOptions) -> Opened:
         return _open(first, {"images": loaded}, options)
     with loaded:
         try:
+            _check_members(loaded, first)
             arrays = {n.lower(): _member(first, loaded, n) for n in loaded.files if _wanted(loaded, n)}
+        except DataError:
+            raise
         except Exception as error:
             if not _is_damage(error):
                 raise
@@ -88,7 +95,17 @@ def _open(
         origins=origins,
         notes=(f"took the axes of {tuple(images.shape)} as {layout}",),
     )
-    return ArrayData(path, info, rows_of(stack), layout, scale, extras, bits)
+    rows = rows_of(stack)
+    if isinstance(images, np.memmap) and rows == stack.__getitem__:
+        rows = partial(_mapped_rows, stack, path, path.stat().st_size)
+    return ArrayData(path, info, rows, layout, scale, extras, bits)
+
+
+def _mapped_rows(stack: np.ndarray, path: Path, n_bytes: int, rows: np.ndarray) -> np.ndarray:
+    """Return rows of a mapped file, which ends the process where the file does not reach any more."""
+    if plain_file(path, empty=True) < n_bytes:
+        raise DataError("the file has become shorter since it was opened", where=path)
+    return stack[rows]
 
 
 def _inverse(rows: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
@@ -109,8 +126,7 @@ def _member(path: Path, loaded: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
 
 
 def _load(path: Path) -> np.ndarray:
-    if not path.is_file():
-        raise DataError("there is no such file", where=path)
+    plain_file(path)
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:
@@ -119,12 +135,43 @@ def _load(path: Path) -> np.ndarray:
         raise _unreadable(path, error) from error
 
 
+def _check_members(file: np.lib.npyio.NpzFile, path: Path) -> None:
+    """Refuse members that unpack to too much, or whose headers claim more than they unpack to."""
+    wanted = {name for name in file.files if _wanted(file, name)}
+    for entry in file.zip.infolist():
+        name = entry.filename.removesuffix(".npy")
+        if name not in wanted:
+            continue
+        hint = "save it with numpy.savez, which does not compress"
+        check_unpacked(entry.file_size, entry.compress_size, path, what=f"'{name}'", hint=hint)
+        with file.zip.open(entry) as stream:
+            version = np.lib.format.read_magic(stream)
+            # Format 3 differs from 2 in the encoding of field names alone, which are not asked for.
+            formats = np.lib.format
+            read = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
+            shape, _, dtype = read(stream)
+            claimed = math.prod(shape) * dtype.itemsize
+            if not dtype.hasobject and claimed > entry.file_size:
+                raise DataError(
+                    f"'{name}' claims {size(claimed)} and has {size(entry.file_size)}", where=path
+                )
+
+
 def _is_damage(error: Exception) -> bool:
     """Return whether an error is about the file: zipfile and its kin raise classes of their own."""
     own = type(error).__module__ in ("zipfile", "zlib", "tokenize", "struct")
     return own or isinstance(
         error,
-        OSError | ValueError | EOFError | KeyError | SyntaxError | TypeError | OverflowError | RuntimeError,
+        OSError
+        | ValueError
+        | EOFError
+        | KeyError
+        | SyntaxError
+        | TypeError
+        | OverflowError
+        | RuntimeError
+        | IndexError
+        | MemoryError,
     )
 
 
@@ -134,7 +181,7 @@ def _wanted(file: np.lib.npyio.NpzFile, name: str) -> bool:
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    text = " ".join(str(error).split())
+    text = one_line(error, 200)
     with path.open("rb") as stream:
         begins_right = stream.read(6).startswith((b"\x93NUMPY", b"PK"))
     if not begins_right:

@@ -8,11 +8,14 @@ import warnings
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from galshift.console import warn
+from galshift.bounds import plain_file
 from galshift.data.beside import attach, catalog_beside, catalog_named
 from galshift.data.compact import Files, Texts
 from galshift.data.cutouts import Cutouts, DataInfo
@@ -21,10 +24,15 @@ from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._base import Opened, stem
 from galshift.data.resample import resample
+from galshift.data.skipped import skipped
 from galshift.data.units import DIMENSIONLESS
 from galshift.errors import DataError
+from galshift.plain import one_line
 
 _COLORS = {1: ("grey",), 3: ("red", "green", "blue")}
+# Pillow knows seventy formats, and starts Ghostscript for one of them; its own limit is 180 million pixels.
+_FORMATS = ("PNG", "JPEG")
+MOST_PIXELS = 25_000_000
 
 
 @READERS.register("pictures")
@@ -50,14 +58,13 @@ def open_pictures(path: str | Path, options: ReadOptions) -> Opened:
         except DataError as error:
             if options.on_error == "raise":
                 raise
-            notes.append(f"{file.name}: {error.what}")
+            notes.append((file.name, error.what))
     kept = Files(kept)
     if not kept:
-        raise DataError("none of its pictures can be read", where=root, hint=notes[0])
-    if notes:
-        notes = [f"skipped {len(notes)} of {len(files)} files ({'; '.join(notes[:3])})"]
-        warn(f"{root}: {notes[0]}")
-    dataset = PictureData(root, _info(root, kept, sizes, notes, options), kept)
+        raise DataError("none of its pictures can be read", where=root, hint=": ".join(notes[0]))
+    said = [skipped(notes, len(files), root)] if notes else []
+    info = _info(root, kept, sizes, said, options)
+    dataset = PictureData(root, replace(info, left_out=tuple(map(": ".join, notes))), kept)
     beside = catalog_beside(root, kept) if root.is_dir() and not catalog_named(options.labels) else None
     return dataset if beside is None else attach(dataset, beside)
 
@@ -107,19 +114,11 @@ def decode(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
     DataError
         When it is damaged.
     """
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings(), Image.open(file) as picture:
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            deep = picture.mode.startswith("I") or picture.mode == "F"
-            if not deep:
-                picture = picture.convert("L" if shape[0] == 1 else "RGB")
-            values = np.asarray(picture)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise _unreadable(file, error) from error
-    except Image.DecompressionBombWarning as error:
-        raise DataError("the picture is too large", where=file) from error
+    with _opened(file) as picture:
+        deep = picture.mode.startswith("I") or picture.mode == "F"
+        if not deep:
+            picture = picture.convert("L" if shape[0] == 1 else "RGB")
+        values = np.asarray(picture)
     values = values[..., None] if values.ndim == 2 else values
     image = np.moveaxis(values.astype(np.float32) / (65535 if deep else 255), -1, 0)
     if image.shape[0] != shape[0]:
@@ -140,9 +139,14 @@ def same_content(files: Sequence[Path]) -> np.ndarray:
     home = np.arange(len(files))
     for members in by_size.values():
         for i in members if len(members) > 1 else ():
-            digest = hashlib.blake2b(files[i].read_bytes(), digest_size=16).digest()
+            with files[i].open("rb") as stream:
+                digest = hashlib.file_digest(stream, _short_hash).digest()
             home[i] = first.setdefault(digest, i)
     return home
+
+
+def _short_hash() -> Any:
+    return hashlib.blake2b(digest_size=16)
 
 
 def _info(
@@ -202,25 +206,51 @@ def _tops(root: Path, files: Sequence[Path]) -> Iterator[str]:
 
 
 def _size(file: Path) -> tuple[int, int, int]:
+    with _opened(file) as picture:
+        grey = picture.mode in ("1", "L", "LA", "I", "I;16", "F")
+        return (1 if grey else 3, picture.height, picture.width)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """Open a picture of the two formats, and of a size that can be read; nothing is decoded yet.
+
+    Raises
+    ------
+    DataError
+        Whatever is wrong with it, also when it is decoded in the block.
+    """
     from PIL import Image
 
-    if not file.is_file():
-        raise DataError("this link leads nowhere" if file.is_symlink() else "this is not a file", where=file)
-    if file.stat().st_size == 0:
-        raise DataError("the file is empty", where=file)
+    plain_file(file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file) as picture:
-                grey = picture.mode in ("1", "L", "LA", "I", "I;16", "F")
-                return (1 if grey else 3, picture.height, picture.width)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            with Image.open(file, formats=_FORMATS) as picture:
+                if picture.width * picture.height > MOST_PIXELS:
+                    raise _too_large(file, f"{picture.width} x {picture.height} pixels")
+                if picture.width * picture.height == 0:
+                    raise DataError("the picture has no pixels", where=file)
+                yield picture
+    except DataError:
+        raise
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise _too_large(file, "more pixels than Pillow decodes") from error
+    except Exception as error:  # decoders let through whatever a damaged file makes them raise
         raise _unreadable(file, error) from error
 
 
+def _too_large(file: Path, claim: str) -> DataError:
+    return DataError(
+        f"the picture is too large: {claim}, and {MOST_PIXELS // 1_000_000} million are the limit",
+        where=file,
+        hint="cut it to one galaxy, or leave such files out with --on-error skip",
+    )
+
+
 def _unreadable(file: Path, error: Exception) -> DataError:
-    text = " ".join(str(error).replace(str(file), "").split())
+    text = one_line(str(error).replace(str(file), ""), 200)
     if "cannot identify" in text:
-        text = "it is no picture, or damaged from its first bytes on"
+        text = "it is no PNG or JPEG, or damaged from its first bytes on"
     hint = "mend or remove it, or leave such files out with --on-error skip"
     return DataError(f"the picture cannot be read: {text or type(error).__name__}", where=file, hint=hint)

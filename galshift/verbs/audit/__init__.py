@@ -42,12 +42,13 @@ class Audit(Step):
     )
     inputs = ("run", "data", "compare", "read.labels?", "read.psf?", "read.weights?")
     resumable = True
+    resources = ("device", "workers", "scheduler")
 
     def run(self, config: AuditConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Audit every model on the same damaged images."""
         from galshift.verbs.audit.work import work
 
-        return work(config, run, context.device)
+        return work(config, run, context.device, context.engine)
 
     def versions(self, config: AuditConfig) -> Mapping[str, int]:
         """Return the version of every corruption."""

@@ -26,19 +26,21 @@ class Embed(Step):
     version = 1
     Config = EmbedConfig
     positionals = ("run", "data")
-    options = ("reduce", "limit", *reading("read"))
+    options = ("reduce", "limit", "shards", *reading("read"))
     examples = (
         "galshift embed runs/adapt-1a2b3c4d sim.h5 sdss/",
         "galshift embed runs/adapt-1a2b3c4d sim.h5 wide=sdss/ --reduce tsne",
     )
     inputs = ("run", "data", "read.labels?", "read.psf?", "read.weights?")
     display = ("thumbnails",)
+    newer = ("shards",)
+    resources = ("device", "workers", "scheduler")
 
     def run(self, config: EmbedConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Forward, reduce, score, draw."""
         from galshift.verbs.embed.work import work
 
-        return work(config, run, context.device)
+        return work(config, run, context.device, context.engine)
 
     def versions(self, config: EmbedConfig) -> Mapping[str, int]:
         """Return the version of the reducer."""

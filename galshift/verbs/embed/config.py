@@ -24,4 +24,7 @@ class EmbedConfig(Strict):
         20_000, ge=10, description="At most as many galaxies of each data set, drawn at random."
     )
     thumbnails: int = Field(3000, ge=0, description="Pictures in the explorer; the most unusual come first.")
+    shards: int | None = Field(
+        None, ge=1, description="Write embedding.parquet, a folder of Parquet files of so many rows each."
+    )
     seed: int = 42

@@ -13,18 +13,20 @@ from galshift.embedding.anomaly import anomaly_scores
 from galshift.embedding.quality import domain_mixing, map_quality
 from galshift.embedding.reducers import REDUCERS
 from galshift.evaluation.predictions import write_predictions
+from galshift.evaluation.shards import check_folder, write_shards
 from galshift.rundirectory import RunDirectory
 from galshift.runs.answers import answer, drawn_rows
 from galshift.runs.known_data import open_for
 from galshift.runs.test_sets import matched_labels
 from galshift.runs.truth import truth_of
+from galshift.spread import Engine
 from galshift.training.checkpoint import Trained, load_checkpoint
 from galshift.verbs.embed.config import EmbedConfig
 from galshift.verbs.embed.report import write_explorer
 from galshift.verbs.embed.result import Part
 
 
-def work(config: EmbedConfig, run: RunDirectory, device: str) -> dict[str, Any]:
+def work(config: EmbedConfig, run: RunDirectory, device: str, engine: Engine) -> dict[str, Any]:
     """Map the galaxies of `config`, write the table and the explorer, and return the results.
 
     Raises
@@ -32,8 +34,10 @@ def work(config: EmbedConfig, run: RunDirectory, device: str) -> dict[str, Any]:
     DataError
         When a data set does not fit the model, or not one of its images gives an answer.
     """
+    if config.shards is not None:
+        check_folder("embedding.parquet")
     trained = load_checkpoint(config.run)
-    parts = [_part(text, trained, config, device) for text in config.data]
+    parts = [_part(text, trained, config, device, engine) for text in config.data]
     tables = [part.table for part in parts]
     table = vstack(tables, metadata_conflicts="silent") if len(tables) > 1 else tables[0]
     features = np.concatenate([part.features for part in parts]) if len(parts) > 1 else parts[0].features
@@ -48,20 +52,24 @@ def work(config: EmbedConfig, run: RunDirectory, device: str) -> dict[str, Any]:
         "quality": map_quality(good, points[usable], seed=config.seed),
         "mixing": domain_mixing(good, domains, groups=groups),
     }
+    file = "embedding.fits" if config.shards is None else "embedding.parquet"
     results = {
         "n": len(table),
         "n_flagged": int((~usable).sum()),
         "reduce": config.reduce.kind,
         **measured,
-        "outputs": {"embedding": "embedding.fits", "explorer": "explorer.html"},
+        "outputs": {"embedding": file, "explorer": "explorer.html"},
     }
     details = {"run": str(config.run), "reduce": config.reduce.dump(), **measured}
-    write_predictions(run.path / "embedding.fits", table, provenance=details)
+    if config.shards is None:
+        write_predictions(run.path / file, table, provenance=details)
+    else:
+        write_shards(run.path / file, [table], config.shards, provenance=details)
     write_explorer(run.path / "explorer.html", parts, table, results, trained, config)
     return results
 
 
-def _part(text: str, trained: Trained, config: EmbedConfig, device: str) -> Part:
+def _part(text: str, trained: Trained, config: EmbedConfig, device: str, engine: Engine) -> Part:
     """Forward one data set and say how unusual each of its galaxies is."""
     label, path = split_name(text)
     head = trained.head
@@ -69,7 +77,7 @@ def _part(text: str, trained: Trained, config: EmbedConfig, device: str) -> Part
     dataset = opened.dataset
     rows = drawn_rows(len(dataset), config.limit, config.seed, "embed", "limit")
     name, info = label or dataset.name, dataset.info
-    answers = answer(trained, dataset, rows, device=device, label=f"embed {name}")
+    answers = answer(trained, dataset, rows, device=device, label=f"embed {name}", engine=engine)
     if head.kind == "class":
         truth = matched_labels(dataset, rows, trained.classes)[0]
     else:

@@ -39,12 +39,13 @@ class Evaluate(Step):
     )
     inputs = ("runs", "on", "read.labels?", "read.psf?", "read.weights?")
     display = ("samples",)
+    resources = ("device", "workers", "scheduler")
 
     def run(self, config: EvaluateConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Evaluate every run on every data set."""
         from galshift.verbs.evaluate.products import work
 
-        return work(config, run.path, context.device)
+        return work(config, run.path, context.device, context.engine)
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Say every accuracy with its interval and its majority-class line."""

@@ -9,6 +9,7 @@ from typing import Any
 from galshift.evaluation.predictions import write_predictions
 from galshift.provenance import write_json
 from galshift.report import build
+from galshift.spread import Engine
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.report import report_data
 from galshift.verbs.evaluate.result import Evaluation
@@ -16,7 +17,7 @@ from galshift.verbs.evaluate.tasks import TASKS
 from galshift.verbs.evaluate.work import evaluate
 
 
-def work(config: EvaluateConfig, directory: Path, device: str) -> dict[str, Any]:
+def work(config: EvaluateConfig, directory: Path, device: str, engine: Engine) -> dict[str, Any]:
     """Evaluate what `config` names, write the files and return the results.
 
     Raises
@@ -24,7 +25,7 @@ def work(config: EvaluateConfig, directory: Path, device: str) -> dict[str, Any]
     DataError
         When a run or data set cannot be used, or nothing is left that was not trained on.
     """
-    found = evaluate(config, device)
+    found = evaluate(config, device, engine=engine)
     outputs = write_evaluation(found, directory, samples=config.samples, seed=config.seed)
     return {**found.document(), "outputs": outputs}
 

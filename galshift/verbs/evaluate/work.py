@@ -12,13 +12,16 @@ from galshift.evaluation.metric import shown_in
 from galshift.runs.answers import answer
 from galshift.runs.classifiers import Classifier, open_classifiers
 from galshift.runs.test_sets import TestSet, open_test_sets
+from galshift.spread import HERE, Engine
 from galshift.training.checkpoint import Trained, load_checkpoint
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.result import Evaluation, Outcome, Task
 from galshift.verbs.evaluate.tasks import TASKS
 
 
-def evaluate(config: EvaluateConfig, device: str, *, finished: bool = True) -> Evaluation:
+def evaluate(
+    config: EvaluateConfig, device: str, *, finished: bool = True, engine: Engine = HERE
+) -> Evaluation:
     """Evaluate the classifiers of `config` on its data sets; `finished` False allows a run still at work.
 
     Raises
@@ -28,11 +31,15 @@ def evaluate(config: EvaluateConfig, device: str, *, finished: bool = True) -> E
     """
     classifiers = open_classifiers(config.runs, with_baseline=config.baseline, finished=finished)
     sets = open_test_sets(classifiers, config.on, config.read, classifiers[0].trained.head.names)
-    return evaluate_open(classifiers, sets, config, device)
+    return evaluate_open(classifiers, sets, config, device, engine)
 
 
 def evaluate_open(
-    classifiers: Sequence[Classifier], sets: Sequence[TestSet], config: EvaluateConfig, device: str
+    classifiers: Sequence[Classifier],
+    sets: Sequence[TestSet],
+    config: EvaluateConfig,
+    device: str,
+    engine: Engine = HERE,
 ) -> Evaluation:
     """Evaluate classifiers on test sets that are open already.
 
@@ -45,6 +52,8 @@ def evaluate_open(
     config : EvaluateConfig
         Of which ``n_bootstrap``, ``n_permutations`` and ``seed`` count here.
     device : str
+    engine : Engine
+        Who runs the networks over the images.
 
     Raises
     ------
@@ -54,7 +63,9 @@ def evaluate_open(
     head = classifiers[0].trained.head
     task = TASKS[head.kind]
     outcomes = {
-        (c.name, s.name): _outcome(task, c, s, head.names, config, device) for c in classifiers for s in sets
+        (c.name, s.name): _outcome(task, c, s, head.names, config, device, engine)
+        for c in classifiers
+        for s in sets
     }
     plain = [c for c in classifiers if not c.adapted]
     reference = next((c.name for c in plain if not c.given), None) or next((c.name for c in plain), None)
@@ -63,16 +74,23 @@ def evaluate_open(
         found,
         gaps=_gaps(found, config),
         differences=_differences(found, config),
-        seeds=_over_seeds(found, config, device),
+        seeds=_over_seeds(found, config, device, engine),
         warnings=tuple(_warnings(found)),
         estimates=task.estimates(found),
     )
 
 
 def _outcome(
-    task: Task, c: Classifier, s: TestSet, names: Sequence[str], config: EvaluateConfig, device: str
+    task: Task,
+    c: Classifier,
+    s: TestSet,
+    names: Sequence[str],
+    config: EvaluateConfig,
+    device: str,
+    engine: Engine,
 ) -> Outcome:
-    answers = answer(c.trained, s.dataset, s.rows, device=device, label=f"{c.name} on {s.name}", names=names)
+    label = f"{c.name} on {s.name}"
+    answers = answer(c.trained, s.dataset, s.rows, device=device, label=label, names=names, engine=engine)
     facts = {
         "role": s.role,
         "split": s.split,
@@ -116,7 +134,9 @@ def _differences(found: Evaluation, config: EvaluateConfig) -> dict[str, dict[st
     return differences
 
 
-def _over_seeds(found: Evaluation, config: EvaluateConfig, device: str) -> dict[str, dict[str, Any]]:
+def _over_seeds(
+    found: Evaluation, config: EvaluateConfig, device: str, engine: Engine
+) -> dict[str, dict[str, Any]]:
     """Return some numbers of the same training with other seeds, those of the run itself first."""
     keys = [metric.key for metric in shown_in("seeds", found.task.metrics())]
     over: dict[str, dict[str, Any]] = {}
@@ -125,7 +145,10 @@ def _over_seeds(found: Evaluation, config: EvaluateConfig, device: str) -> dict[
         for s in found.sets if others else ():
             if not s.labelled:
                 continue
-            rows = [found.metrics(c, s), *(_again(found, one, c.name, s, config, device) for one in others)]
+            rows = [
+                found.metrics(c, s),
+                *(_again(found, one, c.name, s, config, device, engine) for one in others),
+            ]
             scored = [found.task.by_label(row) for row in rows]
             if not all(scored):
                 continue  # no labelled image gave an answer
@@ -135,11 +158,19 @@ def _over_seeds(found: Evaluation, config: EvaluateConfig, device: str) -> dict[
 
 
 def _again(
-    found: Evaluation, trained: Trained, name: str, s: TestSet, config: EvaluateConfig, device: str
+    found: Evaluation,
+    trained: Trained,
+    name: str,
+    s: TestSet,
+    config: EvaluateConfig,
+    device: str,
+    engine: Engine,
 ) -> dict[str, Any]:
     """Return the numbers of another seed, without intervals."""
     label = f"{name} on {s.name}, another seed"
-    answers = answer(trained, s.dataset, s.rows, device=device, label=label, names=found.classes)
+    answers = answer(
+        trained, s.dataset, s.rows, device=device, label=label, names=found.classes, engine=engine
+    )
     return found.task.score(trained.head, s, answers, config.model_copy(update={"n_bootstrap": 0}))
 
 

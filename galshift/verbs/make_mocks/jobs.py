@@ -5,15 +5,12 @@ A piece's pixels depend on its images only, so it may be made by any process, in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from galshift import surveys
 from galshift.data.card import resolve
@@ -21,11 +18,13 @@ from galshift.data.catalogue_psfs import attach_psfs
 from galshift.data.cutouts import Dataset
 from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
-from galshift.errors import ConfigError, DataError, GalshiftError, ResourceError
+from galshift.data.paths import files_of
+from galshift.errors import ConfigError, DataError
 from galshift.mocks.config import ObserveConfig
 from galshift.mocks.observe import Observation, observe_in_full
 from galshift.mocks.pairs import observe_pair
-from galshift.processes import process_pool
+from galshift.spread import Engine, Task, spread
+from galshift.training.threads import cpu_threads
 
 #: Bytes of output pixels in one piece, about: small enough to lose, large enough to be worth a file.
 _PIECE_BYTES = 96 << 20
@@ -78,7 +77,7 @@ def pieces(n: int, bytes_per_image: int) -> list[Piece]:
 def make(job: Job, piece: Piece, dataset: Dataset | None = None) -> list[Observation]:
     """Return one observation per survey of the job, of the images of `piece`."""
     read = ReadOptions(**job.read)
-    dataset = dataset if dataset is not None else open_dataset(job.path, read)
+    dataset = _opened(job)[1] if dataset is None else dataset
     config = ObserveConfig(**job.observe)
     presets = [surveys.load(name) for name in job.surveys]
     cutouts = dataset.read(np.arange(piece.start, piece.stop))
@@ -87,7 +86,7 @@ def make(job: Job, piece: Piece, dataset: Dataset | None = None) -> list[Observa
         cutouts = attach_psfs(cutouts, Path(dataset.path).parent)
     shared = {"bands": job.bands, "config": config, "seed": job.seed, "device": job.device}
     try:
-        with _one_thread():
+        with cpu_threads(1):  # small transforms are slower on several
             if len(presets) == 2:
                 return list(observe_pair(cutouts, *presets, shapes=job.shapes, **shared))
             return [observe_in_full(cutouts, presets[0], shape=job.shapes[0], **shared)]
@@ -95,97 +94,22 @@ def make(job: Job, piece: Piece, dataset: Dataset | None = None) -> list[Observa
         raise type(error)(error.what, where=error.where or job.path, hint=error.hint) from None
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Small transforms are slower on several threads than on one; processes share the work instead."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def made(
-    job: Job, wanted: Sequence[Piece], *, workers: int, scheduler: str | None, dataset: Dataset
+    job: Job, wanted: Sequence[Piece], engine: Engine, dataset: Dataset
 ) -> Iterator[tuple[Piece, list[Observation]]]:
-    """Yield each wanted piece when it is made: here, in `workers` processes, or on a Dask cluster."""
-    if scheduler is not None:
-        yield from _on_cluster(job, wanted, scheduler)
-    elif workers > 1 and len(wanted) > 1:
-        yield from _in_processes(job, wanted, workers)
-    else:
-        for piece in wanted:
-            yield piece, make(job, piece, dataset)
+    """Yield each wanted piece when it is made, in order."""
+    task = Task(open=_opened, make=_make, job=job, needs=files_of(job.path))
+
+    def name(piece: Piece) -> str:
+        return f"images {piece.start} to {piece.stop - 1}"
+
+    yield from spread(task, wanted, engine, name=name, bench=(job, dataset))
 
 
-def _in_processes(
-    job: Job, wanted: Sequence[Piece], workers: int
-) -> Iterator[tuple[Piece, list[Observation]]]:
-    """Fresh processes, few pieces in flight, so that memory does not grow with the data set."""
-    with process_pool(min(workers, len(wanted))) as pool:
-        try:
-            yield from _windowed(
-                wanted,
-                2 * workers,
-                lambda piece: pool.submit(make, job, piece),
-                lambda future: future.result(),
-            )
-        except BrokenProcessPool:
-            raise ResourceError(
-                "a worker process was killed, perhaps for want of memory",
-                hint="repeat the command to resume, with fewer --workers",
-            ) from None
+def _opened(job: Job) -> tuple[Job, Dataset]:
+    return job, open_dataset(job.path, ReadOptions(**job.read))
 
 
-def _on_cluster(
-    job: Job, wanted: Sequence[Piece], scheduler: str
-) -> Iterator[tuple[Piece, list[Observation]]]:
-    """The workers of an existing cluster; a piece whose worker is lost is made again by another."""
-    try:
-        from distributed import Client, KilledWorker
-    except ImportError:
-        raise ResourceError(
-            "--scheduler needs Dask's distributed", hint="pip install 'galshift[cluster]'"
-        ) from None
-    try:
-        client = Client(scheduler, timeout=20)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise ResourceError(f"the scheduler does not answer: {error}", where=scheduler) from None
-    with client:
-        try:
-            yield from _windowed(
-                wanted,
-                4 * max(len(client.nthreads()), 1),
-                lambda piece: client.submit(make, job, piece, pure=False),
-                lambda future: future.result(),
-            )
-        except KilledWorker as error:
-            raise ResourceError(
-                f"the same images were lost with several workers: {error}",
-                where=scheduler,
-                hint="give the workers more memory, and repeat the command to resume",
-            ) from None
-
-
-def _windowed(
-    wanted: Sequence[Piece],
-    ahead: int,
-    submit: Callable[[Piece], Any],
-    result: Callable[[Any], list[Observation]],
-) -> Iterator[tuple[Piece, list[Observation]]]:
-    """Keep `ahead` pieces under way and yield them in order."""
-    waiting: list[tuple[Piece, Any]] = []
-    rest = iter(wanted)
-    try:
-        while True:
-            while len(waiting) < ahead and (piece := next(rest, None)) is not None:
-                waiting.append((piece, submit(piece)))
-            if not waiting:
-                return
-            piece, future = waiting.pop(0)
-            yield piece, result(future)
-    except GalshiftError:
-        for _, future in waiting:
-            future.cancel()
-        raise
+def _make(bench: tuple[Job, Dataset], piece: Piece) -> list[Observation]:
+    job, dataset = bench
+    return make(job, piece, dataset)

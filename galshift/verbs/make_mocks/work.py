@@ -47,8 +47,7 @@ def produce(
         console.say(f"resuming: {len(cut) - len(missing)} of {len(cut)} pieces are there")
     with console.progress("make-mocks", len(dataset)) as bar:
         bar.advance(sum(p.stop - p.start for p in cut) - sum(p.stop - p.start for p in missing))
-        shared = {"workers": context.workers, "scheduler": context.scheduler, "dataset": dataset}
-        for piece, observations in made(job, missing, **shared):
+        for piece, observations in made(job, missing, context.engine, dataset):
             store.put(piece, observations)
             bar.advance(piece.stop - piece.start)
     if len(store.empty(0, cut)) == len(dataset):

@@ -45,12 +45,13 @@ class OnePixelAttack(Step):
     inputs = ("run", "data", "compare", "read.labels?", "read.psf?", "read.weights?")
     display = ("gallery",)
     resumable = True
+    resources = ("device", "workers", "scheduler")
 
     def run(self, config: OnePixelAttackConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Write ``attack.json``, ``attack.fits`` and ``report.html``."""
         from galshift.verbs.one_pixel_attack.work import work
 
-        return work(config, run, context.device)
+        return work(config, run, context.device, context.engine)
 
     def versions(self, config: OnePixelAttackConfig) -> Mapping[str, int]:
         """Return the version of the fault."""

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from galshift import console
-from galshift.audit.attack import attack, n_queries, replay, seconds_per_query
+from galshift.audit.attack import Row, attack, n_queries, replay, seconds_per_query
 from galshift.provenance import write_json
 from galshift.report import build
 from galshift.rundirectory import RunDirectory
+from galshift.spread import Engine
 from galshift.training.threads import cpu_threads, suited_threads
 from galshift.verbs.one_pixel_attack.config import OnePixelAttackConfig
 from galshift.verbs.one_pixel_attack.models import Attacked, open_attacked
+from galshift.verbs.one_pixel_attack.pieces import rows_elsewhere
 from galshift.verbs.one_pixel_attack.products import Side, write_attack
 from galshift.verbs.one_pixel_attack.report import Example, attack_report
 from galshift.verbs.one_pixel_attack.results import attack_results
 from galshift.verbs.one_pixel_attack.store import PARTIAL, RowStore
 
 
-def work(config: OnePixelAttackConfig, run: RunDirectory, device: str) -> dict[str, Any]:
+def work(config: OnePixelAttackConfig, run: RunDirectory, device: str, engine: Engine) -> dict[str, Any]:
     """Attack the images of `config`, write rows, maps and report, and return the results.
 
     Raises
@@ -32,10 +34,16 @@ def work(config: OnePixelAttackConfig, run: RunDirectory, device: str) -> dict[s
     """
     test_set, attacked = open_attacked(config, device)
     stores = _stores(attacked, run)
-    with cpu_threads(max(suited_threads(one.classifier.trained.model) for one in attacked)):
+    threads = max(suited_threads(one.classifier.trained.model) for one in attacked)
+    with cpu_threads(threads):
         _announce(attacked, stores, config, run)
         for one, store in zip(attacked, stores, strict=True):
-            _search(one, store, config)
+            if engine.alone or not hasattr(test_set.dataset, "reopen"):
+                rows = attack(one.setting, one.images, config, done=store.done)
+            else:
+                todo = [i for i, name in enumerate(one.images.ids) if name not in store.done]
+                rows = rows_elsewhere(one, test_set, todo, config, device, threads, engine)
+            _search(one, store, config, rows)
     results = attack_results(config, test_set, attacked, stores)
     sides = [_side(one, store, config) for one, store in zip(attacked, stores, strict=True)]
     examples = _examples(attacked[0], stores[0], config.gallery)
@@ -92,11 +100,11 @@ def _duration(seconds: float) -> str:
     )
 
 
-def _search(one: Attacked, store: RowStore, config: OnePixelAttackConfig) -> None:
-    """Attack every image that has no row yet; each row is on disk before the next image."""
+def _search(one: Attacked, store: RowStore, config: OnePixelAttackConfig, rows: Iterable[Row]) -> None:
+    """Store the rows of the images that have none yet; each is on disk before the next is asked for."""
     with console.progress(f"attack {one.classifier.name}", len(one.images.ids)) as bar:
         bar.advance(len(store.rows))
-        for row in attack(one.setting, one.images, config, done=store.done):
+        for row in rows:
             store.append({**row.values, "fault": config.fault.kind}, row.vulnerability)
             bar.advance(1)
 

@@ -34,13 +34,15 @@ class Pack(Step):
             metavar="FRAME",
             panel=READING,
         ),
+        "shards",
         *reading("read", cutout_size="size"),
     )
     examples = (
         "galshift pack sdss/ sdss.h5 --labels votes.csv --workers 4 --on-error skip",
         "galshift pack positions.fits cutouts.h5 --cutouts-from frame.fits --size 12arcsec",
     )
-    resources = ("workers",)
+    resources = ("workers", "scheduler")
+    newer = ("shards",)
     inputs = ("data", "read.labels?", "read.psf?", "read.weights?", "read.catalog")
     product = "packed.h5"
     resumable = True
@@ -64,7 +66,12 @@ class Pack(Step):
         from galshift.verbs.pack.work import work
 
         folder = Path(run.path)
-        return work(config, context.out or folder / self.product, folder / "pieces", context.workers)
+        out = context.out or folder / self.product_of(config)
+        return work(config, out, folder / "pieces", context.engine)
+
+    def product_of(self, config: PackConfig) -> str:
+        """Return the file, or the folder of its shards."""
+        return self.product if config.shards is None else "packed"
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Return how many images the file holds and what was left out."""

@@ -15,3 +15,6 @@ class PackConfig(Strict):
     read: ReadOptions = Field(
         default_factory=ReadOptions, description="What the files do not say themselves."
     )
+    shards: int | None = Field(
+        None, ge=1, description="Write a folder OUT of HDF5 files of so many images each, one data set."
+    )

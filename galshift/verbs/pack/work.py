@@ -10,11 +10,12 @@ from galshift import console
 from galshift.data.open import open_dataset
 from galshift.data.pack import pack
 from galshift.provenance import environment
+from galshift.spread import Engine
 from galshift.verbs.pack.config import PackConfig
 
 
-def work(config: PackConfig, out: Path, scratch: Path, workers: int) -> dict[str, Any]:
-    """Pack into the file `out` by way of the folder `scratch` and return the headline results."""
+def work(config: PackConfig, out: Path, scratch: Path, engine: Engine) -> dict[str, Any]:
+    """Pack into `out` by way of the folder `scratch` and return the headline results."""
     provenance = {"step": "pack", "config": config.model_dump(mode="json"), **environment()}
     dataset = open_dataset(config.data, config.read)
     info = dataset.info
@@ -24,7 +25,9 @@ def work(config: PackConfig, out: Path, scratch: Path, workers: int) -> dict[str
             out,
             config.read,
             scratch=scratch,
-            workers=workers,
+            workers=engine.workers,
+            scheduler=engine.scheduler,
+            shards=config.shards,
             provenance=provenance,
             progress=bar.advance,
             dataset=dataset,
@@ -39,6 +42,6 @@ def work(config: PackConfig, out: Path, scratch: Path, workers: int) -> dict[str
         "unit": info.unit,
         "classes": list(info.classes),
         "notes": list(packed.notes),
-        "bytes": out.stat().st_size,
+        "bytes": sum(file.stat().st_size for file in [out, *out.glob("*.h5")] if file.is_file()),
         "outputs": {"data": out.name},
     }

@@ -26,27 +26,36 @@ class Predict(Step):
     version = 1
     Config = PredictConfig
     positionals = ("run", "data")
-    options = reading("read")
+    options = ("shards", *reading("read"))
     examples = (
         "galshift predict runs/adapt-1a2b3c4d sdss/ predictions.fits",
         "galshift predict runs/adapt-1a2b3c4d sdss/ predictions.csv --on-error skip",
+        "galshift predict runs/adapt-1a2b3c4d 'sdss/*.h5' predictions.parquet --shards 100000 --workers 4",
     )
     out_help = "Table to write: .fits, .csv or .parquet."
     inputs = ("run", "data", "read.labels?", "read.psf?", "read.weights?")
     product = "predictions.fits"
+    newer = ("shards",)
+    resources = ("device", "workers", "scheduler")
+
+    def product_of(self, config: PredictConfig) -> str:
+        """Return the table, or the folder of its shards."""
+        return self.product if config.shards is None else "predictions.parquet"
 
     def products(self, config: PredictConfig, out: Path) -> list[Path]:
         """Return the table, once its ending is known to name a format."""
         from galshift.evaluation.predictions import check_format
+        from galshift.evaluation.shards import check_folder
 
-        check_format(out)
+        (check_format if config.shards is None else check_folder)(out)
         return [out]
 
     def run(self, config: PredictConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Classify, in chunks, into ``context.out``."""
         from galshift.verbs.predict.work import work
 
-        return work(config, context.out or run.path / self.product, context.device)
+        out = context.out or run.path / self.product_of(config)
+        return work(config, out, context.device, context.engine)
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Say the predicted mix, without a claim about how right it is."""

@@ -14,3 +14,6 @@ class PredictConfig(Strict):
     run: str = Field(description="Run directory, or its model.safetensors.")
     data: str = Field(description="Images; labels are passed through where there are any.")
     read: ReadOptions = ReadOptions()
+    shards: int | None = Field(
+        None, ge=1, description="Write a folder of Parquet files of so many rows each; OUT ends in .parquet."
+    )

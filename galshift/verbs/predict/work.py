@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.table import Table
 
+from galshift.console import progress
 from galshift.data.cutouts import Dataset
 from galshift.domains.splits import absolute, read_splits, split_column
 from galshift.evaluation.honesty import unlabelled_summary
 from galshift.evaluation.predictions import write_predictions
-from galshift.methods import Method
-from galshift.runs.answers import Answers, answer
-from galshift.runs.known_data import open_for
+from galshift.evaluation.shards import write_shards
+from galshift.runs.answers import answers_of
+from galshift.runs.known_data import Opened, open_for
+from galshift.runs.passes import joined, passes
 from galshift.runs.test_sets import matched_labels
 from galshift.runs.truth import truth_of
+from galshift.spread import Engine
 from galshift.training.checkpoint import Trained, load_checkpoint
+from galshift.training.predict import Forward
 from galshift.training.unknown import THRESHOLD, load_scorer, unknown_scores
 from galshift.verbs.predict.config import PredictConfig
 
 
-def work(config: PredictConfig, path: Path, device: str) -> dict[str, Any]:
+def work(config: PredictConfig, path: Path, device: str, engine: Engine) -> dict[str, Any]:
     """Write the table of every image of `config`'s data set at `path` and return its summary.
 
     Raises
@@ -30,40 +36,86 @@ def work(config: PredictConfig, path: Path, device: str) -> dict[str, Any]:
         When the run or the data set cannot be used.
     """
     trained = load_checkpoint(config.run)
-    head = trained.head
     opened = open_for(trained, config.data, config.read)
-    dataset = opened.dataset
-    # A data set without one usable image gives a table of flags.
-    scorer = load_scorer(trained.path.parent) if head.kind == "class" else None
-    answers = answer(
-        trained, dataset, device=device, label="predict", refuse=False, features=scorer is not None
-    )
-    rows = np.arange(len(dataset))
-    if head.kind == "class":
-        truth, notes = matched_labels(dataset, rows, trained.classes)
-        summary, unknown = _of_classes(trained, answers, scorer)
-    else:
-        truth, notes = truth_of(dataset, head, opened.read), []
-        summary, unknown = _of_numbers(answers), None
-    table = answers.table(
-        dataset,
-        rows,
-        truth=truth,
-        data_set=dataset.name,
-        split=_splits(trained, dataset, config.data),
-        unknown=unknown,
-    )
+    dataset, said = opened.dataset, _Said(trained, opened, config.data)
     details = {"run": str(config.run), "data": str(config.data), "meta": trained.meta}
-    write_predictions(path, table, provenance=details)
+    with progress("predict", len(dataset)) as bar:
+        made = passes(
+            trained, dataset, device=device, engine=engine, progress=bar.advance, features=said.scores_unknown
+        )
+        if config.shards is None:
+            # A data set without one usable image gives a table of flags.
+            table = said.table(np.arange(len(dataset)), joined((found for _, found in made), len(dataset)))
+            write_predictions(path, table, provenance=details)
+        else:
+            tables = (said.table(rows, found) for rows, found in made)
+            write_shards(path, tables, config.shards, provenance=details)
     return {
-        **summary,
+        **said.summary(),
         "n": len(dataset),
-        "n_flagged": int((~answers.usable).sum()),
         "reading": list(opened.notes),
-        "warnings": notes,
+        "warnings": said.notes,
         "outputs": {"predictions": path.name},
         "product": path.name,
     }
+
+
+class _Said:
+    """What a network says of a data set: tables of some of its rows, and the summary of all that were asked.
+
+    Parameters
+    ----------
+    trained : Trained
+    opened : Opened
+    data : str
+        As it was named.
+    """
+
+    def __init__(self, trained: Trained, opened: Opened, data: str) -> None:
+        self.trained, self.dataset = trained, opened.dataset
+        self.notes: list[str] = []
+        if trained.head.kind == "class":
+            everything = np.arange(len(self.dataset))
+            self._truth, self.notes = matched_labels(self.dataset, everything, trained.classes)
+        else:
+            self._truth = truth_of(self.dataset, trained.head, opened.read)
+        self._splits = _splits(trained, self.dataset, data)
+        self._scorer = load_scorer(trained.path.parent) if trained.head.kind == "class" else None
+        self._centre: list[np.ndarray] = []
+        self._unknown: list[np.ndarray] = []
+
+    @property
+    def scores_unknown(self) -> bool:
+        """True where the run tells an unknown class, by the features."""
+        return self._scorer is not None
+
+    def table(self, rows: np.ndarray, outputs: Forward) -> Table:
+        """Return the rows of the table that `outputs` are about."""
+        answers = answers_of(self.trained, outputs)
+        unknown = None if self._scorer is None else unknown_scores(self._scorer, outputs)
+        self._centre.append(answers.centre)
+        self._unknown += [] if unknown is None else [unknown]
+        return answers.table(
+            self.dataset,
+            rows,
+            truth=None if self._truth is None else self._truth[rows],
+            data_set=self.dataset.name,
+            split=self._splits[rows],
+            unknown=unknown,
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Return the predicted mix, or the means of what is predicted, and how many images gave no answer."""
+        centre, head = np.concatenate(self._centre), self.trained.head
+        usable = np.isfinite(centre).all(axis=1)
+        flagged = {"n_flagged": int((~usable).sum())}
+        if head.kind != "class":
+            return {**_of_numbers(head.kind, head.names, centre[usable]), **flagged}
+        known = unlabelled_summary(centre[usable], self.trained.classes) if usable.any() else {}
+        found = {key: value for key, value in known.items() if key != "labelled"}
+        if self._unknown:
+            found["share_unknown"] = float((np.concatenate(self._unknown)[usable] > THRESHOLD).mean())
+        return {**found, "classes": list(self.trained.classes), **flagged}
 
 
 def _splits(trained: Trained, dataset: Dataset, data: str) -> np.ndarray:
@@ -71,25 +123,11 @@ def _splits(trained: Trained, dataset: Dataset, data: str) -> np.ndarray:
     return split_column(dataset.info.ids, read_splits(trained.path.parent), absolute(data))
 
 
-def _of_classes(
-    trained: Trained, answers: Answers, scorer: Method | None
-) -> tuple[dict[str, Any], np.ndarray | None]:
-    """Return the predicted mix, and (N,) scores of an unknown class from a run that has them."""
-    usable = answers.usable
-    known = unlabelled_summary(answers.centre[usable], trained.classes) if usable.any() else {}
-    found = {key: value for key, value in known.items() if key != "labelled"}
-    unknown = None if scorer is None else unknown_scores(scorer, answers.outputs)
-    if unknown is not None:
-        found["share_unknown"] = float((unknown[usable] > THRESHOLD).mean())
-    return {**found, "classes": list(trained.classes)}, unknown
-
-
-def _of_numbers(answers: Answers) -> dict[str, Any]:
+def _of_numbers(kind: str, names: Sequence[str], good: np.ndarray) -> dict[str, Any]:
     """Return the mean of each label, or of each class's vote fraction; NaN without one usable image."""
-    good, names = answers.centre[answers.usable], answers.names
     means = good.mean(axis=0).tolist() if len(good) else [float("nan")] * len(names)
     return {
-        "label_kind": answers.kind,
+        "label_kind": kind,
         "labels": list(names),
         "mean_prediction": dict(zip(names, means, strict=True)),
     }
