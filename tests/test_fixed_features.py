@@ -238,3 +238,29 @@ def test_statistics_of_the_source_itself_must_not_cost_accuracy(shares, doubted)
     ours = Pretrained(1.0)
     ours.pretrained = False
     assert statistics_doubt(ours, given) is None
+
+
+def test_heads_on_one_encoder_cost_one_pass_and_answer_as_alone(shown) -> None:
+    from galshift.runs.shared_encoder import SharedEncoder
+    from galshift.training.predict import collected
+
+    images = stretched(problem.images(40, 5)[0])
+
+    def alone(trained):
+        with torch.no_grad():
+            said = trained.model(images)
+        return collected(said.logits.numpy(), said.features.numpy(), np.zeros(40, np.int16))
+
+    networks = [network(), network(), network(seed=1)]
+    with torch.no_grad():
+        networks[1].head.weight.mul_(2)
+    one, other, unlike = (SimpleNamespace(model=n, preprocessing=Constants(offset=0.0)) for n in networks)
+    shared, rows, data = SharedEncoder(), np.arange(40), object()
+    for trained in (one, other, unlike):
+        expected = alone(trained).logits
+        before = len(shown)
+        found = shared.outputs(trained, data, rows, lambda trained=trained: alone(trained))
+        assert np.array_equal(found.logits, expected)
+        assert len(shown) - before == (0 if trained is other else 1)
+    shared.outputs(one, data, rows[:5], lambda: alone(one))
+    assert len(shared._known) == 3

@@ -17,6 +17,7 @@ from galshift.errors import DataError
 from galshift.evaluation.predictions import predictions_table, value_table, votes_table
 from galshift.runs.known_data import open_for
 from galshift.runs.passes import joined, passes
+from galshift.runs.shared_encoder import SharedEncoder
 from galshift.runs.test_sets import matched_labels
 from galshift.spread import HERE, Engine
 from galshift.streams import numpy_stream
@@ -132,6 +133,7 @@ def answer(
     names: Sequence[str] | None = None,
     refuse: bool = True,
     engine: Engine = HERE,
+    shared: SharedEncoder | None = None,
 ) -> Answers:
     """Run a network over images and return what its outputs mean.
 
@@ -150,16 +152,22 @@ def answer(
         False where a data set without one answer is a result too, such as a table of flags.
     engine : Engine
         Who computes.
+    shared : SharedEncoder, optional
+        Of networks some of which have the same encoder.
 
     Raises
     ------
     DataError
         When the data set does not fit the network, or not one of its images gives an answer.
     """
-    total = len(dataset) if rows is None else len(rows)
-    with progress(label, total) as bar:
-        made = passes(trained, dataset, rows, device=device, engine=engine, progress=bar.advance)
-        out = joined((found for _, found in made), total)
+    rows = np.arange(len(dataset)) if rows is None else rows
+
+    def compute() -> Forward:
+        with progress(label, len(rows)) as bar:
+            made = passes(trained, dataset, rows, device=device, engine=engine, progress=bar.advance)
+            return joined((found for _, found in made), len(rows))
+
+    out = compute() if shared is None else shared.outputs(trained, dataset, rows, compute)
     found = answers_of(trained, out, names)
     if refuse and not found.usable.any():
         raise DataError(

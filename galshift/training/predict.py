@@ -91,7 +91,7 @@ def forward(
             linear = torch.from_numpy(trained.preprocessing.linear(cutouts)).to(choice.device)
             with torch.inference_mode():
                 output = model(trained.preprocessing.stretch(linear))
-            part = _collected(
+            part = collected(
                 output.logits.float().cpu().numpy(),
                 output.features.float().cpu().numpy(),
                 _mask_flags(cutouts),
@@ -121,7 +121,7 @@ def _mask_flags(cutouts: Cutouts) -> np.ndarray:
     return (NO_PIXELS * (bad == 1) + HALF_MASKED * (bad > 0.5)).astype(np.int16)
 
 
-def _collected(logits: np.ndarray, features: np.ndarray, flags: np.ndarray) -> Forward:
+def collected(logits: np.ndarray, features: np.ndarray, flags: np.ndarray) -> Forward:
     """Probabilities by a stable softmax in float64, and NaN for images without an answer."""
     finite = np.isfinite(logits).all(1) & np.isfinite(features).all(1)
     flags = flags | np.where(finite, 0, NOT_FINITE).astype(np.int16)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from galshift.errors import DataError
 from galshift.evaluation.gap import domain_gap
 from galshift.evaluation.metric import shown_in
-from galshift.runs.answers import answer
+from galshift.models.tuning import HEAD
+from galshift.runs.answers import Answers, answer
 from galshift.runs.classifiers import Classifier, open_classifiers
+from galshift.runs.shared_encoder import SharedEncoder
 from galshift.runs.test_sets import TestSet, open_test_sets
 from galshift.spread import HERE, Engine
 from galshift.training.checkpoint import Trained, load_checkpoint
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.result import Evaluation, Outcome, Task
 from galshift.verbs.evaluate.tasks import TASKS
+
+Ask = Callable[..., Answers]  # a network and a data set with its rows to the network's answers
 
 
 def evaluate(
@@ -62,11 +67,8 @@ def evaluate_open(
     """
     head = classifiers[0].trained.head
     task = TASKS[head.kind]
-    outcomes = {
-        (c.name, s.name): _outcome(task, c, s, head.names, config, device, engine)
-        for c in classifiers
-        for s in sets
-    }
+    ask = partial(answer, device=device, engine=engine, names=head.names, shared=_shared(classifiers))
+    outcomes = {(c.name, s.name): _outcome(task, c, s, config, ask) for c in classifiers for s in sets}
     plain = [c for c in classifiers if not c.adapted]
     reference = next((c.name for c in plain if not c.given), None) or next((c.name for c in plain), None)
     found = Evaluation(task, head.names, tuple(classifiers), tuple(sets), outcomes, reference=reference)
@@ -74,23 +76,20 @@ def evaluate_open(
         found,
         gaps=_gaps(found, config),
         differences=_differences(found, config),
-        seeds=_over_seeds(found, config, device, engine),
+        seeds=_over_seeds(found, config, ask),
         warnings=tuple(_warnings(found)),
         estimates=task.estimates(found),
     )
 
 
-def _outcome(
-    task: Task,
-    c: Classifier,
-    s: TestSet,
-    names: Sequence[str],
-    config: EvaluateConfig,
-    device: str,
-    engine: Engine,
-) -> Outcome:
-    label = f"{c.name} on {s.name}"
-    answers = answer(c.trained, s.dataset, s.rows, device=device, label=label, names=names, engine=engine)
+def _shared(classifiers: Sequence[Classifier]) -> SharedEncoder | None:
+    """What remembers features, where heads alone were trained: they may have an encoder in common."""
+    tuned = (c.config.get("training", {}).get("tune") for c in classifiers)
+    return SharedEncoder() if HEAD in tuned else None
+
+
+def _outcome(task: Task, c: Classifier, s: TestSet, config: EvaluateConfig, ask: Ask) -> Outcome:
+    answers = ask(c.trained, s.dataset, s.rows, label=f"{c.name} on {s.name}")
     facts = {
         "role": s.role,
         "split": s.split,
@@ -134,9 +133,7 @@ def _differences(found: Evaluation, config: EvaluateConfig) -> dict[str, dict[st
     return differences
 
 
-def _over_seeds(
-    found: Evaluation, config: EvaluateConfig, device: str, engine: Engine
-) -> dict[str, dict[str, Any]]:
+def _over_seeds(found: Evaluation, config: EvaluateConfig, ask: Ask) -> dict[str, dict[str, Any]]:
     """Return some numbers of the same training with other seeds, those of the run itself first."""
     keys = [metric.key for metric in shown_in("seeds", found.task.metrics())]
     over: dict[str, dict[str, Any]] = {}
@@ -145,10 +142,7 @@ def _over_seeds(
         for s in found.sets if others else ():
             if not s.labelled:
                 continue
-            rows = [
-                found.metrics(c, s),
-                *(_again(found, one, c.name, s, config, device, engine) for one in others),
-            ]
+            rows = [found.metrics(c, s), *(_again(found, one, c.name, s, config, ask) for one in others)]
             scored = [found.task.by_label(row) for row in rows]
             if not all(scored):
                 continue  # no labelled image gave an answer
@@ -158,19 +152,10 @@ def _over_seeds(
 
 
 def _again(
-    found: Evaluation,
-    trained: Trained,
-    name: str,
-    s: TestSet,
-    config: EvaluateConfig,
-    device: str,
-    engine: Engine,
+    found: Evaluation, trained: Trained, name: str, s: TestSet, config: EvaluateConfig, ask: Ask
 ) -> dict[str, Any]:
     """Return the numbers of another seed, without intervals."""
-    label = f"{name} on {s.name}, another seed"
-    answers = answer(
-        trained, s.dataset, s.rows, device=device, label=label, names=found.classes, engine=engine
-    )
+    answers = ask(trained, s.dataset, s.rows, label=f"{name} on {s.name}, another seed")
     return found.task.score(trained.head, s, answers, config.model_copy(update={"n_bootstrap": 0}))
 
 
