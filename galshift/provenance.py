@@ -7,9 +7,10 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -82,12 +83,19 @@ def fingerprint(
 def environment() -> dict[str, Any]:
     """Return versions of everything that can change a number, the host's kind and the time (UTC)."""
     return {
-        "galshift": galshift.__version__,
-        "python": platform.python_version(),
+        **software(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in _PACKAGES},
         "command": _command(),
         "utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def software() -> dict[str, Any]:
+    """Return the versions alone, for what must be the same bytes whenever and however it is made again."""
+    return {
+        "galshift": galshift.__version__,
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
     }
 
 
@@ -135,6 +143,31 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise fault from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_tree(folder: Path, last: Sequence[str] = ()) -> None:
+    """Remove a folder, the files named `last` after all others: what says whose it is goes at the end."""
+    if not folder.is_dir():
+        return
+    for entry in folder.iterdir():
+        if entry.name in last:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink(missing_ok=True)
+    for name in last:
+        (folder / name).unlink(missing_ok=True)
+    folder.rmdir()
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes left half-written below a folder that no process writes."""
+    for left in sorted(folder.rglob(PART_FILES)):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:

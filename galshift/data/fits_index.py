@@ -18,7 +18,7 @@ from typing import Any
 from galshift.console import progress
 from galshift.data.fits_file import describe
 from galshift.data.open import FITS_SUFFIXES
-from galshift.errors import DataError
+from galshift.errors import DataError, ResourceError
 from galshift.processes import process_pool
 from galshift.provenance import atomic_path
 
@@ -136,5 +136,5 @@ def _save(folder: Path, names: list[str], stamps: list[tuple[int, int]], found: 
         "kinds": [json.loads(text) for text in kinds],
     }
     # An index only saves time: a cache that cannot be written is done without.
-    with suppress(OSError), atomic_path(index_place(folder)) as temporary:
+    with suppress(OSError, ResourceError), atomic_path(index_place(folder)) as temporary:
         temporary.write_text(json.dumps(stored), encoding="utf-8")

@@ -62,6 +62,8 @@ def copy_recipe(name: str, destination: str | Path | None = None) -> Path:
     target = Path(destination or ".")
     if target.is_dir() or str(destination or "").endswith("/"):
         target = target / source.name
+    if target.is_file() and target.read_bytes() == source.read_bytes():
+        return target
     if target.exists():
         raise DataError("a file of this name is there already", where=target, hint="give another destination")
     with atomic_path(target) as temporary:
