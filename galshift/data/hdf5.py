@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Cutouts
+from galshift.data.steady_file import SteadyFile
 from galshift.errors import DataError, ResourceError
 from galshift.provenance import atomic_path, canonical_json, jsonable
 
@@ -68,15 +69,14 @@ def write_hdf5(
     if first is None or len(first) == 0:
         raise DataError("there are no images to write", where=path)
     try:
-        # The temporary file is nobody else's, and some file systems have no locks.
-        with (
-            atomic_path(path) as temporary,
-            h5py.File(temporary, "w", libver="latest", locking=False) as file,
-        ):
-            file.create_group("table", track_order=True)
-            for cutouts in chain([first], chunks):
-                _append(file, cutouts, first, next(truths), path)
-            _write_attributes(file, first, provenance)
+        with atomic_path(path) as temporary, SteadyFile(temporary) as stream:
+            with h5py.File(stream, "w", libver="latest") as file:
+                file.create_group("table", track_order=True)
+                for cutouts in chain([first], chunks):
+                    _append(file, cutouts, first, next(truths), path)
+                    stream.check()
+                _write_attributes(file, first, provenance)
+            stream.check()
     except OSError as error:
         raise ResourceError(f"the file cannot be written: {error}", where=path) from error
     return Path(path)
