@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import shlex
 import shutil
 import sys
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -23,6 +25,7 @@ from galshift.machine import machine_fault
 _HASHES: dict[tuple[str, int, int], str] = {}
 # Names that atomic_path writes under; what a killed process leaves behind.
 PART_FILES = ".*.part*"
+_PIDS = 10_000_000  # more than there can be
 _PACKAGES = ("numpy", "scipy", "astropy", "photutils", "h5py", "scikit-learn", "torch")
 
 
@@ -126,7 +129,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: writers choose the format (.fits.gz, .h5, .npz) by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{_host() + os.getpid()}.part{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as stream:
@@ -143,6 +146,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise fault from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_dead_parts(path: Path) -> None:
+    """Remove what processes of this machine that are no more left half-written of the file `path`."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.part{glob.escape(path.suffix)}"):
+        number = left.name.removeprefix(f".{path.stem}.").removesuffix(f".part{path.suffix}")
+        if number.isdecimal() and int(number) // _PIDS * _PIDS == _host() and not _lives(int(number) % _PIDS):
+            left.unlink(missing_ok=True)
 
 
 def remove_tree(folder: Path, last: Sequence[str] = ()) -> None:
@@ -189,6 +200,21 @@ def jsonable(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     return str(value)
+
+
+def _host() -> int:
+    """A number of this machine, to which that of a process is added: others may write to the same disk."""
+    return zlib.crc32(platform.node().encode()) % 10_000 * _PIDS
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it is another user's
+    return True
 
 
 def _version(name: str) -> str | None:

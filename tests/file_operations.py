@@ -1,6 +1,6 @@
 """Run galshift commands in forked, already imported processes that die, or fail, at their n-th file operation.
 
-A file operation is what Python's audit hooks tell of and changes something: a file opened to be written, a
+A file operation is what audit hooks tell of and changes something: a file opened to be written, a
 rename, a removal, a new folder, a change of mode or length; and, wrapped, every ``write``, ``fsync`` and
 ``pwrite`` through `os`.  Only those below the folder that the command runs in count.
 
@@ -28,11 +28,21 @@ _GROWS = ("open", "os.mkdir", "os.link", "os.symlink", "write", "pwrite", "ftrun
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: exit code (minus the signal), its stderr, and how many operations it got to."""
+    """How a command ended.
+
+    Attributes
+    ----------
+    code : int
+        Exit code, or minus the signal.
+    said : str
+        Its stderr.
+    operations : list of str
+        The first two letters of each operation, in order.
+    """
 
     code: int
     said: str
-    operations: int
+    operations: list[str]
 
 
 class Server:
@@ -110,10 +120,6 @@ def _import_everything() -> None:
             importlib.import_module(module.name)
     for name in STEPS.names():
         STEPS.get(name)
-    import astropy.io.fits
-    import astropy.table
-    import matplotlib.backends.backend_agg
-    import matplotlib.backends.backend_svg
     import torch
 
     torch.set_num_threads(1)
@@ -129,9 +135,10 @@ def _forked(job: dict[str, Any]) -> dict[str, Any]:
         _, status = os.waitpid(child, 0)
         said.seek(0)
         text = said.read().decode(errors="replace")
-        counted.seek(0, os.SEEK_END)
-        code = os.waitstatus_to_exitcode(status)
-        return {"code": code, "said": text, "operations": counted.tell()}
+        counted.seek(0)
+        names = counted.read().decode()
+        operations = [names[i : i + 2] for i in range(0, len(names), 2)]
+        return {"code": os.waitstatus_to_exitcode(status), "said": text, "operations": operations}
 
 
 def _child(job: dict[str, Any], said: int, counted: int) -> None:
@@ -194,7 +201,7 @@ class _Watch:
             if not where.startswith(self._root + os.sep):
                 return
             self._count += 1
-            self._write(self._counted, b".")
+            self._write(self._counted, name.removeprefix("os.")[:2].encode())
             if self._count == self.job["kill"]:
                 os.kill(os.getpid(), self.job["how"])
             full = self.job["fail"] and self._count >= self.job["fail"] and name in _GROWS

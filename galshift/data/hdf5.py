@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Cutouts
-from galshift.data.steady_file import SteadyFile
+from galshift.data.steady_file import SteadyFile, undisturbed
 from galshift.errors import DataError, ResourceError
 from galshift.provenance import atomic_path, canonical_json, jsonable
 
@@ -70,12 +70,19 @@ def write_hdf5(
         raise DataError("there are no images to write", where=path)
     try:
         with atomic_path(path) as temporary, SteadyFile(temporary) as stream:
-            with h5py.File(stream, "w", libver="latest") as file:
+            with undisturbed():
+                file = h5py.File(stream, "w", libver="latest")
                 file.create_group("table", track_order=True)
+            try:
                 for cutouts in chain([first], chunks):
-                    _append(file, cutouts, first, next(truths), path)
+                    with undisturbed():
+                        _append(file, cutouts, first, next(truths), path)
                     stream.check()
-                _write_attributes(file, first, provenance)
+                with undisturbed():
+                    _write_attributes(file, first, provenance)
+            finally:
+                with undisturbed():
+                    file.close()
             stream.check()
     except OSError as error:
         raise ResourceError(f"the file cannot be written: {error}", where=path) from error
