@@ -57,7 +57,7 @@ COMMANDS: dict[str, list[str]] = {
     "audit": ["audit", "run", "mocks.h5", "--limit", "4", "--corruption", "jpeg", "--out", "out"],
     "one-pixel-attack": [
         *("one-pixel-attack", "run", "mocks.h5", "--limit", "2", "--out", "out"),
-        *("--set", "search=de", "--set", "generations=2", "--set", "population=8"),
+        *("--set", "search=de", "--set", "de.generations=2", "--set", "de.population=8"),
     ],
     "inspect --save": ["inspect", "mocks.h5", "--save", "out.yaml"],
     "recipes cp": ["recipes", "cp", "quickstart", "out.yaml"],

@@ -1,4 +1,4 @@
-"""Run galshift commands in forked, already imported processes that die, or fail, at their n-th file operation.
+"""Run commands in forked, already imported processes that die, or fail, at their n-th file operation.
 
 A file operation is what audit hooks tell of and changes something: a file opened to be written, a
 rename, a removal, a new folder, a change of mode or length; and, wrapped, every ``write``, ``fsync`` and
@@ -74,6 +74,7 @@ class Server:
         fail: int = 0,
         with_errno: int = errno.ENOSPC,
         denied: str = "",
+        clock: float = 0.0,
     ) -> Ended:
         """Run ``galshift <words>`` in `folder` and return how it ended.
 
@@ -85,9 +86,16 @@ class Server:
             The operation from which on everything that takes room raises `with_errno`; 0 for none.
         denied : str
             A folder in which every operation raises `with_errno`.
+        clock : float
+            Seconds since 1970 that the command takes for now; 0 for the true time.
         """
         job = {"folder": str(folder), "words": words, "kill": kill, "how": int(how)}
-        job |= {"fail": fail, "errno": with_errno, "denied": denied and str(Path(denied).resolve())}
+        job |= {
+            "fail": fail,
+            "errno": with_errno,
+            "denied": denied and str(Path(denied).resolve()),
+            "clock": clock,
+        }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(job) + "\n")
@@ -149,6 +157,8 @@ def _child(job: dict[str, Any], said: int, counted: int) -> None:
     os.dup2(null, 1)
     os.dup2(said, 2)
     sys.argv = ["galshift", *job["words"]]
+    if job["clock"]:
+        _set_clock(job["clock"])
     code: Any = 70
     try:
         from galshift.__main__ import main
@@ -161,6 +171,24 @@ def _child(job: dict[str, Any], said: int, counted: int) -> None:
     finally:
         sys.stderr.flush()
         os._exit(code if isinstance(code, int) else 1)
+
+
+def _set_clock(now: float) -> None:
+    """Let Python's clocks of the day say `now`."""
+    import datetime
+    import time
+
+    real, shown = time.strftime, time.gmtime
+    time.time = lambda: now
+    time.gmtime = lambda *given: shown(*(given or (now,)))
+    time.strftime = lambda form, *given: real(form, *(given or (shown(now),)))
+
+    class Then(datetime.datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime.datetime:
+            return cls.fromtimestamp(now, tz)
+
+    datetime.datetime = Then  # type: ignore[misc]
 
 
 class _Watch:
