@@ -21,7 +21,7 @@ from galshift.types import Strict
 PLAIN_SELECTION = ("auto", "source-loss", "last")
 
 # Options that came later, and the values at which they change nothing.
-NEWER = {"tune": "all", "layer_decay": 1.0}
+NEWER = {"tune": "all", "layer_decay": 1.0, "cached_views": 4}
 
 # Where a step's config holds what cannot change a number: how often to save, where else to log.
 NO_NUMBERS = ("training.checkpoint_every_s", "training.track")
@@ -99,6 +99,14 @@ class TrainConfig(Strict):
         gt=0,
         le=1,
         description="Learning rate of a layer as a fraction of the next one's.",
+    )
+
+    cached_views: int = Field(
+        4,
+        ge=0,
+        le=64,
+        description="With tune: head, augmented views of each image whose features are computed once; "
+        "0: a new view at every step.",
     )
 
     @field_validator("tune")
