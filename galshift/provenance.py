@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import platform
 import shlex
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +25,7 @@ from galshift.machine import machine_fault
 _HASHES: dict[bytes, bytes] = {}
 # Names that atomic_path writes under; what a killed process leaves behind.
 PART_FILES = ".*.part*"
+_PIDS = 10_000_000  # more than there can be
 _PACKAGES = ("numpy", "scipy", "astropy", "photutils", "h5py", "scikit-learn", "torch")
 
 
@@ -84,12 +88,19 @@ def fingerprint(
 def environment() -> dict[str, Any]:
     """Return versions of everything that can change a number, the host's kind and the time (UTC)."""
     return {
-        "galshift": galshift.__version__,
-        "python": platform.python_version(),
+        **software(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in _PACKAGES},
         "command": _command(),
         "utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def software() -> dict[str, Any]:
+    """Return the versions alone, for what must be the same bytes whenever and however it is made again."""
+    return {
+        "galshift": galshift.__version__,
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
     }
 
 
@@ -120,7 +131,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: writers choose the format (.fits.gz, .h5, .npz) by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{_host() + os.getpid()}.part{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as stream:
@@ -137,6 +148,39 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise fault from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_dead_parts(path: Path) -> None:
+    """Remove what processes of this machine that are no more left half-written of the file `path`."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.part{glob.escape(path.suffix)}"):
+        number = left.name.removeprefix(f".{path.stem}.").removesuffix(f".part{path.suffix}")
+        if number.isdecimal() and int(number) // _PIDS * _PIDS == _host() and not _lives(int(number) % _PIDS):
+            left.unlink(missing_ok=True)
+
+
+def remove_tree(folder: Path, last: Sequence[str] = ()) -> None:
+    """Remove a folder, the files named `last` after all others: what says whose it is goes at the end."""
+    if not folder.is_dir():
+        return
+    for entry in folder.iterdir():
+        if entry.name in last:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink(missing_ok=True)
+    for name in last:
+        (folder / name).unlink(missing_ok=True)
+    folder.rmdir()
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes left half-written below a folder that no process writes."""
+    for left in sorted(folder.rglob(PART_FILES)):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -158,6 +202,21 @@ def jsonable(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     return str(value)
+
+
+def _host() -> int:
+    """A number of this machine, to which that of a process is added: others may write to the same disk."""
+    return zlib.crc32(platform.node().encode()) % 10_000 * _PIDS
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it is another user's
+    return True
 
 
 def _version(name: str) -> str | None:

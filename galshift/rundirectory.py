@@ -17,7 +17,16 @@ from galshift.errors import ConfigError, DataError
 from galshift.locks import FILES as LOCK_FILES
 from galshift.locks import Lock, acquire
 from galshift.plain import plain
-from galshift.provenance import PART_FILES, atomic_path, content_sha256, environment, jsonable, write_json
+from galshift.provenance import (
+    PART_FILES,
+    atomic_path,
+    content_sha256,
+    environment,
+    jsonable,
+    remove_parts,
+    remove_tree,
+    write_json,
+)
 
 # What adapt is asked to choose a method by itself, what it compares with, and what it leaves in its folder.
 AUTO = "auto"
@@ -26,6 +35,8 @@ CANDIDATES = "candidates"  # folder of the networks to choose from
 SELECTION = "selection.json"  # how one was chosen
 
 _STATE = "run.json"
+# What a process writes before it says whose the directory is.
+BOOKKEEPING = LOCK_FILES
 
 
 class RunDirectory:
@@ -71,7 +82,10 @@ class RunDirectory:
         if path.exists() and not path.is_dir():
             raise DataError("a file stands where the run directory should go", where=path)
         known = cls._state(path)
-        if path.is_dir() and any(path.iterdir()) and (known or {}).get("fingerprint") != fingerprint:
+        run = cls(path, kind, fingerprint)
+        if run.done and (known or {}).get("fingerprint") == fingerprint:
+            return run  # nothing is written any more, so an archive may be read-only
+        if cls._holds(path) and (known or {}).get("fingerprint") != fingerprint:
             if not overwrite:
                 held = (
                     f"a {known['kind']} run with another configuration"
@@ -86,14 +100,32 @@ class RunDirectory:
             aside = path.with_name(f"{path.name}.old-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}")
             path.rename(aside)
         path.mkdir(parents=True, exist_ok=True)
-        run = cls(path, kind, fingerprint)
-        run._lock = acquire(path)
-        if not run.done:
-            for left in path.rglob(PART_FILES):  # by a killed process, half-written
-                left.unlink(missing_ok=True)
-            write_json(path / _STATE, {"kind": kind, "fingerprint": fingerprint})
-            run._write_config(config)
+        try:
+            run._lock = acquire(path)
+            if not run.done:
+                remove_parts(path)
+                write_json(path / _STATE, {"kind": kind, "fingerprint": fingerprint})
+                run._write_config(config)
+        except BaseException:
+            run.close()
+            raise
         return run
+
+    def remove(self) -> None:
+        """Remove a directory that nobody writes, whoever left it.
+
+        Raises
+        ------
+        ResourceError
+            When another process is writing it.
+        """
+        self._lock = acquire(self.path)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the directory, last of all what says whose it is: a removal that is stopped can be ended."""
+        remove_tree(self.path, (*BOOKKEEPING, _STATE))
+        self.close()
 
     @classmethod
     def load(cls, path: str | Path) -> RunDirectory:
@@ -198,6 +230,13 @@ class RunDirectory:
             temporary.write_text(
                 yaml.safe_dump(jsonable(config), sort_keys=False, allow_unicode=True), encoding="utf-8"
             )
+
+    @staticmethod
+    def _holds(path: Path) -> bool:
+        """Tell whether anything stands at `path` but what a process leaves that is killed as it begins."""
+        if not path.is_dir():
+            return False
+        return any(not (file.name in BOOKKEEPING or file.match(PART_FILES)) for file in path.iterdir())
 
     @staticmethod
     def _state(path: Path) -> dict[str, Any] | None:

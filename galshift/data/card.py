@@ -30,7 +30,7 @@ from galshift.data.options import ReadOptions
 from galshift.data.paths import split_pair
 from galshift.errors import DataError, did_you_mean
 from galshift.plain_yaml import NotPlain, load_plain
-from galshift.provenance import atomic_path
+from galshift.provenance import atomic_path, remove_dead_parts
 
 KEY = "galshift_card"
 VERSION = 1
@@ -240,6 +240,7 @@ def write_card(
             f"#   {_one_line(f'{key}: {value}   ({source})')}" for key, (value, source) in origins.items()
         ]
     text = "\n".join(lines) + "\n"
+    remove_dead_parts(place)
     if place.is_file() and place.read_bytes() == text.encode():
         return
     with atomic_path(place) as temporary:

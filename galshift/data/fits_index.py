@@ -20,7 +20,7 @@ from galshift.console import progress
 from galshift.data.compact import Files
 from galshift.data.fits_file import describe
 from galshift.data.open import FITS_SUFFIXES
-from galshift.errors import DataError
+from galshift.errors import DataError, ResourceError
 from galshift.provenance import atomic_path
 
 VERSION = 5
@@ -146,5 +146,5 @@ def _save(folder: Path, names: list[str], sizes: array, times: array, found: lis
         "kinds": [json.loads(text) for text in kinds],
     }
     # An index only saves time: a cache that cannot be written is done without.
-    with suppress(OSError), atomic_path(index_place(folder)) as temporary:
+    with suppress(OSError, ResourceError), atomic_path(index_place(folder)) as temporary:
         temporary.write_text(json.dumps(stored), encoding="utf-8")

@@ -126,7 +126,9 @@ def _write_one(file: Path, cutouts: Cutouts, i: int, provenance: dict[str, Any] 
         hdus.append(fits.ImageHDU(cutouts.ivar[i].astype(np.float32), name="IVAR"))
     if cutouts.psf is not None:
         hdus.append(_psf(cutouts, i))
-    fits.HDUList(hdus).writeto(file, checksum=True)
+    for hdu in hdus:
+        hdu.add_checksum(when="of this HDU")  # astropy would write the time here
+    fits.HDUList(hdus).writeto(file)
 
 
 def _psf(cutouts: Cutouts, i: int) -> Any:

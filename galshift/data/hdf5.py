@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Cutouts
+from galshift.data.steady_file import SteadyFile, undisturbed
 from galshift.errors import DataError, ResourceError
 from galshift.provenance import atomic_path, canonical_json, jsonable
 
@@ -68,15 +69,21 @@ def write_hdf5(
     if first is None or len(first) == 0:
         raise DataError("there are no images to write", where=path)
     try:
-        # The temporary file is nobody else's, and some file systems have no locks.
-        with (
-            atomic_path(path) as temporary,
-            h5py.File(temporary, "w", libver="latest", locking=False) as file,
-        ):
-            file.create_group("table", track_order=True)
-            for cutouts in chain([first], chunks):
-                _append(file, cutouts, first, next(truths), path)
-            _write_attributes(file, first, provenance)
+        with atomic_path(path) as temporary, SteadyFile(temporary) as stream:
+            with undisturbed():
+                file = h5py.File(stream, "w", libver="latest")
+                file.create_group("table", track_order=True)
+            try:
+                for cutouts in chain([first], chunks):
+                    with undisturbed():
+                        _append(file, cutouts, first, next(truths), path)
+                    stream.check()
+                with undisturbed():
+                    _write_attributes(file, first, provenance)
+            finally:
+                with undisturbed():
+                    file.close()
+            stream.check()
     except OSError as error:
         raise ResourceError(f"the file cannot be written: {error}", where=path) from error
     return Path(path)

@@ -19,7 +19,7 @@ from galshift.data.table_files import write_csv, write_fits, write_parquet
 from galshift.errors import ResourceError, UsageError
 from galshift.evaluation.classes import hard_labels
 from galshift.evaluation.honesty import entropy
-from galshift.provenance import atomic_path, canonical_json, environment, jsonable
+from galshift.provenance import atomic_path, canonical_json, jsonable, software
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -232,7 +232,7 @@ def write_predictions(path: str | Path, table: Table, *, provenance: Mapping[str
     """
     path = Path(path)
     check_format(path)
-    details = canonical_json(jsonable({**environment(), **(provenance or {})}))
+    details = canonical_json(jsonable({**software(), **(provenance or {})}))
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".csv":
             write_csv(temporary, table)

@@ -5,31 +5,30 @@ The command line, the Python functions and recipes all pass through :func:`execu
 
 from __future__ import annotations
 
-import json
-import shutil
 import signal
 import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from galshift.data.options import ReadOptions
 from galshift.data.skipped import taken
-from galshift.errors import ConfigError, GalshiftError, Interrupted
+from galshift.errors import GalshiftError, Interrupted
 from galshift.machine import machine_fault
-from galshift.provenance import content_sha256, environment, jsonable, write_json
-from galshift.recipes.inputs import manifest_beside
+from galshift.provenance import environment, jsonable
 from galshift.recipes.prepare import Prepared, prepare, resolved
+from galshift.recipes.product import Product
 from galshift.recipes.together import followed, opened, world_of
-from galshift.rundirectory import RunDirectory
+from galshift.rundirectory import BOOKKEEPING, RunDirectory
 from galshift.training.world import World
 from galshift.verbs._base import Context, Step
 
-_BOOKKEEPING = {"run.json", "config.yaml", "log.txt", ".lock"}
+# Besides "product", where the hidden folder of a product has what is to be published.
+_BOOKKEEPING = {*BOOKKEEPING, "run.json", "config.yaml", "log.txt", "product"}
 
 
 @dataclass(frozen=True)
@@ -121,8 +120,9 @@ def perform(
         if step.product:
             context = replace(context, out=path / (product or step.product_of(prepared.config)))
         started = time.monotonic()
-        results = _work(prepared, run, context)
-        run.finish(results, inputs=prepared.inputs.hashes, **_details(prepared, context, started))
+        results = _work(prepared, run, context, path)
+        with _all_or_nothing(prepared, run):
+            run.finish(results, inputs=prepared.inputs.hashes, **_details(prepared, context, started))
     return Executed(run, _located(results, path, prepared), False, step)
 
 
@@ -132,13 +132,13 @@ def _help(
     """Run the step beside the process that owns the run; the results are the owner's."""
     owned = RunDirectory(path, prepared.step.kind, prepared.fingerprint)
     with followed(path, described, world) as run:
-        results = owned.manifest()["results"] if run is None else _work(prepared, run, context)
+        results = owned.manifest()["results"] if run is None else _work(prepared, run, context, path)
     return Executed(owned, _located(results, path, prepared), run is None, prepared.step)
 
 
-def _work(prepared: Prepared, run: RunDirectory, context: Context) -> dict[str, Any]:
-    """Run the step; on failure leave a resumable run, or nothing."""
-    fresh = all(file.name in _BOOKKEEPING for file in run.path.iterdir())
+def _work(prepared: Prepared, run: RunDirectory, context: Context, told: Path) -> dict[str, Any]:
+    """Run the step; on failure leave a resumable run, or nothing.  `told` is the place that people know."""
+    fresh = _only_bookkeeping(run.path)
     try:
         with termination_as_interrupt():
             _check_device(context.device)
@@ -148,20 +148,26 @@ def _work(prepared: Prepared, run: RunDirectory, context: Context) -> dict[str, 
         raise
     except KeyboardInterrupt:
         if prepared.step.resumable:
-            raise Interrupted("stopped", where=run.path, hint="repeat the command to resume") from None
+            raise Interrupted("stopped", where=told, hint="repeat the command to resume") from None
         _discard(run)
         raise
-    except GalshiftError as error:
-        run.log(f"failed: {error}")
+    except Exception as error:
+        fault = error if isinstance(error, GalshiftError) else machine_fault(error)
+        if fault is None:
+            _note(run, "failed: this is a bug in galshift\n" + traceback.format_exc())
+            raise
+        _note(run, f"failed: {fault}")
         if not prepared.step.resumable or (fresh and _only_bookkeeping(run.path)):
             _discard(run)
-        raise
-    except Exception as error:
-        fault = machine_fault(error)
-        if fault is None:
-            run.log("failed: this is a bug in galshift\n" + traceback.format_exc())
+        if fault is error:
             raise
         raise fault from error
+
+
+def _note(run: RunDirectory, line: str) -> None:
+    """Log a failure that is raised in any case: a full disk takes no line."""
+    with suppress(OSError):
+        run.log(line)
 
 
 def _check_device(name: str) -> None:
@@ -174,52 +180,45 @@ def _check_device(name: str) -> None:
 
 def _make_product(prepared: Prepared, out: Path, overwrite: bool, context: Context) -> Executed:
     """Make the product at `out` with its manifest beside it, working in a hidden sibling folder."""
-    paths = prepared.step.products(prepared.config, out)
-    manifest = manifest_beside(out)
-    known = _read_manifest(manifest)
-    finished = RunDirectory(out.parent, prepared.step.kind, prepared.fingerprint)
-    if known.get("fingerprint") == prepared.fingerprint and _intact(known, out.parent):
-        return Executed(finished, _located(known["results"], out, prepared), True, prepared.step)
-    standing = [path for path in (*paths, manifest) if path.exists()]
-    if any(path != manifest for path in standing) and not overwrite:
-        raise ConfigError(
-            "the output already exists and is not what this command makes",
-            where=next(path for path in standing if path != manifest),
-            hint="choose another name, or --overwrite to move it aside",
-        )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = out.with_name(f".{out.name}.work")
-    if (work / "run.json").is_file() and not _resumes(work, prepared):
-        shutil.rmtree(work)
-    run = RunDirectory.open(
-        work, kind=prepared.step.kind, fingerprint=prepared.fingerprint, config=resolved(prepared)
-    )
-    with run:
-        _move_aside(standing)
-        started = time.monotonic()
-        results = _work(prepared, run, replace(context, out=out))
-        details = {"inputs": prepared.inputs.hashes, **_details(prepared, context, started)}
-        write_json(manifest, _product_manifest(prepared, paths, results, details))
-    shutil.rmtree(work, ignore_errors=True)
-    return Executed(finished, _located(results, out, prepared), False, prepared.step)
+    step = prepared.step
+    product = Product(step.kind, prepared.fingerprint, out, step.products(prepared.config, out))
+    finished = RunDirectory(out.parent, step.kind, prepared.fingerprint)
+    results = product.results()
+    if results is not None:
+        return Executed(finished, _located(results, out, prepared), True, step)
+    if not product.made:
+        product.require_free(overwrite)
+    with product.opened(resolved(prepared)) as run:
+        if not product.made:
+            started = time.monotonic()
+            results = _work(prepared, run, replace(context, out=product.staged), out)
+            with _all_or_nothing(prepared, run):
+                product.finish(_account(prepared, context, results, started), overwrite=overwrite)
+        results = product.publish(overwrite=overwrite)
+    return Executed(finished, _located(results, out, prepared), False, step)
 
 
-def _product_manifest(
-    prepared: Prepared, paths: list[Path], results: dict[str, Any], details: dict[str, Any]
-) -> dict[str, Any]:
-    outputs = {
-        path.name: {"bytes": path.stat().st_size if path.is_file() else None, "sha256": content_sha256(path)}
-        for path in paths
-    }
+def _account(prepared: Prepared, context: Context, results: dict[str, Any], started: float) -> dict[str, Any]:
     return {
         "kind": prepared.step.kind,
         "fingerprint": prepared.fingerprint,
         "results": results,
-        "outputs": outputs,
         "environment": environment(),
         "config": resolved(prepared),
-        **details,
+        "inputs": prepared.inputs.hashes,
+        **_details(prepared, context, started),
     }
+
+
+@contextmanager
+def _all_or_nothing(prepared: Prepared, run: RunDirectory) -> Iterator[None]:
+    """Remove what was made, unless it can be taken up again, when its manifest cannot be written."""
+    try:
+        yield
+    except (OSError, GalshiftError):
+        if not prepared.step.resumable:
+            _discard(run)
+        raise
 
 
 def _details(prepared: Prepared, context: Context, started: float) -> dict[str, Any]:
@@ -250,39 +249,14 @@ def _located(results: Mapping[str, Any], where: Path, prepared: Prepared) -> dic
     }
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _intact(manifest: Mapping[str, Any], folder: Path) -> bool:
-    """Tell whether the products that `manifest` lists are there with the bytes it recorded."""
-    return all(
-        (folder / name).exists() and content_sha256(folder / name) == recorded["sha256"]
-        for name, recorded in manifest.get("outputs", {}).items()
-    )
-
-
-def _resumes(work: Path, prepared: Prepared) -> bool:
-    return _read_manifest(work / "run.json").get("fingerprint") == prepared.fingerprint
-
-
-def _move_aside(paths: Sequence[Path]) -> None:
-    stamp = time.strftime("%Y%m%dT%H%M%S")
-    for path in paths:
-        path.rename(path.with_name(f"{path.name}.old-{stamp}"))
-
-
 def _only_bookkeeping(path: Path) -> bool:
     return all(file.name in _BOOKKEEPING for file in path.iterdir())
 
 
 def _discard(run: RunDirectory) -> None:
+    with suppress(OSError):  # of a disk that takes no more, the error that led here is told
+        run.discard()
     run.close()
-    shutil.rmtree(run.path, ignore_errors=True)
 
 
 @contextmanager

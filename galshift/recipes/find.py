@@ -7,7 +7,7 @@ from pathlib import Path
 
 import galshift
 from galshift.errors import ConfigError, DataError, did_you_mean
-from galshift.provenance import atomic_path
+from galshift.provenance import atomic_path, remove_dead_parts
 
 
 def shipped_folder() -> Path:
@@ -62,6 +62,9 @@ def copy_recipe(name: str, destination: str | Path | None = None) -> Path:
     target = Path(destination or ".")
     if target.is_dir() or str(destination or "").endswith("/"):
         target = target / source.name
+    remove_dead_parts(target)
+    if target.is_file() and target.read_bytes() == source.read_bytes():
+        return target
     if target.exists():
         raise DataError("a file of this name is there already", where=target, hint="give another destination")
     with atomic_path(target) as temporary:

@@ -10,7 +10,8 @@ from typing import Any
 
 from galshift.data.card import PATHS, VERSION, Resolved, is_card, resolve
 from galshift.data.paths import is_pattern, is_there, matching, missing, split_name, split_pair
-from galshift.provenance import content_sha256, fingerprint
+from galshift.errors import DataError
+from galshift.provenance import PART_FILES, content_sha256, fingerprint
 from galshift.rundirectory import RunDirectory
 
 MANIFEST_SUFFIX = ".manifest.json"
@@ -143,6 +144,9 @@ def _changed(value: Any, change: Callable[[str], str]) -> Any:
 
 def _identify_one(role: str, text: str, known: Known, found: Inputs) -> None:
     path = Path(text)
+    if path.match(PART_FILES):
+        hint = "repeat the command that was to write it"
+        raise DataError("this was left half-written by a command that was stopped", where=text, hint=hint)
     found.paths[role] = text
     already = known.get(text)
     if isinstance(already, str):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from galshift.errors import ConfigError
-from galshift.provenance import content_sha256, write_json
+from galshift.provenance import content_sha256, remove_dead_parts, write_json
 from galshift.recipes.cards import cards_of
 from galshift.recipes.plan import Planned, differences
 from galshift.recipes.schema import DATA, Recipe
@@ -49,6 +49,7 @@ def read_lock(recipe: Recipe) -> dict[str, Any]:
 def write_lock(recipe: Recipe, plan: Mapping[str, Planned]) -> Path:
     """Write the lock with an entry for every finished step of `plan`."""
     path = lock_path(recipe)
+    remove_dead_parts(path)
     steps = {name: entry(recipe, planned) for name, planned in sorted(plan.items()) if planned.done}
     write_json(path, _sorted({"lock": SCHEMA, "recipe": recipe.name, "steps": steps}))
     return path

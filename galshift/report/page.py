@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from galshift.provenance import atomic_path, command_line, environment
+from galshift.provenance import atomic_path, command_line, software
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -166,7 +166,6 @@ def about(
     `facts` are further rows of the provenance, such as the run and the seed; the other parameters are as of
     :class:`ReportData`.
     """
-    versions = {key: value for key, value in environment().items() if key != "command"}
     return ReportData(
         title=title,
         lede=tuple(lede),
@@ -174,7 +173,7 @@ def about(
         warnings=tuple(warnings),
         sections=tuple(sections),
         command=command_line(),
-        provenance={**versions, **(facts or {})},
+        provenance={**software(), **(facts or {})},
     )
 
 

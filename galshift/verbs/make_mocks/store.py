@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,10 +82,6 @@ class Store:
     def empty(self, index: int, cut: list[Piece]) -> list[str]:
         """Return the ids of the images that have no good pixel."""
         return [account["id"] for account in self._accounts(index, cut) if account.get("no_good_pixel")]
-
-    def clear(self) -> None:
-        """Remove the pieces."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _file(self, piece: Piece, index: int, suffix: str) -> Path:
         return self.folder / f"{piece.number:06d}-{index}.{suffix}"

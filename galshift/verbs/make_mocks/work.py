@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from galshift.domains.domain import teaches_classes
 from galshift.errors import DataError
 from galshift.mocks.contact_sheet import contact_sheet
 from galshift.mocks.units import to_njy
-from galshift.provenance import environment
+from galshift.provenance import software
 from galshift.verbs._base import Context
 from galshift.verbs.make_mocks.config import KIND, VERSION, MakeMocksConfig
 from galshift.verbs.make_mocks.jobs import Job, Piece, made, pieces
@@ -23,12 +24,15 @@ from galshift.verbs.make_mocks.paths import beside, is_hdf5, place
 from galshift.verbs.make_mocks.plan import bytes_per_image, device_of, nested_pair, plan
 from galshift.verbs.make_mocks.store import Store, as_stored
 
+_PIECES = "pieces"
+
 
 def work(config: MakeMocksConfig, folder: Path, context: Context) -> dict[str, Any]:
     """Make the mocks at ``context.out`` by way of `folder` and return the headline results."""
     dataset = open_dataset(config.input, config.read)
     results, job = produce(config, dataset, folder, context)
     _draw(config, job, dataset, context.out)
+    forget(folder)
     for survey in results["surveys"].values():
         for note in survey["notes"]:
             console.warn(note)
@@ -40,7 +44,7 @@ def produce(
 ) -> tuple[dict[str, Any], Job]:
     """Make and join the pieces of `dataset`, stored in `folder` meanwhile; return results and job."""
     job = plan(config, dataset, device_of(context.device))
-    store = Store(folder / "pieces", job, config.truth, numbering_of(dataset))
+    store = Store(folder / _PIECES, job, config.truth, numbering_of(dataset))
     cut = pieces(len(dataset), bytes_per_image(job, dataset))
     missing = [piece for piece in cut if not store.has(piece)]
     if len(missing) < len(cut):
@@ -57,8 +61,12 @@ def produce(
             hint="galshift inspect shows what the images hold",
         )
     results = _join(config, job, store, cut, context.out)
-    store.clear()
     return {**results, "labelled": teaches_classes(dataset.info)}, job
+
+
+def forget(folder: Path) -> None:
+    """Remove the pieces from `folder`, once all is made of them."""
+    shutil.rmtree(folder / _PIECES, ignore_errors=True)
 
 
 def _join(config: MakeMocksConfig, job: Job, store: Store, cut: list[Piece], out: Path) -> dict[str, Any]:
@@ -85,7 +93,7 @@ def _provenance(config: MakeMocksConfig, survey: str) -> dict[str, Any]:
         "version": VERSION,
         "config": config.model_dump(mode="json"),
         "survey": {"name": preset.name, "version": preset.version, "mode": preset.mode},
-        "environment": environment(),
+        "environment": software(),
     }
 
 

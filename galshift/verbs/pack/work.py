@@ -9,14 +9,14 @@ from typing import Any
 from galshift import console
 from galshift.data.open import open_dataset
 from galshift.data.pack import pack
-from galshift.provenance import environment
+from galshift.provenance import software
 from galshift.spread import Engine
 from galshift.verbs.pack.config import PackConfig
 
 
 def work(config: PackConfig, out: Path, scratch: Path, engine: Engine) -> dict[str, Any]:
     """Pack into `out` by way of the folder `scratch` and return the headline results."""
-    provenance = {"step": "pack", "config": config.model_dump(mode="json"), **environment()}
+    provenance = {"step": "pack", "config": config.model_dump(mode="json"), **software()}
     dataset = open_dataset(config.data, config.read)
     info = dataset.info
     with console.progress("pack", info.n) as bar:

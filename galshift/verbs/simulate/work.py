@@ -9,7 +9,7 @@ from typing import Any
 from galshift import console
 from galshift.data.cutouts import Cutouts
 from galshift.data.hdf5 import write_hdf5
-from galshift.provenance import environment
+from galshift.provenance import software
 from galshift.simulate.generate import make_frame, simulate
 from galshift.verbs.simulate.config import SimulateConfig
 
@@ -27,7 +27,7 @@ def work(config: SimulateConfig, out: Path) -> dict[str, Any]:
                     counts[config.classes[label]] += 1
                 bar.advance(len(chunk) // config.views)
 
-        provenance = {"step": "simulate", "config": config.model_dump(mode="json"), **environment()}
+        provenance = {"step": "simulate", "config": config.model_dump(mode="json"), **software()}
         write_hdf5(out, counted(), provenance=provenance)
     return {
         "n_galaxies": config.n,

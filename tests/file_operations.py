@@ -1,0 +1,244 @@
+"""Run commands in forked, already imported processes that die, or fail, at their n-th file operation.
+
+A file operation is what audit hooks tell of and changes something: a file opened to be written, a
+rename, a removal, a new folder, a change of mode or length; and, wrapped, every ``write``, ``fsync`` and
+``pwrite`` through `os`.  Only those below the folder that the command runs in count.
+
+As a program it is the server: it imports everything once, reads a job (one JSON line) at a time from stdin,
+forks, runs it in the child, and answers with one JSON line.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_TELL = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod")
+_WRAPPED = ("fsync", "pwrite", "ftruncate")
+# What a full disk refuses; what is there can be renamed and removed.
+_GROWS = ("open", "os.mkdir", "os.link", "os.symlink", "write", "pwrite", "ftruncate", "fsync")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended.
+
+    Attributes
+    ----------
+    code : int
+        Exit code, or minus the signal.
+    said : str
+        Its stderr.
+    operations : list of str
+        The first two letters of each operation, in order.
+    """
+
+    code: int
+    said: str
+    operations: list[str]
+
+
+class Server:
+    """The process that has everything imported.  Close it when done.
+
+    Parameters
+    ----------
+    environment : dict, optional
+        Added to the environment; a value of None takes a variable away.
+    """
+
+    def __init__(self, environment: dict[str, str | None] | None = None) -> None:
+        merged = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.file_operations"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={key: value for key, value in merged.items() if value is not None},
+        )
+
+    def run(
+        self,
+        folder: Path,
+        words: list[str],
+        *,
+        kill: int = 0,
+        how: int = signal.SIGKILL,
+        fail: int = 0,
+        with_errno: int = errno.ENOSPC,
+        denied: str = "",
+        clock: float = 0.0,
+    ) -> Ended:
+        """Run ``galshift <words>`` in `folder` and return how it ended.
+
+        Parameters
+        ----------
+        kill : int
+            The operation, counted from 1, at which signal `how` is sent; 0 for none.
+        fail : int
+            The operation from which on everything that takes room raises `with_errno`; 0 for none.
+        denied : str
+            A folder in which every operation raises `with_errno`.
+        clock : float
+            Seconds since 1970 that the command takes for now; 0 for the true time.
+        """
+        job = {"folder": str(folder), "words": words, "kill": kill, "how": int(how)}
+        job |= {
+            "fail": fail,
+            "errno": with_errno,
+            "denied": denied and str(Path(denied).resolve()),
+            "clock": clock,
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        return Ended(**json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+def _serve() -> None:
+    """Answer jobs until stdin ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    _import_everything()
+    for line in sys.stdin:
+        answers.write(json.dumps(_forked(json.loads(line))) + "\n")
+        answers.flush()
+
+
+def _import_everything() -> None:
+    import importlib
+    import pkgutil
+
+    import galshift
+    from galshift.verbs import STEPS
+
+    for module in pkgutil.walk_packages(galshift.__path__, "galshift."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in STEPS.names():
+        STEPS.get(name)
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _forked(job: dict[str, Any]) -> dict[str, Any]:
+    import tempfile
+
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as counted:
+        child = os.fork()
+        if not child:
+            _child(job, said.fileno(), counted.fileno())
+        _, status = os.waitpid(child, 0)
+        said.seek(0)
+        text = said.read().decode(errors="replace")
+        counted.seek(0)
+        names = counted.read().decode()
+        operations = [names[i : i + 2] for i in range(0, len(names), 2)]
+        return {"code": os.waitstatus_to_exitcode(status), "said": text, "operations": operations}
+
+
+def _child(job: dict[str, Any], said: int, counted: int) -> None:
+    """Become the command; never returns."""
+    os.chdir(job["folder"])
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.dup2(said, 2)
+    sys.argv = ["galshift", *job["words"]]
+    if job["clock"]:
+        _set_clock(job["clock"])
+    code: Any = 70
+    try:
+        from galshift.__main__ import main
+
+        _Watch(job, counted).start()
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 1)
+
+
+def _set_clock(now: float) -> None:
+    """Let Python's clocks of the day say `now`."""
+    import datetime
+    import time
+
+    real, shown = time.strftime, time.gmtime
+    time.time = lambda: now
+    time.gmtime = lambda *given: shown(*(given or (now,)))
+    time.strftime = lambda form, *given: real(form, *(given or (shown(now),)))
+
+    class Then(datetime.datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime.datetime:
+            return cls.fromtimestamp(now, tz)
+
+    datetime.datetime = Then  # type: ignore[misc]
+
+
+class _Watch:
+    """Counts the operations of this process, and stops it, or lets them fail."""
+
+    def __init__(self, job: dict[str, Any], counted: int) -> None:
+        self.job, self._counted, self._count, self._inside = job, counted, 0, False
+        self._root = os.path.realpath(job["folder"])
+        self._owner = os.getpid()
+        self._write = os.write
+
+    def start(self) -> None:
+        sys.addaudithook(self._heard)
+        for name in _WRAPPED:
+            setattr(os, name, self._wrapped(name, getattr(os, name)))
+
+    def _wrapped(self, name: str, real: Any) -> Any:
+        def call(file: int, *rest: Any) -> Any:
+            if isinstance(file, int):
+                self._operation(name, os.readlink(f"/proc/self/fd/{file}"))
+            return real(file, *rest)
+
+        return call
+
+    def _heard(self, event: str, words: tuple) -> None:
+        if event == "open" and isinstance(words[2], int):
+            if words[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                self._operation(event, words[0])
+        elif event in _TELL:
+            self._operation(event, words[1] if event in ("os.rename", "os.link", "os.symlink") else words[0])
+
+    def _operation(self, name: str, path: Any) -> None:
+        if self._inside or os.getpid() != self._owner or not isinstance(path, str | bytes | os.PathLike):
+            return
+        self._inside = True
+        try:
+            where = os.path.realpath(os.fsdecode(path))
+            if not where.startswith(self._root + os.sep):
+                return
+            self._count += 1
+            self._write(self._counted, name.removeprefix("os.")[:2].encode())
+            if self._count == self.job["kill"]:
+                os.kill(os.getpid(), self.job["how"])
+            full = self.job["fail"] and self._count >= self.job["fail"] and name in _GROWS
+            below = self.job["denied"]
+            if full or (below and (where + os.sep).startswith(below + os.sep)):
+                raise OSError(self.job["errno"], os.strerror(self.job["errno"]), os.fsdecode(path))
+        finally:
+            self._inside = False
+
+
+if __name__ == "__main__":
+    _serve()
