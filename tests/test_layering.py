@@ -41,7 +41,7 @@ FLOORS: list[set[str]] = [
     {"domains"},
     {"training", "evaluation", "audit", "embedding", "simulate"},
     {"mocks", "report"},
-    {"methods", "selection", "models", "data", "surveys"},
+    {"methods", "selection", "models", "data", "surveys", "settings"},
     {
         "types",
         "plain",

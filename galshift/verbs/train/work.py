@@ -17,6 +17,7 @@ from galshift.rundirectory import BASELINE
 from galshift.training.checkpoint import FILE
 from galshift.training.job import NetworkJob
 from galshift.training.train_network import augmentations, train_network
+from galshift.verbs._settings import settings_document
 from galshift.verbs.train.config import TrainStepConfig
 
 
@@ -56,5 +57,6 @@ def work(config: TrainStepConfig, folder: Path, device: str) -> dict[str, Any]:
         **({} if config.read.label_kind == "class" else {"label_kind": config.read.label_kind}),
         "n_train": len(job.source),
         "fit": fitted.summary,
+        **settings_document(config),
         "outputs": {"model": FILE},
     }
