@@ -40,12 +40,12 @@ def step_factor(epoch: float, milestones: Sequence[int], decay: float) -> float:
 
 
 def inverse_factor(done: float) -> float:
-    """Return ``(1 + 10 done)^-0.75`` of the fraction `done` of all steps (Ganin et al. 2016, section 5.2.2)."""
+    """Return ``(1 + 10 done)^-0.75``, `done` the fraction of all steps (Ganin et al. 2016, section 5.2.2)."""
     return (1 + 10 * min(max(done, 0.0), 1.0)) ** -0.75
 
 
 def cycle_factor(epoch: float, length: float) -> float:
-    """Return a triangle between 0.1, where each cycle of `length` epochs begins and ends, and 1 in its middle.
+    """Return a triangle of 0.1 at both ends of each cycle of `length` epochs and 1 in its middle.
 
     Smith 2017 (arXiv:1506.01186), section 3.1.
     """

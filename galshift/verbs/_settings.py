@@ -1,4 +1,4 @@
-"""What a published system's settings are to a verb: values under those that are given, and what is said of it.
+"""What a published system's settings are to a verb: values under those that are given, and what is told.
 
 A config with a field ``settings`` derives from :class:`WithSettings`.  Everything that makes such a config
 (the command line, recipes, Python) then takes them, and the config itself holds every single value, so that a
