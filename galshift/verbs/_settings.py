@@ -84,8 +84,9 @@ def settings_document(config: WithSettings) -> dict[str, Any]:
     for key, value in found.values.items():
         if key.split(".")[0] not in type(config).model_fields:
             continue
-        used, ours = _at(config, key), _default(config, key)
+        used = _at(config, key)
         if used is not _ABSENT and _plain(used) == _plain(value.value):
+            ours = _default(config, key)
             if _plain(used) != _plain(ours):
                 source = f"{value.source} {value.place}".strip()
                 differs.append([key, _plain(used), _plain(ours), source, value.verified])
