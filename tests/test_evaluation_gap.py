@@ -155,3 +155,18 @@ def test_an_unknown_format_is_refused(table, tmp_path):
     with pytest.raises(UsageError, match=r"\.txt"):
         write_predictions(tmp_path / "out.txt", table)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("rows_a", "rows_b"), [(30, 40), (12, 60)])
+def test_frechet_distance_of_fewer_rows_than_columns_is_that_of_whole_covariances(rows_a, rows_b) -> None:
+    from scipy.linalg import sqrtm
+    from sklearn.covariance import ledoit_wolf
+
+    rng = np.random.default_rng(rows_a)
+    a = rng.normal(size=(rows_a, 120)) * np.linspace(0.1, 2, 120)
+    b = rng.normal(size=(rows_b, 120)) + 0.1
+    whole = [ledoit_wolf(x)[0] for x in (a, b)]
+    mean = a.mean(axis=0) - b.mean(axis=0)
+    cross = np.trace(sqrtm(whole[0] @ whole[1]).real)
+    expected = mean @ mean + np.trace(whole[0]) + np.trace(whole[1]) - 2 * cross
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)

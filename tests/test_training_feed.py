@@ -24,7 +24,7 @@ from galshift.training.job import TrainingJob
 from galshift.training.memory import _libc, held_memory
 from galshift.training.plan import Plan
 from galshift.training.sets import TrainingSet
-from galshift.training.train_network import STRONG, augmenter
+from galshift.training.train_network import STRONG, Augmenter
 from galshift.training.world import World
 from tests.test_audit_device import Calls
 from tests.training_helpers import BANDS, HEAD, MeanMatching, images, sets, train, weights_hash
@@ -54,7 +54,7 @@ class TwoViews(MeanMatching):
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_views_drawn_ahead_are_the_same_bits(tmp_path: Path, monkeypatch, accumulate: int) -> None:
-    augment, found = augmenter(AugmentConfig(zoom=0.1, blur_px=0.5), torch.ones(BANDS)), {}
+    augment, found = Augmenter(AugmentConfig(zoom=0.1, blur_px=0.5), torch.ones(BANDS)), {}
     for free in (True, False):
         monkeypatch.setattr(_feed, "_core_is_free", lambda device, world, free=free: free)
         result = train(tmp_path / str(free), method=TwoViews(), augment=augment, accumulate=accumulate)
@@ -152,8 +152,8 @@ def calls_of_a_step(side: int, monkeypatch: pytest.MonkeyPatch) -> Calls:
         training=config,
         head=HEAD,
         device=choice,
-        augment=augmenter(AugmentConfig(), torch.ones(BANDS)),
-        strong_augment=augmenter(STRONG, torch.ones(BANDS)),
+        augment=Augmenter(AugmentConfig(), torch.ones(BANDS)),
+        strong_augment=Augmenter(STRONG, torch.ones(BANDS)),
         stretch=stretch(),
     )
     feed = Feed(job, Plan(config, 0, 8, 8), 1, torch.channels_last, World())

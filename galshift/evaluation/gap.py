@@ -161,12 +161,39 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """
     from sklearn.covariance import ledoit_wolf
 
+    if a.shape[1] > len(a) + len(b):
+        return _frechet_of_few(a, b)
     mean = a.mean(axis=0) - b.mean(axis=0)
     cov_a, cov_b = ledoit_wolf(a)[0], ledoit_wolf(b)[0]
     values, vectors = np.linalg.eigh(cov_a)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
     return float(max(mean @ mean + np.trace(cov_a) + np.trace(cov_b) - 2 * cross, 0.0))
+
+
+def _frechet_of_few(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the Frechet distance of fewer rows than columns, by algebra in the rows' span.
+
+    Outside of the span of all rows both covariances are multiples of the identity, by shrinkage.
+    """
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
+    mean, n_columns = a.mean(axis=0) - b.mean(axis=0), a.shape[1]
+    centred = [x - x.mean(axis=0) for x in (a, b)]
+    basis = np.linalg.qr(np.concatenate(centred).T)[0]
+    covariances, spreads, traces = [], [], []
+    for rows in centred:
+        shrinkage, inside = ledoit_wolf_shrinkage(rows), rows @ basis
+        own = inside.T @ inside / len(rows)
+        spread = shrinkage * np.trace(own) / n_columns
+        covariances.append((1 - shrinkage) * own + spread * np.eye(len(own)))
+        spreads.append(spread)
+        traces.append(np.trace(own))
+    values, vectors = np.linalg.eigh(covariances[0])
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ covariances[1] @ root), 0)).sum()
+    cross += (n_columns - basis.shape[1]) * np.sqrt(spreads[0] * spreads[1])
+    return float(max(mean @ mean + sum(traces) - 2 * cross, 0.0))
 
 
 def gap_sentence(gap: Mapping[str, Any]) -> str:

@@ -89,6 +89,8 @@ class Method:
 
     lr_scale : float
         Factor on the learning rate; below 1 where a trained network is to be changed a little.
+    replaces_statistics : bool
+        True when `finish` does nothing but put the target's batch-norm statistics in the source's place.
     aim : str
         What a step that sees the target is for, in the word that the rows of a training say.
 
@@ -123,6 +125,7 @@ class Method:
     scoring: ClassVar[tuple[str, ...]] = ()
     matched: ClassVar[bool] = False
     lr_scale: ClassVar[float] = 1.0
+    replaces_statistics: ClassVar[bool] = False
     aim: ClassVar[str] = "adapt"
 
     def __init__(self, config: Strict | None = None) -> None:

@@ -24,11 +24,15 @@ class AdaBN(Method):
     reference = "Li et al. 2018, arXiv:1603.04779"
     own_forward = True
     needs_classes = False
+    replaces_statistics = True
 
     def prepare(self, model: nn.Module) -> nn.Module:
         """Refuse a model without batch norm, in which there is nothing to replace."""
         if not batchnorms(model):
-            raise ConfigError("adabn needs a model with batch norm", hint="choose deepmerge or resnet18")
+            raise ConfigError(
+                "adabn needs batch norm in what is trained",
+                hint="choose --model deepmerge or resnet18, and with a pre-trained encoder --tune all",
+            )
         return super().prepare(model)
 
     def finish(self, model: nn.Module, target_images: Iterable[Tensor]) -> None:

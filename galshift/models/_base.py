@@ -25,6 +25,8 @@ class Network(nn.Module):
         Paper.
     typical_use : str
         When to take it, in a few words.
+    pretrained : bool
+        True where the weights come from other images than those it is trained on here.
     channels_last_on_cpu : bool
         True where images with channels last make its steps faster on a CPU.
 
@@ -51,6 +53,7 @@ class Network(nn.Module):
     reference: ClassVar[str] = ""
     typical_use: ClassVar[str] = ""
     channels_last_on_cpu: ClassVar[bool] = False
+    pretrained: ClassVar[bool] = False
 
     feature_dim: int
     head: nn.Module

@@ -79,6 +79,8 @@ class EfficientNetLite0(Network):
     version: ClassVar[int] = 1
     reference: ClassVar[str] = "Tan & Le 2019, arXiv:1905.11946; weights: Google, Apache-2.0"
     typical_use: ClassVar[str] = "a few hundred labels; features frozen or tuned"
+    channels_last_on_cpu: ClassVar[bool] = True
+    pretrained: ClassVar[bool] = True
 
     def __init__(self, in_channels: int, size: int, n_classes: int, config: EfficientNetLite0Config) -> None:
         super().__init__()

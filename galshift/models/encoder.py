@@ -65,6 +65,7 @@ class Encoder(Network):
     version: ClassVar[int] = 1
     reference: ClassVar[str] = "Walmsley et al. 2023, JOSS 8, 5312; Oquab et al. 2023, arXiv:2304.07193"
     typical_use: ClassVar[str] = "a few hundred labels; features frozen or tuned"
+    pretrained: ClassVar[bool] = True
 
     def __init__(self, in_channels: int, size: int, n_classes: int, config: EncoderConfig) -> None:
         super().__init__()

@@ -37,6 +37,7 @@ class TimmEncoder(Network):
     version: ClassVar[int] = 1
     reference: ClassVar[str] = "Wightman 2019, timm; Walmsley et al. 2023 (JOSS 8, 5312) for Zoobot"
     typical_use: ClassVar[str] = "fine-tuning a pre-trained galaxy encoder; a GPU"
+    pretrained: ClassVar[bool] = True
 
     def __init__(self, in_channels: int, size: int, n_classes: int, config: TimmConfig) -> None:
         super().__init__()

@@ -211,6 +211,8 @@ class Networks:
 
 def _layout(job: TrainingJob, model: nn.Module) -> torch.memory_format:
     """As configured; else channels last on a GPU, and on a CPU for the networks that say they gain by it."""
+    if getattr(model, "takes_features", False):
+        return torch.contiguous_format  # rows of numbers have no other
     last = job.training.channels_last
     if last is None:
         last = job.choice.device.type == "cuda" or getattr(model, "channels_last_on_cpu", False)

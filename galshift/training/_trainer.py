@@ -26,6 +26,7 @@ from galshift.training.job import TrainingJob
 from galshift.training.plan import Plan
 from galshift.training.sets import ANY_ORDER
 from galshift.training.signals import StopRequest
+from galshift.training.statistics_guard import statistics_doubt
 from galshift.training.tracking import Tracker
 from galshift.training.world import World
 from galshift.types import Output
@@ -198,6 +199,11 @@ class Trainer:
         job = self.job
         if job.target is not None:
             self.method.select_domain(model, "target")
+            doubt = statistics_doubt(model, job) if self.method.replaces_statistics else None
+            if doubt is not None:
+                self.record.notes.append(doubt)
+                warn(doubt)
+                return model.eval().requires_grad_(False)
             self.method.finish(model, validate.model_inputs(job.target, job.stretch, job.choice.device))
         return model.eval().requires_grad_(False)
 

@@ -24,6 +24,7 @@ PLAIN_SELECTION = ("auto", "source-loss", "source-accuracy", "last")
 NEWER = {
     "tune": "all",
     "layer_decay": 1.0,
+    "cached_views": 4,
     "betas": (0.9, 0.999),
     "lr_milestones": (),
     "lr_decay": 0.1,
@@ -126,6 +127,14 @@ class TrainConfig(Strict):
         gt=0,
         le=1,
         description="Learning rate of a layer as a fraction of the next one's.",
+    )
+
+    cached_views: int = Field(
+        4,
+        ge=0,
+        le=64,
+        description="With tune: head, augmented views of each image whose features are computed once; "
+        "0: a new view at every step.",
     )
 
     @field_validator("tune")

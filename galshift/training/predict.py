@@ -13,6 +13,7 @@ from galshift.errors import DataError
 from galshift.models.precision import exact_float32
 from galshift.training.checkpoint import Trained
 from galshift.training.device import DeviceChoice, choose_device
+from galshift.training.memory import held_memory
 from galshift.training.threads import cpu_threads, suited_threads
 
 NO_PIXELS, HALF_MASKED, NOT_FINITE = 1, 2, 4
@@ -80,7 +81,7 @@ def forward(
         raise DataError("there are no images to classify", where=getattr(dataset, "path", None))
     model = trained.model.to(choice.device).eval()
     features, logits, flags = [], [], []
-    with cpu_threads(suited_threads(model, threads)), exact_float32(choice.device):
+    with held_memory(), cpu_threads(suited_threads(model, threads)), exact_float32(choice.device):
         for start in range(0, len(indices), batch_size):
             chunk = indices[start : start + batch_size]
             cutouts = dataset.read(chunk)

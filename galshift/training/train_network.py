@@ -13,6 +13,7 @@ from torch import Tensor
 
 from galshift.data.augment import AugmentConfig, augment
 from galshift.methods._base import Method
+from galshift.provenance import canonical_json
 from galshift.selection._base import Candidate
 from galshift.training import parallel
 from galshift.training.checkpoint import (
@@ -24,6 +25,8 @@ from galshift.training.checkpoint import (
     save_trained,
 )
 from galshift.training.epoch_choice import informed, selection
+from galshift.training.feature_store import FeatureStore
+from galshift.training.fixed_features import on_fixed_features, with_head
 from galshift.training.heads import Head
 from galshift.training.job import Augment, NetworkJob
 from galshift.training.loop import fit
@@ -85,8 +88,23 @@ def train_network(
     *,
     label: str,
     meta: dict[str, Any] | None = None,
+    features: FeatureStore | None = None,
 ) -> Fitted:
-    """Train one network into `directory`, or return at once when it is there already."""
+    """Train one network into `directory`, or return at once when it is there already.
+
+    Parameters
+    ----------
+    job : NetworkJob
+    method : Method
+    directory : Path
+    seed : int
+    label : str
+        Of the progress display.
+    meta : dict, optional
+        What the checkpoint says of the run.
+    features : FeatureStore, optional
+        Keeps what an encoder that is not trained gives; without it that is computed at every step.
+    """
     before = trained_before(directory)
     if before is not None:
         return Fitted(directory, {**before, "seconds": None})
@@ -97,7 +115,9 @@ def train_network(
         training=training,
         selector=informed(selector, job.prior_target),
     )
-    result = fit(starting_network(job, seed), method, own, directory=directory, seed=seed, progress=label)
+    network = starting_network(job, seed)
+    own, trainable = on_fixed_features(own, network, method.views, features)
+    result = fit(trainable, method, own, directory=directory, seed=seed, progress=label)
     summary = {
         "best_epoch": result.best_epoch,
         "epochs": len(result.history),
@@ -108,14 +128,16 @@ def train_network(
     directory.mkdir(parents=True, exist_ok=True)
     candidate = None
     if job.target is not None and job.head.has_classes:
-        candidate = write_outputs(directory, result.model, result.valid, job)
+        seen = own if own.target is not None else on_fixed_features(job, network, 0, features)[0]
+        candidate = write_outputs(directory, result.model, result.valid, seen)
     if job.target is not None:
         sizes = {"n_classes": job.head.n_outputs, "n_target": len(job.target)}
         save_scorer(directory, label, method, {"feature_dim": result.model.feature_dim, **sizes})
     # Seconds differ from run to run and stay out of a checkpoint that repeats bit for bit.
     lasting = {key: value for key, value in summary.items() if key != "seconds"}
+    state = result.state if trainable is network else with_head(network, result.state)
     trained = Trained(
-        model=rebuild_with(result.model.spec, result.state, directory / FILE),
+        model=rebuild_with(network.spec, state, directory / FILE),
         preprocessing=job.preprocessing,
         classes=tuple(job.preprocessing.classes),
         bands=tuple(job.preprocessing.bands),
@@ -178,15 +200,29 @@ def augmentations(config: AugmentConfig, noise_scale: Tensor) -> dict[str, Augme
         (C,) noise level that augmentation is measured in, in the linear unit.
     """
     return {
-        "augment": augmenter(config, noise_scale),
-        "strong_augment": augmenter(STRONG, noise_scale),
+        "augment": Augmenter(config, noise_scale),
+        "strong_augment": Augmenter(STRONG, noise_scale),
     }
 
 
-def augmenter(config: AugmentConfig, noise_scale: Tensor) -> Augment:
-    """Return the augmentation of `config` as the loop calls it: (linear images, generator) to images."""
+@dataclass(frozen=True)
+class Augmenter:
+    """The augmentation of `config` as the loop calls it: (linear images, generator) to images.
 
-    def change(linear: Tensor, generator: torch.Generator) -> Tensor:
-        return augment(linear, config, generator, noise_scale)
+    Attributes
+    ----------
+    config : AugmentConfig
+    noise_scale : Tensor
+        (C,) noise level, in the linear unit.
+    """
 
-    return change
+    config: AugmentConfig
+    noise_scale: Tensor
+
+    def __call__(self, linear: Tensor, generator: torch.Generator) -> Tensor:
+        return augment(linear, self.config, generator, self.noise_scale)
+
+    @property
+    def key(self) -> str:
+        """Everything that its views depend on beside image and generator."""
+        return canonical_json([self.config.model_dump(mode="json"), self.noise_scale.tolist()])

@@ -37,7 +37,7 @@ from galshift.training.job import TrainingJob
 from galshift.training.loop import fit
 from galshift.training.memory import held_memory
 from galshift.training.sets import TrainingSet
-from galshift.training.train_network import augmenter
+from galshift.training.train_network import Augmenter
 
 BANDS, CLASSES, BATCH, ROUNDS = 3, 3, 64, 21
 N_TRAIN, N_VALID, EPOCHS = 512, 128, 8
@@ -92,7 +92,7 @@ def former_stretch(linear: Tensor) -> Tensor:
 
 HOW = {
     "before": {"augment": former_views, "stretch": former_stretch},
-    "now": {"augment": augmenter(CONFIG, SIGMA), "stretch": STRETCH},
+    "now": {"augment": Augmenter(CONFIG, SIGMA), "stretch": STRETCH},
 }
 
 

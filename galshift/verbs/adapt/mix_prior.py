@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from galshift.methods._domain_batchnorm import batchnorms, estimate_statistics
+from galshift.models.tuning import ALL
 from galshift.selection.mix_evidence import credible_mix
 from galshift.training.device import choose_device
 from galshift.training.job import NetworkJob
+from galshift.training.statistics_guard import statistics_doubt
 from galshift.training.train_network import Fitted
 from galshift.training.validate import model_inputs, outputs
 
@@ -29,7 +31,9 @@ def target_mix(plain: Fitted, job: NetworkJob) -> np.ndarray | None:
         What it was trained on.
     """
     said = plain.candidate
-    if not batchnorms(plain.trained.model):
+    model = plain.trained.model
+    # Where the encoder rests its statistics do too: the head has never seen features under others.
+    if not batchnorms(model) or job.training.tune != ALL or statistics_doubt(model, job) is not None:
         return credible_mix(said)
     choice = choose_device(job.device, "float32")
     model = copy.deepcopy(plain.trained.model).to(choice.device)

@@ -16,6 +16,7 @@ from galshift.runs.classifiers import Classifier, open_classifiers
 from galshift.runs.test_sets import open_test_sets
 from galshift.selection.choose import Choice
 from galshift.training.checkpoint import FILE
+from galshift.training.feature_store import FeatureStore
 from galshift.training.job import NetworkJob
 from galshift.training.train_network import Fitted, source_free, train_network
 from galshift.types import Strict
@@ -72,10 +73,10 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
         "target": target.record(config.target, config.read_target),
     }
     write_splits(folder, records)
-    pairs: dict[int, Pair] = {}
+    pairs, features = {}, FeatureStore(config.seed)
     for seed in range(config.seed, config.seed + config.seeds):
         own = folder if seed == config.seed else folder / f"seed-{seed}"
-        pairs[seed] = fit_pair(config, job, own, seed)
+        pairs[seed] = fit_pair(config, job, own, seed, features)
         for place in (own, own / BASELINE):
             write_splits(place, records)
     first, settled = pairs[config.seed], settings_document(config)
@@ -130,13 +131,16 @@ def _domains(config: AdaptStepConfig) -> tuple[Domain, Domain]:
     return source, open_target(config.target, config.read_target, config.split, config.seed, source)
 
 
-def fit_pair(config: AdaptStepConfig, job: NetworkJob, folder: Path, seed: int) -> Pair:
+def fit_pair(
+    config: AdaptStepConfig, job: NetworkJob, folder: Path, seed: int, features: FeatureStore | None = None
+) -> Pair:
     """Train the source-only network and the adapted one, or several to choose from, with one seed."""
 
     def fit(name: str, where: Path, options: Strict | None = None) -> Fitted:
         method = METHODS.get(name)(options)
         own = job if method.needs_source else source_free(job, plain)
-        return train_network(own, method, where, seed, label=name, meta={"method": name})
+        meta = {"method": name}
+        return train_network(own, method, where, seed, label=name, meta=meta, features=features)
 
     plain = fit(BASELINE, folder / BASELINE)
     summaries = {BASELINE: plain.summary}

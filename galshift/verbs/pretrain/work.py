@@ -29,7 +29,7 @@ from galshift.training.job import TrainingJob
 from galshift.training.loop import fit
 from galshift.training.sets import Stretch, TrainingSet
 from galshift.training.state import clear
-from galshift.training.train_network import augmenter, trained_before
+from galshift.training.train_network import Augmenter, trained_before
 from galshift.types import Batch
 from galshift.verbs.pretrain.config import METHOD, PretrainConfig
 
@@ -210,7 +210,7 @@ def _fitted_encoder(
         training=config.training,
         head=ClassHead(("unlabelled",)),
         device=device,
-        augment=augmenter(config.augment, torch.tensor(p.sky_sigma)),
+        augment=Augmenter(config.augment, torch.tensor(p.sky_sigma)),
         stretch=p.stretch,
     )
     learner = MaskedLearner(encoder, config.masked, config.seed)

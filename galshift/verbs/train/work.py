@@ -15,6 +15,7 @@ from galshift.domains.training_set import head_for, training_set
 from galshift.methods import METHODS
 from galshift.rundirectory import BASELINE
 from galshift.training.checkpoint import FILE
+from galshift.training.feature_store import FeatureStore
 from galshift.training.job import NetworkJob
 from galshift.training.train_network import augmentations, train_network
 from galshift.verbs._settings import settings_document
@@ -49,7 +50,9 @@ def work(config: TrainStepConfig, folder: Path, device: str) -> dict[str, Any]:
     )
     write_splits(folder, {"source": source.record(config.data, config.read)})
     method, meta = METHODS.get(BASELINE)(), {"method": BASELINE}
-    fitted = train_network(job, method, folder, config.seed, label="train", meta=meta)
+    fitted = train_network(
+        job, method, folder, config.seed, label="train", meta=meta, features=FeatureStore(config.seed)
+    )
     return {
         "model": job.network,
         "method": BASELINE,
