@@ -19,7 +19,7 @@ import galshift
 from galshift.bounds import plain_file
 from galshift.machine import machine_fault
 
-_HASHES: dict[tuple[str, int, int], str] = {}
+_HASHES: dict[bytes, bytes] = {}
 # Names that atomic_path writes under; what a killed process leaves behind.
 PART_FILES = ".*.part*"
 _PACKAGES = ("numpy", "scipy", "astropy", "photutils", "h5py", "scikit-learn", "torch")
@@ -38,16 +38,18 @@ def content_sha256(path: str | Path) -> str:
     path = Path(path)
     if path.is_dir():
         digest = hashlib.sha256()
-        for file in sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p, path)):
-            digest.update(f"{file.relative_to(path).as_posix()}\0{content_sha256(file)}\n".encode())
+        for name in _files_below(path):
+            said = f"{name.replace(os.sep, '/')}\0{content_sha256(path / name)}\n"
+            digest.update(said.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
     plain_file(path, empty=True)  # a pipe would never end
     stat = path.stat()
-    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    known = repr((os.path.realpath(path), stat.st_size, stat.st_mtime_ns))
+    key = hashlib.blake2b(known.encode("utf-8", "surrogateescape"), digest_size=16).digest()
     if key not in _HASHES:
         with path.open("rb") as stream:
-            _HASHES[key] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return _HASHES[key]
+            _HASHES[key] = hashlib.file_digest(stream, "sha256").digest()
+    return _HASHES[key].hex()
 
 
 def fingerprint(
@@ -165,5 +167,15 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _hidden(file: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(root).parts)
+def _files_below(folder: Path) -> list[str]:
+    """Return the names of the files below a folder, sorted by their parts; hidden ones are passed over."""
+    found: list[str] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = os.path.relpath(place, folder)
+        found += [
+            name if below == "." else os.path.join(below, name)
+            for name in names
+            if not name.startswith(".") and os.path.isfile(os.path.join(place, name))
+        ]
+    return sorted(found, key=lambda name: name.replace(os.sep, "\0"))

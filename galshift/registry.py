@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from importlib import machinery, metadata, util
 from pathlib import Path
 from typing import Any, TypeVar
@@ -112,7 +114,7 @@ class Registry:
     def plugins(self) -> dict[str, metadata.EntryPoint]:
         """Return the entry points of other packages by name; what galshift ships keeps its names."""
         own = self._modules()
-        found = metadata.entry_points(group=self.package)
+        found = _entry_points(self.package, _installed())
         return {point.name: point for point in found if point.name not in own}
 
     def _works(self, name: str) -> bool:
@@ -127,12 +129,35 @@ class Registry:
 
     def _modules(self) -> dict[str, str]:
         spec = util.find_spec(self.package)
-        paths = list(spec.submodule_search_locations or ()) if spec else []
+        paths = tuple(spec.submodule_search_locations or ()) if spec else ()
         return {
-            info.name.replace("_", "-"): f"{self.package}.{info.name}"
-            for info in pkgutil.iter_modules(paths)
-            if not info.name.startswith("_") and info.name not in self.exclude
+            name.replace("_", "-"): f"{self.package}.{name}"
+            for name in _module_names(paths)
+            if not name.startswith("_") and name not in self.exclude
         }
+
+
+def _installed() -> tuple[tuple[str, int], ...]:
+    """Return the folders that packages are installed in, and when each was last changed."""
+    found = []
+    for folder in sys.path:
+        try:
+            found.append((folder, os.stat(folder or ".").st_mtime_ns))
+        except OSError:
+            found.append((folder, 0))
+    return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def _entry_points(group: str, installed: tuple[tuple[str, int], ...]) -> tuple[metadata.EntryPoint, ...]:
+    """Return what packages name in a group, read anew only when something has been installed since."""
+    return tuple(metadata.entry_points(group=group))
+
+
+@lru_cache(maxsize=64)
+def _module_names(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the modules in some folders of galshift's own, which stay as they are."""
+    return tuple(info.name for info in pkgutil.iter_modules(list(folders)))
 
 
 def load_plugin(kind: str, point: metadata.EntryPoint) -> Any:

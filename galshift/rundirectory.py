@@ -6,17 +6,16 @@ to one fingerprint; another configuration is refused unless the old directory is
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from galshift.console import say
-from galshift.errors import ConfigError, DataError, ResourceError
+from galshift.errors import ConfigError, DataError
+from galshift.locks import FILES as LOCK_FILES
+from galshift.locks import Lock, acquire
 from galshift.plain import plain
 from galshift.provenance import PART_FILES, atomic_path, content_sha256, environment, jsonable, write_json
 
@@ -27,9 +26,6 @@ CANDIDATES = "candidates"  # folder of the networks to choose from
 SELECTION = "selection.json"  # how one was chosen
 
 _STATE = "run.json"
-_SOFT_LOCK = ".lock.soft"
-# What flock says on file systems without locks (some network and cluster file systems).
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 class RunDirectory:
@@ -50,7 +46,7 @@ class RunDirectory:
         self.path = path
         self.kind = kind
         self.fingerprint = fingerprint
-        self._lock: Any = None
+        self._lock: Lock | None = None
 
     @classmethod
     def open(
@@ -69,7 +65,7 @@ class RunDirectory:
         ConfigError
             When it holds another run and `overwrite` is false.
         ResourceError
-            When another process is writing it.
+            When another process is writing it; the sentence says which one, and since when.
         """
         path = Path(path)
         if path.exists() and not path.is_dir():
@@ -91,7 +87,7 @@ class RunDirectory:
             path.rename(aside)
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path, kind, fingerprint)
-        run._acquire()
+        run._lock = acquire(path)
         if not run.done:
             for left in path.rglob(PART_FILES):  # by a killed process, half-written
                 left.unlink(missing_ok=True)
@@ -160,7 +156,7 @@ class RunDirectory:
         **details
             Further sections of the manifest (seeds, device, upstream fingerprints).
         """
-        held = ("manifest.json", _STATE, ".lock", _SOFT_LOCK)
+        held = ("manifest.json", _STATE, *LOCK_FILES)
         outputs = {
             file.relative_to(self.path).as_posix(): {
                 "bytes": file.stat().st_size,
@@ -194,30 +190,6 @@ class RunDirectory:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-    def _acquire(self) -> None:
-        from filelock import FileLock, SoftFileLock, Timeout
-
-        lock: FileLock | SoftFileLock = FileLock(self.path / ".lock")
-        hint, soft = "wait for it, or choose another --out", False
-        try:
-            try:
-                with warnings.catch_warnings(record=True) as said:
-                    # On some errors filelock falls back by itself, and says so in a warning.
-                    warnings.simplefilter("always")
-                    lock.acquire(timeout=0)
-                soft = any("SoftFileLock" in str(warning.message) for warning in said)
-            except (OSError, NotImplementedError) as error:
-                if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
-                    raise
-                lock, soft = SoftFileLock(self.path / _SOFT_LOCK), True
-                hint += f"; if none is, remove {self.path / _SOFT_LOCK}"
-                lock.acquire(timeout=0)
-        except Timeout:
-            raise ResourceError("another process is writing this run", where=self.path, hint=hint) from None
-        if soft:
-            say(f"{self.path}: this file system has no locks; a file stands in for one meanwhile")
-        self._lock = lock
 
     def _write_config(self, config: Mapping[str, Any]) -> None:
         import yaml

@@ -49,6 +49,7 @@ FLOORS: list[set[str]] = [
         "plain_yaml",
         "registry",
         "errors",
+        "locks",
         "machine",
         "console",
         "provenance",
@@ -64,7 +65,7 @@ FLOORS: list[set[str]] = [
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules of the ground floor may build on one another, in this order.
 GROUND = ["plain", "errors", "bounds", "machine", "types", "streams", "intervals", "processes"]
-GROUND += ["provenance", "console", "registry", "rundirectory", "crew", "cluster", "spread"]
+GROUND += ["provenance", "console", "locks", "registry", "rundirectory", "crew", "cluster", "spread"]
 
 
 def _modules() -> list[Path]:

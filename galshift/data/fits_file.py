@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from galshift.bounds import plain_file
 from galshift.data.fits_header import (
     Cards,
     band_key,
@@ -33,6 +35,11 @@ from galshift.data.mask_bits import ANY_VALUE, mask_bits
 from galshift.data.roles import header_role, role_of
 from galshift.data.units import asinh_to_flux, is_magnitude, magnitudes_to_njy_arcsec2
 from galshift.errors import DataError
+
+_BLOCK = 2880
+_END = re.compile(rb"END {77}(?: {80})*\Z")
+_DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+_NOT_PLAIN = ("BSCALE", "BZERO", "BLANK", "CHECKSUM", "DATASUM")
 
 
 @contextmanager
@@ -56,7 +63,11 @@ def open_fits(path: Path, *, whole: bool = False, verify: bool = True) -> Iterat
             warnings.simplefilter("ignore")
             # A wrong checksum is the one warning that means the pixels cannot be trusted.
             warnings.filterwarnings("error", message="(Checksum|Datasum) verification failed")
-            with fits.open(path, memmap=False, lazy_load_hdus=not whole, checksum=verify) as hdus:
+            # By name astropy would open it twice.
+            with (
+                path.open("rb") as stream,
+                fits.open(stream, memmap=False, lazy_load_hdus=not whole, checksum=verify) as hdus,
+            ):
                 yield hdus
     except DataError:
         raise
@@ -77,7 +88,8 @@ def open_fits(path: Path, *, whole: bool = False, verify: bool = True) -> Iterat
 def describe(path: Path) -> list[dict[str, Any]]:
     """Return one JSON-able dict for every image in a file, from headers alone.
 
-    Keys: hdu, name, ver (EXTVER), shape (numpy order), kind (``i`` or ``f``), role (None where its name is
+    Keys: hdu, name, ver (EXTVER), shape (numpy order), bitpix, data (the byte at which pixels that are plain
+    begin, else None), kind (``i`` or ``f``), role (None where its name is
     not known), band, bands, unit, factor, note, scale and, as of a PSF, kernel_scale [arcsec / pixel], bits
     that spoil a pixel of a mask, and origins: where unit, pixel_scale, bands and mask were found.
 
@@ -96,7 +108,7 @@ def describe(path: Path) -> list[dict[str, Any]]:
             _check_size(hdu, shape, path)
             if len(shape) < 2 or 0 in shape:
                 continue
-            planes.append(_describe_hdu(index, hdu, shape, hdus[0].header))
+            planes.append(_describe_hdu(index, hdu, shape, hdus[0].header, path))
         _check_rest(hdus, path)
     if not planes:
         what = f"it holds tables only ({', '.join(tables[:4])})" if tables else "it holds no image"
@@ -106,23 +118,64 @@ def describe(path: Path) -> list[dict[str, Any]]:
     return planes
 
 
-def load(path: Path, wanted: list[tuple[int, str | None, int | None]]) -> list[np.ndarray]:
+def load(path: Path, wanted: list[tuple[dict[str, Any], int | None]]) -> list[np.ndarray]:
     """Return the arrays of some HDUs, scaled: float for images, integer for masks; NaN and infinity stay.
 
     Parameters
     ----------
     path : Path
-    wanted : list of (int, str or None, int or None)
-        HDU number, its unit (magnitudes become nJy / arcsec2), and the position along its first axis that is
-        wanted; None for all of it.  Of a part no checksum can be verified: describing the file did that.
+    wanted : list of (dict, int or None)
+        The image as :func:`describe` says, with ``read_as``, its unit, where magnitudes are to become
+        nJy / arcsec2; and the position along its first axis that is wanted, None for all of it.  Of a part no
+        checksum can be verified: describing the file did that.
     """
+    plain = _load_plain(path, wanted)
+    return plain if plain is not None else _load_by_astropy(path, wanted)
+
+
+def _load_plain(path: Path, wanted: list[tuple[dict[str, Any], int | None]]) -> list[np.ndarray] | None:
+    """Read pixels from where they are known to lie; None where any of them needs more than that."""
+    if not all(plane.get("data") for plane, _ in wanted):
+        return None
     arrays = []
-    with open_fits(path, verify=all(part is None for _, _, part in wanted)) as hdus:
-        for number, unit, part in wanted:
+    try:
+        plain_file(path, empty=True)
+        with path.open("rb", buffering=0) as stream:
+            for plane, part in wanted:
+                start, bitpix, shape = plane["data"], plane["bitpix"], plane["shape"]
+                # The header ends in the block before: should it not, the file is another than was described.
+                stream.seek(start - _BLOCK)
+                header = stream.read(_BLOCK)
+                if len(header) < _BLOCK or not _END.search(header):
+                    return None
+                count = math.prod(shape)
+                if part is not None:
+                    shape = shape[1:]
+                    count = math.prod(shape)
+                    stream.seek(start + part * count * abs(bitpix) // 8)
+                data = np.fromfile(stream, np.dtype(_DTYPES[bitpix]), count)
+                if len(data) < count:
+                    return None
+                data = data.reshape(shape)
+                data = data.astype(data.dtype.newbyteorder("="))
+                arrays.append(magnitudes_to_njy_arcsec2(data) if is_magnitude(plane.get("read_as")) else data)
+    except OSError:
+        return None  # the other way says what is wrong
+    return arrays
+
+
+def _load_by_astropy(path: Path, wanted: list[tuple[dict[str, Any], int | None]]) -> list[np.ndarray]:
+    arrays = []
+    with open_fits(path, verify=all(part is None for _, part in wanted)) as hdus:
+        headers: dict[int, Any] = {}
+        for plane, part in wanted:
+            number, unit = plane["hdu"], plane.get("read_as")
             if number >= len(hdus):
                 raise DataError(f"it has no HDU {number}", where=path)
             # Reading the pixels takes these cards out of the header.
-            header = hdus[number].header.copy()
+            if number not in headers:
+                headers[number] = hdus[number].header.copy()
+            header = headers[number]
             blank, zero = (header.get(key) for key in ("BLANK", "BZERO"))
             data = hdus[number].data if part is None else hdus[number].section[part]
             if data is None:
@@ -138,7 +191,25 @@ def load(path: Path, wanted: list[tuple[int, str | None, int | None]]) -> list[n
     return arrays
 
 
-def _describe_hdu(index: int, hdu: Any, shape: tuple[int, ...], primary: Any) -> dict[str, Any]:
+def _where_pixels_lie(hdu: Any, path: Path) -> int | None:
+    """Return the byte that an image's pixels begin at, where they are read as they stand; else None.
+
+    Not so for what is compressed, scaled, has values that mean "none", or is held against a checksum.
+    """
+    from astropy.io import fits
+
+    header = hdu.header
+    if isinstance(hdu, fits.CompImageHDU) or path.suffix.lower() in (".gz", ".bz2", ".z", ".fz"):
+        return None
+    if any(key in header for key in _NOT_PLAIN) or header.get("BITPIX") not in _DTYPES or is_asinh(header):
+        return None
+    if header.get("PCOUNT", 0) != 0 or header.get("GCOUNT", 1) != 1 or header.get("GROUPS", False):
+        return None
+    place = (hdu.fileinfo() or {}).get("datLoc")
+    return place if isinstance(place, int) and place >= _BLOCK else None
+
+
+def _describe_hdu(index: int, hdu: Any, shape: tuple[int, ...], primary: Any, path: Path) -> dict[str, Any]:
     header = hdu.header
     name = str(header.get("EXTNAME", "")).strip() if index or "EXTNAME" in header else ""
     role = role_of(name) or header_role(header)
@@ -157,6 +228,8 @@ def _describe_hdu(index: int, hdu: Any, shape: tuple[int, ...], primary: Any) ->
         "name": name,
         "ver": int(header.get("EXTVER", 1)) if isinstance(header.get("EXTVER", 1), int) else 1,
         "shape": list(shape),
+        "bitpix": int(header.get("BITPIX", 8)),
+        "data": _where_pixels_lie(hdu, path),
         "kind": "i" if int(header.get("BITPIX", 8)) > 0 and header.get("BSCALE", 1) == 1 else "f",
         "role": role,
         "band": band_of(cards),

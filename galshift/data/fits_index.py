@@ -10,23 +10,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from galshift.console import progress
+from galshift.data.compact import Files
 from galshift.data.fits_file import describe
 from galshift.data.open import FITS_SUFFIXES
 from galshift.errors import DataError
-from galshift.processes import process_pool
 from galshift.provenance import atomic_path
 
-VERSION = 4
-_MANY = 2000
+VERSION = 5
 
 
-def fits_files(folder: Path) -> list[Path]:
+def fits_files(folder: Path) -> Files:
     """Return the FITS files below `folder`, sorted; hidden files and folders are passed over."""
     found: list[str] = []
     for place, folders, names in os.walk(folder):
@@ -37,10 +37,11 @@ def fits_files(folder: Path) -> list[Path]:
             if name.lower().endswith(FITS_SUFFIXES) and not name.startswith(".")
         ]
     # Sorted as words between slashes, before they become paths, whose comparison is slow.
-    return [Path(text) for text in sorted(found, key=lambda text: text.split(os.sep))]
+    found.sort(key=lambda text: text.replace(os.sep, "\0"))
+    return Files(found)
 
 
-def index_files(folder: Path, files: Sequence[Path], *, workers: int = 2) -> list[list[dict[str, Any]] | str]:
+def index_files(folder: Path, files: Sequence[Path]) -> list[list[dict[str, Any]] | str]:
     """Return each file's :func:`~galshift.data.fits_file.describe`, or the sentence that says why there is
     none.
 
@@ -50,20 +51,41 @@ def index_files(folder: Path, files: Sequence[Path], *, workers: int = 2) -> lis
         What the index belongs to.
     files : sequence of Path
         Below `folder`.
-    workers : int
-        Processes that read headers when there are thousands of new files.
     """
     names = below(folder, files)
-    stamps = [_stamp(file) for file in files]
-    known = _load(folder)
-    new = [i for i, name in enumerate(names) if known.get(name, (None,))[0] != stamps[i]]
-    found: dict[int, list[dict[str, Any]] | str] = dict(
-        zip(new, _describe_all([files[i] for i in new], workers))
-    )
-    result = [found[i] if i in found else known[name][1] for i, name in enumerate(names)]
-    if new or len(known) != len(names):
-        _save(folder, names, stamps, result)
+    sizes, times = array("q"), array("q")
+    for file in files:
+        size, time = _stamp(file)
+        sizes.append(size)
+        times.append(time)
+    result, same = _known(folder, names, sizes, times)
+    new = [i for i, found in enumerate(result) if found is None]
+    for i, found in zip(new, _describe_all([files[i] for i in new])):
+        result[i] = found
+    if new or not same:
+        _save(folder, names, sizes, times, result)
     return result
+
+
+def _known(
+    folder: Path, names: list[str], sizes: array, times: array
+) -> tuple[list[list[dict[str, Any]] | str | None], bool]:
+    """Return what the index knows of files that have not changed, else None, and if it is of these files."""
+    nothing: list[Any] = [None] * len(names)
+    try:
+        stored = json.loads(index_place(folder).read_text(encoding="utf-8"))
+        if stored["version"] != VERSION:
+            return nothing, False
+        same = stored["names"] == names
+        place = {} if same else {name: i for i, name in enumerate(stored["names"])}
+        result = list(nothing)
+        for i, name in enumerate(names):
+            at = i if same else place.get(name, -1)
+            if at >= 0 and stored["sizes"][at] == sizes[i] and stored["times"][at] == times[i]:
+                result[i] = stored["kinds"][stored["kind"][at]]
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return nothing, False
+    return result, same
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -78,7 +100,7 @@ def _stamp(file: Path) -> tuple[int, int]:
 def below(folder: Path, files: Sequence[Path]) -> list[str]:
     """Return the names of files relative to `folder`, quickly where they lie below it."""
     start = f"{folder}{os.sep}"
-    texts = [str(file) for file in files]
+    texts = files.texts if isinstance(files, Files) else [str(file) for file in files]
     return [text[len(start) :] if text.startswith(start) else os.path.relpath(text, folder) for text in texts]
 
 
@@ -90,18 +112,14 @@ def describe_or_say(path: Path) -> list[dict[str, Any]] | str:
         return error.what
 
 
-def _describe_all(files: list[Path], workers: int) -> list[list[dict[str, Any]] | str]:
+def _describe_all(files: list[Path]) -> list[list[dict[str, Any]] | str]:
     found: list[list[dict[str, Any]] | str] = []
+    same: dict[str, list[dict[str, Any]] | str] = {}  # files whose headers say the same share a description
     with progress("reading headers", len(files)) as bar:
-        if len(files) < _MANY or workers < 2:
-            for file in files:
-                found.append(describe_or_say(file))
-                bar.advance()
-            return found
-        with process_pool(workers) as pool:
-            for item in pool.map(describe_or_say, files, chunksize=256):
-                found.append(item)
-                bar.advance()
+        for file in files:
+            said = describe_or_say(file)
+            found.append(same.setdefault(json.dumps(said, sort_keys=True), said))
+            bar.advance()
     return found
 
 
@@ -112,26 +130,18 @@ def index_place(folder: Path) -> Path:
     return Path(cache) / "galshift" / "index" / f"{key}.json"
 
 
-def _load(folder: Path) -> dict[str, tuple[tuple[int, int], list[dict[str, Any]] | str]]:
-    try:
-        stored = json.loads(index_place(folder).read_text(encoding="utf-8"))
-        if stored["version"] != VERSION:
-            return {}
-        kinds = stored["kinds"]
-        rows = zip(stored["names"], stored["sizes"], stored["times"], stored["kind"], strict=True)
-        return {name: ((size, time), kinds[kind]) for name, size, time, kind in rows}
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return {}
-
-
-def _save(folder: Path, names: list[str], stamps: list[tuple[int, int]], found: list[Any]) -> None:
+def _save(folder: Path, names: list[str], sizes: array, times: array, found: list[Any]) -> None:
     kinds: dict[str, int] = {}
-    kind = [kinds.setdefault(json.dumps(item, sort_keys=True), len(kinds)) for item in found]
+    different = {id(item): item for item in found}  # files whose headers say the same share a description
+    numbers = {
+        key: kinds.setdefault(json.dumps(item, sort_keys=True), len(kinds)) for key, item in different.items()
+    }
+    kind = [numbers[id(item)] for item in found]
     stored = {
         "version": VERSION,
         "names": names,
-        "sizes": [size for size, _ in stamps],
-        "times": [time for _, time in stamps],
+        "sizes": sizes.tolist(),
+        "times": times.tolist(),
         "kind": kind,
         "kinds": [json.loads(text) for text in kinds],
     }

@@ -5,8 +5,9 @@ A *place* is where one plane of pixels lies: file number, HDU, and position alon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 from galshift.data.fits_choice import Choice, choose
@@ -48,8 +49,8 @@ def galaxies_of_file(
     *,
     ids: frozenset[str] = frozenset(),
     where: object = None,
-) -> tuple[list[Galaxy], list[str]]:
-    """Return the galaxies of one file and what had to be assumed.
+) -> tuple[Iterable[Galaxy], list[str]]:
+    """Return the galaxies of one file, to be gone through once, and what had to be assumed.
 
     A cube is bands where its header or the user names that many, or its axis is at most 20 long; else it is
     as many galaxies.  Extensions are bands where their names are filters; else each is a galaxy of its own.
@@ -75,10 +76,10 @@ def galaxies_of_file(
         When nothing says which of its extensions are images.
     """
     choice = choose(planes, bands, ids, where or stem)
-    notes, galaxies = list(choice.notes), []
+    notes, parts = list(choice.notes), []
     if choice.bands:
         places = {name: _flat(number, i, planes[i]) for name, i in zip(choice.bands, choice.images)}
-        galaxies.append(Galaxy(stem, places, file=number))
+        parts.append([Galaxy(stem, places, file=number)])
         if not bands:
             for i in choice.images:
                 said = f"name of HDU {planes[i]['hdu']} ({planes[i]['name']})"
@@ -88,9 +89,11 @@ def galaxies_of_file(
             found, note = _galaxies_of_plane(
                 Place(number, i), _label(stem, planes[i], choice), planes[i], bands
             )
-            galaxies += found
+            parts.append(found)
             notes += note
-    notes += _attach_extras(galaxies, number, planes, choice, where or stem)
+    attach, said = _extras(number, planes, choice, where or stem)
+    notes += said
+    galaxies = map(attach, chain.from_iterable(parts))
     unused = [str(plane["name"] or plane["hdu"]) for plane in planes if plane["role"] in ("ignore", "model")]
     return galaxies, [*notes, *([f"left out, for they are no images: {', '.join(unused)}"] if unused else [])]
 
@@ -103,7 +106,7 @@ def _label(stem: str, plane: dict[str, Any], choice: Choice) -> str:
 
 def _galaxies_of_plane(
     place: Place, name: str, plane: dict[str, Any], bands: Sequence[str]
-) -> tuple[list[Galaxy], list[str]]:
+) -> tuple[Iterable[Galaxy], list[str]]:
     shape = plane["shape"]
     named = plane["name"] if is_band(plane["name"]) else None
     band = (bands[0] if len(bands) == 1 else plane.get("own_band") or plane["band"] or named) or "band0"
@@ -122,8 +125,8 @@ def _galaxies_of_plane(
     if len(axes) == 4:
         a, b = f"a{axes[0]}", f"a{axes[1]}"
         names = _names(shape[axes[1]], plane, bands)
-        cubes = [{word: at(**{a: n, b: c}) for c, word in enumerate(names)} for n in range(shape[axes[0]])]
-        return [Galaxy(f"{name}[{n}]", cube, file=place.file) for n, cube in enumerate(cubes)], []
+        cubes = ({word: at(**{a: n, b: c}) for c, word in enumerate(names)} for n in range(shape[axes[0]]))
+        return (Galaxy(f"{name}[{n}]", cube, file=place.file) for n, cube in enumerate(cubes)), []
     if len(axes) > 4:
         raise DataError(f"an image with {len(axes)} axes is not one that galshift can take apart")
     first, middle, last = (shape[axis] for axis in axes)
@@ -136,7 +139,7 @@ def _galaxies_of_plane(
         note = [] if known else [f"{name}: took the axis of {n} as bands (--bands names them)"]
         return [Galaxy(name, {word: at(**{a: i}) for i, word in enumerate(names)}, file=place.file)], note
     note = [f"{name}: took the axis of {n} as {n} galaxies"]
-    return [Galaxy(f"{name}[{i}]", {band: at(**{a: i})}, file=place.file) for i in range(n)], note
+    return (Galaxy(f"{name}[{i}]", {band: at(**{a: i})}, file=place.file) for i in range(n)), note
 
 
 def _names(n: int, plane: dict[str, Any], bands: Sequence[str]) -> tuple[str, ...]:
@@ -151,11 +154,11 @@ def _flat(number: int, i: int, plane: dict[str, Any]) -> Place:
     return Place(number, i, (0,) * extra + (None, None) if extra > 0 else ())
 
 
-def _attach_extras(
-    galaxies: list[Galaxy], number: int, planes: Sequence[dict[str, Any]], choice: Choice, where: object
-) -> list[str]:
-    """Give each galaxy the masks, variances and PSFs that stand in the same file; return what to say."""
-    notes = []
+def _extras(
+    number: int, planes: Sequence[dict[str, Any]], choice: Choice, where: object
+) -> tuple[Callable[[Galaxy], Galaxy], list[str]]:
+    """Return what gives a galaxy the masks, variances and PSFs that stand in its file, and what to say."""
+    notes, of_role = [], {}
     for role in AUXILIARY:
         extras = [i for i, plane in enumerate(planes) if plane["role"] == role and i not in choice.images]
         if not extras:
@@ -167,7 +170,10 @@ def _attach_extras(
             names = ", ".join(str(planes[k]["name"]) for k in extras)
             notes.append(f"no PSF is taken, for it holds several: {names}")
             continue
-        for galaxy in galaxies:
+        of_role[role] = matched
+
+    def attach(galaxy: Galaxy) -> Galaxy:
+        for role, matched in of_role.items():
             for band, place in galaxy.science.items():
                 own = _of_band(matched.get(place.plane, []), band, galaxy, planes)
                 own = _together(role, own, planes, where)
@@ -176,7 +182,9 @@ def _attach_extras(
                         beside(band, galaxy, planes[place.plane], planes[i], Place(number, i), where)
                         for i in own
                     )
-    return notes
+        return galaxy
+
+    return attach, notes
 
 
 def _of_band(found: list[int], band: str, galaxy: Galaxy, planes: Sequence[dict[str, Any]]) -> list[int]:

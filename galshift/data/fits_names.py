@@ -19,11 +19,12 @@ def combine(stems: Sequence[str], pattern: str | None) -> list[tuple[str, str | 
     """
     if pattern is not None:
         return [_by_pattern(stem, pattern) for stem in stems]
+    said = ((file_role_of(word), is_band(word)) for stem in stems for word in re.split(r"[_\-. ]+", stem))
+    if not any(role is not None or band for role, band in said):
+        return [(stem, None, None) for stem in stems]
     words = [re.split(r"([_\-. ]+)", stem) for stem in stems]
     roles = [_role(parts) for parts in words]
     bare = [[w for w in parts if file_role_of(w) is None] for parts in words]
-    if not any(roles) and not any(is_band(word) for parts in bare for word in parts):
-        return [(stem, None, None) for stem in stems]
     best: list[tuple[str, str | None]] = [(stem, None) for stem in stems]
     # The position whose filters split names into the fewest galaxies is where the band is written.
     for position in sorted({i for parts in bare for i, w in enumerate(parts) if is_band(w)}):

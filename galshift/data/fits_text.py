@@ -1,12 +1,13 @@
 """Text in FITS files, which hold ASCII alone: other signs are written as escapes, said so, and read back.
 
 A column or a keyword with such signs holds Python's escapes (``\\xe9``, ``\\u03b1``; a backslash is doubled).
-The header says which: ``ESCAPED`` lists the columns or keywords, and a comment tells people.
+The header says which: ``ESCAPED`` lists the columns or keywords, and a comment tells people.  A column whose
+name no card can hold is called ``column<number>``, and ``LNAME<number>`` has its name, in escapes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,27 @@ import numpy as np
 from galshift.console import say
 
 KEY = "ESCAPED"
+_LONG_NAME, _LONGEST_NAME = "LNAME", 68
 _COMMENT = "ESCAPED names what is not ASCII and stands here in Python escapes: \\xe9, \\u03b1"
 
 
 def needs_escape(texts: Sequence[str] | np.ndarray) -> bool:
     """Return whether FITS cannot hold one of some texts as it is."""
-    return any(not (text.isascii() and text.isprintable()) for text in map(str, texts))
+    # Spaces at an end are filling to FITS.
+    return any(
+        not (text.isascii() and text.isprintable()) or text[:1] == " " or text[-1:] == " "
+        for text in map(str, texts)
+    )
 
 
 def escaped(text: str) -> str:
-    """Return `text` in ASCII, each other sign as Python's escape."""
-    return str(text).encode("unicode_escape").decode("ascii")
+    """Return `text` in ASCII, each other sign and spaces at its ends as Python's escape."""
+    middle = str(text).strip(" ")
+    if not middle:
+        return "\\x20" * len(text)
+    before, after = str(text).split(middle, 1)[0], len(text) - len(text.rstrip(" "))
+    escape = middle.encode("unicode_escape").decode("ascii")
+    return "\\x20" * len(before) + escape + "\\x20" * after
 
 
 def unescaped(text: str) -> str:
@@ -51,12 +62,47 @@ def ascii_columns(columns: dict[str, Any], where: object = None) -> tuple[dict[s
                 changed.append(written)
             values = texts
         plain[written] = values
-    if changed and where is not None:
+    if where is not None:
+        say_escapes(changed, where)
+    return plain, changed
+
+
+def say_escapes(names: Sequence[str], where: object) -> None:
+    """Tell on the terminal which columns of the file `where` hold escapes; nothing where none does."""
+    if names:
         say(
-            f"{where}: FITS holds ASCII alone; other signs in {', '.join(changed)} are written as escapes "
+            f"{where}: FITS holds ASCII alone; other signs in {', '.join(names)} are written as escapes "
             "(\\u03b1), which galshift reads back (.csv and .parquet hold them as they are)"
         )
-    return plain, changed
+
+
+def column_names(names: Sequence[str], changed: Collection[str] = ()) -> dict[str, str]:
+    """Return what each column is called in a FITS file; those of `changed` have texts in escapes.
+
+    FITS does not tell capitals from small letters, and a name must fit into one card.
+    """
+    taken: set[str] = set()
+    found: dict[str, str] = {}
+    for number, name in enumerate(names, start=1):
+        # Beside texts in escapes a backslash is taken for one.
+        written = escaped(name) if needs_escape([name]) or (changed and "\\" in name) else name
+        too_long = len(written) + written.count("'") > _LONGEST_NAME
+        listed = "," in written and name in changed
+        if not written or too_long or listed or written.casefold() in taken:
+            written = f"column{number}"
+            while written.casefold() in taken:
+                written += "_"
+        taken.add(written.casefold())
+        found[name] = written
+    return found
+
+
+def note_names(header: Any, written: Mapping[str, str], changed: Collection[str] = ()) -> None:
+    """Say in a header what columns are called whose names it cannot hold, or only as escapes."""
+    for number, (name, short) in enumerate(written.items(), start=1):
+        # Where texts are in escapes, readers take names for escapes too.
+        if short != name and (short != escaped(name) or not changed):
+            header[f"{_LONG_NAME}{number}"] = (escaped(name), "")
 
 
 def note_escapes(header: Any, names: Sequence[str]) -> None:
@@ -73,7 +119,14 @@ def restore(table: Any) -> Any:
         if name in table.colnames and table[name].dtype.kind in "US":
             texts = [unescaped(text) for text in np.ma.filled(np.ma.asarray(table[name]), "").astype(str)]
             table[name] = np.asarray(texts, dtype=str)
-    for name in table.colnames if named else ():
-        if "\\" in name:
+    long = {}
+    for number, name in enumerate(table.colnames, start=1):
+        text = table.meta.pop(f"{_LONG_NAME}{number}", None)
+        if isinstance(text, str) and text.isascii():
+            long[name] = unescaped(text)
+    for name in table.colnames:
+        if name in long:
+            table.rename_column(name, long[name])
+        elif named and "\\" in name:
             table.rename_column(name, unescaped(name))
     return table

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ def write_fits_folder(
         first: Cutouts | None = None
         for cutouts in chunks:
             first = first or cutouts
+            _refuse_comments(cutouts, path)
             names = [_file_name(image_id, used) for image_id in cutouts.ids]
             for i, name in enumerate(names):
                 _write_one(temporary / name, cutouts, i, provenance)
@@ -77,17 +78,28 @@ def write_fits_folder(
     return path
 
 
+def _refuse_comments(cutouts: Cutouts, path: Path) -> None:
+    """Refuse names that a table in text would not give back: a line break, and what comments begin with."""
+    for name in (*cutouts.ids, *cutouts.groups):
+        if "\r" in name or re.search(r"\n\s*#", name):
+            raise DataError(
+                f"the name {ascii(name)[:80]} cannot be kept in a table of text",
+                where=path / CATALOG,
+                hint="rename the image, or write an .h5 file",
+            )
+
+
 def _write_one(file: Path, cutouts: Cutouts, i: int, provenance: dict[str, Any] | None) -> None:
     from astropy.io import fits
 
     primary = fits.PrimaryHDU(cutouts.images[i])
     header = primary.header
     header["BUNIT"] = cutouts.unit
-    for band, name in enumerate(cutouts.bands):
-        header[f"BAND{band}"] = name
+    in_escapes = _name_bands(header, cutouts.bands)
     if cutouts.unit == "nJy":
         header["MAGZERO"] = (AB_ZERO_POINT_NJY, "AB magnitude of 1 nJy")
-    _name(header, {"OBJECT": str(cutouts.ids[i]), "GROUP": str(cutouts.groups[i]), **_class_of(cutouts, i)})
+    names = {"OBJECT": str(cutouts.ids[i]), "GROUP": str(cutouts.groups[i]), **_class_of(cutouts, i)}
+    _name(header, names, in_escapes)
     scale = _of(cutouts.pixel_scale, i)
     if scale is not None:
         # A local tangent plane: readers need the scale, the position is the table's.
@@ -125,17 +137,26 @@ def _psf(cutouts: Cutouts, i: int) -> Any:
     hdu = fits.ImageHDU(kernel.astype(np.float32), name="PSF")
     if cutouts.psf_pixel_scale is not None:
         hdu.header["PIXSCALE"] = (float(cutouts.psf_pixel_scale), "arcsec / pixel")
-    for band, name in enumerate(cutouts.bands if kernel.ndim == 3 else ()):
-        hdu.header[f"BAND{band}"] = name
+    note_escapes(hdu.header, _name_bands(hdu.header, cutouts.bands if kernel.ndim == 3 else ()))
     return hdu
 
 
-def _name(header: Any, names: dict[str, str]) -> None:
-    """Put names into a header, with escapes where FITS cannot hold them, which the header then says."""
+def _name_bands(header: Any, bands: Sequence[str]) -> list[str]:
+    """Put the names of bands into a header and return the keywords that hold escapes."""
+    for band, name in enumerate(bands):
+        header[f"BAND{band}"] = escaped(name) if needs_escape([name]) else name
+    return [f"BAND{band}" for band, name in enumerate(bands) if needs_escape([name])]
+
+
+def _name(header: Any, names: dict[str, str], also: Sequence[str] = ()) -> None:
+    """Put names into a header, with escapes where FITS cannot hold them, which the header then says.
+
+    `also` are keywords with escapes that are there already.
+    """
     changed = [key for key, text in names.items() if needs_escape([text])]
     for key, text in names.items():
         header[key] = escaped(text) if key in changed else text
-    note_escapes(header, changed)
+    note_escapes(header, [*also, *changed])
 
 
 def _summary(cutouts: Cutouts, n: int) -> dict[str, Any]:
@@ -172,7 +193,10 @@ def _class_of(cutouts: Cutouts, i: int) -> dict[str, str]:
 def _catalog(cutouts: Cutouts, names: list[str]) -> Any:
     from astropy.table import Table
 
-    table = Table({"id": cutouts.ids, "file": names, "group": cutouts.groups})
+    columns = {"id": cutouts.ids, "file": names, "group": cutouts.groups}
+    if any(str(name).startswith("#") for name in cutouts.ids):  # which would make a comment of its row
+        columns = {"file": names, **columns}
+    table = Table(columns)
     if cutouts.labels is not None:
         if cutouts.classes and cutouts.labels.ndim == 1:
             table["label"] = [_label(cutouts, i) or "" for i in range(len(cutouts))]

@@ -14,6 +14,7 @@ from galshift.data.cutouts import DataInfo, Dataset
 from galshift.data.declared import check_declared
 from galshift.data.declared_psf import with_psf
 from galshift.data.mask_bits import DECLARED
+from galshift.data.names import check_names
 from galshift.data.options import ReadOptions, parse_classes_map
 from galshift.data.paths import is_pattern, is_there, missing, split_pair
 from galshift.data.readers import READERS
@@ -164,6 +165,7 @@ def _declared(dataset: Dataset, path: str, options: ReadOptions) -> Dataset:
         dataset = by_ids(dataset)
     if options.match_radius_arcsec is not None:
         dataset.info = replace(dataset.info, match_radius_arcsec=options.match_radius_arcsec)
+    check_names(dataset.info, path)
     _check_labels(dataset)
     if options.mask_bits is not None and DECLARED not in dataset.info.origins.get("mask", ""):
         raise DataError(

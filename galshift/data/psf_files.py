@@ -102,7 +102,7 @@ def _from_fits(file: Path, band: str) -> tuple[np.ndarray, float | None, list[st
     kernels = _kernels(planes)
     chosen, said = _for_band(kernels, planes, band, file)
     plane = planes[chosen.plane]
-    (data,) = load(file, [(plane["hdu"], None, None)])
+    (data,) = load(file, [(plane, None)])
     return data[tuple(slice(None) if i is None else i for i in chosen.index)], plane["kernel_scale"], said
 
 

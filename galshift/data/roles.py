@@ -238,6 +238,17 @@ def assign(
     return found
 
 
+def assigned(
+    described: Sequence[Sequence[Mapping[str, Any]]], roles: Mapping[str, str], hdu: int | str | None
+) -> list[list[dict[str, Any]]]:
+    """Return :func:`assign` of every file's planes; files that share a description share the result."""
+    made: dict[int, list[dict[str, Any]]] = {}
+    for planes in described:
+        if id(planes) not in made:
+            made[id(planes)] = assign(planes, roles, hdu)
+    return [made[id(planes)] for planes in described]
+
+
 def is_file_pattern(key: str) -> bool:
     """Return whether the left side of a role speaks of files (``*_mask.fits=ignore``), not of extensions."""
     return ".fit" in key.casefold() or key.casefold().endswith(".fz")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from galshift.bounds import check_unpacked, plain_file
 from galshift.data.fits_text import restore
 from galshift.data.table_bounds import check_fits_table, check_text, check_votable
-from galshift.data.text_tables import read_text
+from galshift.data.text_tables import check_columns, read_text
 from galshift.errors import DataError, did_you_mean
 from galshift.plain import one_line
 
@@ -71,7 +73,15 @@ def _read(path: Path, kind: str) -> Any:
         check_text(path)
     if kind == "text":
         return read_text(path)
+    if kind == "ascii.ecsv":
+        with path.open("rb") as stream:
+            check_columns(sum(line.startswith(b"# - {name:") for line in _head(stream)), path)
     return _read_parquet(path) if kind == "parquet" else Table.read(path, format=kind)
+
+
+def _head(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the comments at the top of a file."""
+    return takewhile(lambda line: line.startswith(b"#"), stream)
 
 
 def _read_parquet(path: Path) -> Any:
@@ -88,6 +98,7 @@ def _read_parquet(path: Path) -> Any:
     # By the footer alone: runs of one value pack without limit.
     with parquet.ParquetFile(path) as file:
         found = file.metadata
+        check_columns(len(file.schema_arrow.names), path)
         claimed = max(
             8 * found.num_rows * found.num_columns,
             sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups)),

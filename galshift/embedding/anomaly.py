@@ -35,10 +35,10 @@ def anomaly_scores(
         ``isolation``, ``neighbors``, ``mahalanobis`` in their own units, and ``anomaly``, the mean of their
         ranks in [0, 1].
     """
-    features = np.asarray(features, dtype=np.float64)
+    features = np.asarray(features)
     groups = np.arange(len(features)) if groups is None else np.asarray(groups)
     usable = np.isfinite(features).all(axis=1)
-    x, g = _scaled(features[usable]), groups[usable]
+    x, g = _scaled(features[usable].astype(np.float64, copy=False)), groups[usable]
     if len(x) < 3:
         found = {name: np.zeros(len(x)) for name in ("isolation", "neighbors", "mahalanobis")}
     else:
@@ -81,10 +81,13 @@ def _mahalanobis(x: np.ndarray) -> np.ndarray:
 
 
 def _scaled(x: np.ndarray) -> np.ndarray:
+    """Return `x` itself, scaled to zero mean and unit spread."""
     if len(x) == 0:
         return x
-    spread = x.std(axis=0)
-    return (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    spread, mean = x.std(axis=0), x.mean(axis=0)
+    x -= mean  # in place: the features of a survey are most of what is held
+    x /= np.where(spread > 0, spread, 1.0)
+    return x
 
 
 def _ranks(score: np.ndarray) -> np.ndarray:

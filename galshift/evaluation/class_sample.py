@@ -11,6 +11,7 @@ from galshift.evaluation.bootstrap import Sample, numbered
 from galshift.evaluation.metric import Metric
 
 N_BINS = 15
+_PIECE = 1 << 18  # weights that are sorted at a time
 _PROBABILITY_FLOOR = 1e-12
 
 
@@ -159,6 +160,13 @@ def _score_order(
 
 def _auroc(score: tuple[np.ndarray, np.ndarray, np.ndarray], weights: np.ndarray) -> np.ndarray:
     """Mann-Whitney form of the area under the ROC curve, ties counted half; weights (B, N) -> (B,)."""
+    # Row by row the same, and in pieces, for it takes six arrays of the size of the weights.
+    rows = max(1, _PIECE // max(weights.shape[1], 1))
+    parts = [_auroc_of(score, weights[start : start + rows]) for start in range(0, len(weights), rows)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _auroc_of(score: tuple[np.ndarray, np.ndarray, np.ndarray], weights: np.ndarray) -> np.ndarray:
     order, starts, positive = score
     sorted_weights = weights[:, order]
     positives = np.add.reduceat(sorted_weights * positive, starts, axis=1)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galshift.data.fits_text import ascii_columns, escaped, note_escapes
+from galshift.data.table_files import write_csv, write_fits, write_parquet
 from galshift.errors import ResourceError, UsageError
 from galshift.evaluation.classes import hard_labels
 from galshift.evaluation.honesty import entropy
@@ -65,17 +65,17 @@ def predictions_table(
     usable = np.isfinite(probabilities).all(axis=1)
     filled = np.where(usable[:, None], probabilities, 0.0)
     names = np.array([*classes, ""], dtype=str)
-    table = _begun(ids, groups, data_set, split)
-    table["label"] = names[hard_labels(labels, n)]
-    table["prediction"] = names[np.where(usable, filled.argmax(axis=1), -1)]
-    table["confidence"] = np.where(usable, filled.max(axis=1, initial=0), np.nan)
+    columns = _begun(ids, groups, data_set, split)
+    columns["label"] = names[hard_labels(labels, n)]
+    columns["prediction"] = names[np.where(usable, filled.argmax(axis=1), -1)]
+    columns["confidence"] = np.where(usable, filled.max(axis=1, initial=0), np.nan)
     for index, name in enumerate(classes):
-        table[f"p_{name}"] = probabilities[:, index]
-    table["entropy"] = np.where(usable, entropy(filled), np.nan)
+        columns[f"p_{name}"] = probabilities[:, index]
+    columns["entropy"] = np.where(usable, entropy(filled), np.nan)
     if unknown is not None:
-        table["unknown_score"] = np.asarray(unknown, dtype=np.float64)
-    table["flag"] = np.zeros(n, np.int32) if flags is None else np.asarray(flags, dtype=np.int32)
-    return _with_catalogue(table, catalogue)
+        columns["unknown_score"] = np.asarray(unknown, dtype=np.float64)
+    columns["flag"] = np.zeros(n, np.int32) if flags is None else np.asarray(flags, dtype=np.int32)
+    return _with_catalogue(_table(columns), catalogue)
 
 
 def value_table(
@@ -107,15 +107,15 @@ def value_table(
     ids, groups, data_set, split, flags, catalogue
         As for :func:`predictions_table`.
     """
-    table = _begun(ids, groups, data_set, split)
+    columns = _begun(ids, groups, data_set, split)
     labels = np.full(np.shape(values), np.nan) if labels is None else labels
     for k, name in enumerate(names):
         end = f"_{name}" if len(names) > 1 else ""
-        table[f"label{end}"] = np.asarray(labels, dtype=np.float64)[:, k]
-        table[f"value{end}"] = values[:, k]
-        table[f"value_sigma{end}"] = sigmas[:, k]
-    table["flag"] = np.zeros(len(values), np.int32) if flags is None else np.asarray(flags, dtype=np.int32)
-    return _with_catalogue(table, catalogue)
+        columns[f"label{end}"] = np.asarray(labels, dtype=np.float64)[:, k]
+        columns[f"value{end}"] = values[:, k]
+        columns[f"value_sigma{end}"] = sigmas[:, k]
+    columns["flag"] = np.zeros(len(values), np.int32) if flags is None else np.asarray(flags, dtype=np.int32)
+    return _with_catalogue(_table(columns), catalogue)
 
 
 def votes_table(
@@ -167,16 +167,24 @@ def votes_table(
     return _with_catalogue(table, catalogue)
 
 
-def _begun(ids: np.ndarray, groups: np.ndarray, data_set: str, split: str | np.ndarray) -> Table:
+def _begun(
+    ids: np.ndarray, groups: np.ndarray, data_set: str, split: str | np.ndarray
+) -> dict[str, np.ndarray]:
     """The columns that say which image a row is."""
+    n = len(ids)
+    return {
+        "id": np.asarray(ids, dtype=str),
+        "group": np.asarray(groups, dtype=str),
+        "data_set": np.broadcast_to(np.asarray(data_set, dtype=f"U{max(len(data_set), 1)}"), (n,)),
+        "split": np.broadcast_to(np.asarray(split, dtype=str), (n,)),
+    }
+
+
+def _table(columns: dict[str, np.ndarray]) -> Table:
+    """Return a table of the columns themselves: a copy of each would be the survey's size again."""
     from astropy.table import Table
 
-    table, n = Table(), len(ids)
-    table["id"] = np.asarray(ids, dtype=str)
-    table["group"] = np.asarray(groups, dtype=str)
-    table["data_set"] = np.full(n, data_set, dtype=f"U{max(len(data_set), 1)}")
-    table["split"] = np.broadcast_to(np.asarray(split, dtype=str), (n,))
-    return table
+    return Table(columns, copy=False)
 
 
 def _with_catalogue(table: Table, catalogue: Table | None) -> Table:
@@ -227,37 +235,9 @@ def write_predictions(path: str | Path, table: Table, *, provenance: Mapping[str
     details = canonical_json(jsonable({**environment(), **(provenance or {})}))
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".csv":
-            table.write(temporary, format="ascii.csv", overwrite=True)
+            write_csv(temporary, table)
         elif path.suffix.lower() == ".parquet":
-            _write_parquet(temporary, table, details)
+            write_parquet(temporary, table, {"galshift": details})
         else:
-            _write_fits(temporary, table, details, path)
+            write_fits(temporary, table, "PREDICTIONS", details, path)
     return path
-
-
-def _write_fits(path: Path, table: Table, details: str, final: Path) -> None:
-    from astropy.io import fits
-    from astropy.table import Table
-
-    plain, changed = ascii_columns({name: table[name] for name in table.colnames}, final)
-    hdu = fits.table_to_hdu(Table(plain))
-    hdu.name = "PREDICTIONS"
-    note_escapes(hdu.header, changed)
-    ascii_details = escaped(details)
-    for start in range(0, len(ascii_details), 70):
-        hdu.header.add_history(ascii_details[start : start + 70])
-    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
-
-
-def _write_parquet(path: Path, table: Table, details: str) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = {}
-    for name in table.colnames:
-        column = np.ma.asarray(table[name])
-        mask = np.ma.getmaskarray(column)
-        flat = column.data.tolist() if column.ndim > 1 else column.data
-        columns[name] = pa.array(flat, mask=None if column.ndim > 1 or not mask.any() else mask)
-    arrow = pa.table(columns).replace_schema_metadata({"galshift": details})
-    pq.write_table(arrow, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -194,22 +195,32 @@ def _ordered(
     steps: Mapping[str, RecipeStep], document: Document, problems: list[str]
 ) -> dict[str, RecipeStep]:
     """Return the steps in an order where each follows those it refers to, else in the order of the file."""
-    waiting, ordered = dict(steps), {}
-    while waiting:
-        ready = [step for step in waiting.values() if not _needs(step, waiting)]
-        if not ready:
-            circle = ", ".join(waiting)
-            first = next(iter(waiting))
-            problems.append(
-                problem(document, ("steps", first), f"these steps wait for one another: {circle}")
-            )
-            return ordered
-        ordered[ready[0].name] = waiting.pop(ready[0].name)
+    names = list(steps)
+    number = {name: k for k, name in enumerate(names)}
+    needs = {name: _needs(step, steps) for name, step in steps.items()}
+    wanted_by: dict[str, list[str]] = {name: [] for name in names}
+    for name, others in needs.items():
+        for other in others:
+            wanted_by[other].append(name)
+    ready = [number[name] for name, others in needs.items() if not others]  # sorted: a heap
+    ordered: dict[str, RecipeStep] = {}
+    while ready:
+        name = names[heapq.heappop(ready)]
+        ordered[name] = steps[name]
+        for other in wanted_by[name]:
+            needs[other].discard(name)
+            if not needs[other]:
+                heapq.heappush(ready, number[other])
+    waiting = [name for name in names if name not in ordered]
+    if waiting:
+        text = f"these steps wait for one another: {', '.join(waiting)}"
+        problems.append(problem(document, ("steps", waiting[0]), text))
     return ordered
 
 
-def _needs(step: RecipeStep, among: Mapping[str, RecipeStep]) -> bool:
-    return any(reference.name in among and reference.name != step.name for _, reference in step.references())
+def _needs(step: RecipeStep, among: Mapping[str, RecipeStep]) -> set[str]:
+    names = {reference.name for _, reference in step.references()}
+    return {name for name in names if name in among and name != step.name}
 
 
 def _not_data(reference: Reference, cards: set[str]) -> str:

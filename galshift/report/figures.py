@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Legible on white and on near-black, and to the colour-blind (after Okabe & Ito).
 PALETTE = ("#2f8fd0", "#e07b00", "#1fa37a", "#c95fa6", "#b08d00", "#7a73d8", "#d1495b", "#6d8a96")
 _INK = "#123456"  # replaced by currentColor
+_LONGEST = 60  # signs of a title or a legend entry
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "galshift",
@@ -235,8 +236,13 @@ def svg(draw: Any, size: tuple[float, float]) -> str:
 
 
 def plain(text: object) -> str:
-    """Return `text` so that matplotlib draws it as typed: no mathematics, no hidden legend entry."""
-    shown = str(text).replace("$", r"\$")
+    """Return `text` so that matplotlib draws it as typed: no mathematics, no hidden legend entry.
+
+    It is one line of at most `_LONGEST` signs: a longer one would leave no room for the figure.
+    """
+    shown = "".join(sign if sign.isprintable() or sign == "\u200b" else " " for sign in str(text))
+    shown = shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
+    shown = shown.replace("$", r"\$")
     return f"\u200b{shown}" if shown.startswith("_") else shown
 
 

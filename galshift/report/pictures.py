@@ -11,6 +11,8 @@ import numpy as np
 
 from galshift.report.page import Gallery, Picture
 
+LARGEST = 512  # pixels a side of a picture in a page, which shows it far smaller
+
 
 def composite(image: np.ndarray, *, softening: float = 3.0, bands: Sequence[str] = ()) -> np.ndarray:
     """Return an (H, W, 3) uint8 picture of one (C, H, W) image, linear or stretched.
@@ -48,6 +50,24 @@ def composite(image: np.ndarray, *, softening: float = 3.0, bands: Sequence[str]
     shown = np.where(peak > 1, shown / np.maximum(peak, 1e-30), shown)
     shown[:, bad] = 0
     return (np.moveaxis(np.clip(0.04 + 0.96 * shown, 0, 1), 0, -1) * 255).astype(np.uint8)
+
+
+def coarse(image: np.ndarray, largest: int = LARGEST) -> np.ndarray:
+    """Return a (C, H, W) image of at most `largest` pixels a side: means of square blocks of its own.
+
+    A block is NaN where none of its pixels is finite; what does not fill a block at the edges is left out.
+    """
+    step = -(-max(image.shape[1:]) // largest)
+    if step <= 1:
+        return image
+    image = np.asarray(image, dtype=np.float64)
+    height, width = (max(1, side // step) for side in image.shape[1:])
+    rows, columns = min(step, image.shape[1]), min(step, image.shape[2])
+    blocks = image[:, : height * rows, : width * columns].reshape(len(image), height, rows, width, columns)
+    good = np.isfinite(blocks)
+    count = good.sum(axis=(2, 4))
+    total = np.where(good, blocks, 0.0).sum(axis=(2, 4))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def heat(picture: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -95,13 +115,13 @@ def gallery(
 ) -> Gallery:
     """Return a gallery of (C, H, W) images with a title, and perhaps a note and a tone, each.
 
-    `bands` is as for :func:`composite`.
+    `bands` is as for :func:`composite`.  An image of more than `LARGEST` pixels a side is shown coarser.
     """
     notes = notes if notes is not None else [""] * len(titles)
     tones = tones if tones is not None else [""] * len(titles)
     return Gallery(
         tuple(
-            Picture(data_uri(composite(image, bands=bands)), str(title), str(note), tone)
+            Picture(data_uri(composite(coarse(image), bands=bands)), str(title), str(note), tone)
             for image, title, note, tone in zip(images, titles, notes, tones)
         ),
         caption=caption,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -93,12 +94,12 @@ class Answers:
         """
         info = dataset.info
         columns = {
-            "ids": info.ids[rows],
-            "groups": info.groups[rows],
+            "ids": _of(info.ids, rows),
+            "groups": _of(info.groups, rows),
             "data_set": data_set,
             "split": split,
             "flags": self.flags,
-            "catalogue": None if info.table is None else info.table[rows],
+            "catalogue": None if info.table is None else _of(info.table, rows),
         }
         if self.kind == "class":
             return predictions_table(
@@ -113,6 +114,12 @@ class Answers:
                 **columns,
             )
         return value_table(names=self.names, values=self.centre, sigmas=self.width, labels=truth, **columns)
+
+
+def _of(values: Any, rows: np.ndarray) -> Any:
+    """Return the entries at `rows`; where these are all of them, not a copy."""
+    whole = len(rows) == len(values) and bool((rows == np.arange(len(rows))).all())
+    return values if whole else values[rows]
 
 
 def answer(
@@ -152,7 +159,7 @@ def answer(
     total = len(dataset) if rows is None else len(rows)
     with progress(label, total) as bar:
         made = passes(trained, dataset, rows, device=device, engine=engine, progress=bar.advance)
-        out = joined([found for _, found in made])
+        out = joined((found for _, found in made), total)
     found = answers_of(trained, out, names)
     if refuse and not found.usable.any():
         raise DataError(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class _Job:
     reopen: Callable[[], Dataset]
     device: str | DeviceChoice
     threads: int
+    features: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class _Bench:
     device: str | DeviceChoice
     threads: int
     progress: Callable[[int], None] | None = None
+    features: bool = True
 
 
 def passes(
@@ -53,6 +55,7 @@ def passes(
     device: str | DeviceChoice,
     engine: Engine = HERE,
     progress: Callable[[int], None] | None = None,
+    features: bool = True,
 ) -> Iterator[tuple[np.ndarray, Forward]]:
     """Yield the outputs of a network piece by piece, in order: the rows of `dataset`, and what it says.
 
@@ -69,6 +72,8 @@ def passes(
     engine : Engine
     progress : callable, optional
         Called with the number of images done since the last call.
+    features : bool
+        False where they are not wanted: of a large survey they take most of the memory.
 
     Raises
     ------
@@ -83,11 +88,11 @@ def passes(
     threads, reopen = suited_threads(trained.model), getattr(dataset, "reopen", None)
     if reopen is None or engine.alone or (engine.scheduler is None and len(pieces) == 1):
         task = Task(open=_opened, make=_made, job=None)
-        bench = _Bench(trained, dataset, device, threads, progress)
+        bench = _Bench(trained, dataset, device, threads, progress, features)
         for piece, found in spread(task, pieces, bench=bench):
             yield piece.rows, found
         return
-    job = _Job(str(trained.path), reopen, device, threads)
+    job = _Job(str(trained.path), reopen, device, threads, features)
     task = Task(open=_opened, make=_made, job=job, needs=(trained.path, *files_of(str(dataset.path))))
     for piece, found in spread(task, pieces, engine, name=_name(dataset)):
         if progress is not None:
@@ -95,12 +100,25 @@ def passes(
         yield piece.rows, found
 
 
-def joined(parts: list[Forward]) -> Forward:
-    """Return the outputs of all pieces, in order, as of one pass."""
-    if len(parts) == 1:
-        return parts[0]
+def joined(parts: Iterable[Forward], n: int) -> Forward:
+    """Return the outputs of all pieces, in order, as of one pass over `n` images.
+
+    Each is put in its place as it comes, so that none is in memory twice.
+    """
     names = ("logits", "features", "probabilities", "flags")
-    return Forward(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    whole: dict[str, np.ndarray] = {}
+    start = 0
+    for part in parts:
+        held = {name: getattr(part, name) for name in names}
+        stop = start + len(part.flags)
+        if not whole:
+            if stop == n:
+                return part
+            whole = {name: np.empty((n, *values.shape[1:]), values.dtype) for name, values in held.items()}
+        for name, values in held.items():
+            whole[name][start:stop] = values
+        start = stop
+    return Forward(**whole)
 
 
 def _name(dataset: Dataset) -> Callable[[Rows], str]:
@@ -111,7 +129,8 @@ def _name(dataset: Dataset) -> Callable[[Rows], str]:
 
 
 def _opened(job: _Job) -> _Bench:
-    return _Bench(load_checkpoint(job.network), job.reopen(), job.device, job.threads)
+    bench = _Bench(load_checkpoint(job.network), job.reopen(), job.device, job.threads)
+    return replace(bench, features=job.features)
 
 
 def _made(bench: _Bench, piece: Rows) -> Forward:
@@ -122,4 +141,5 @@ def _made(bench: _Bench, piece: Rows) -> Forward:
         device=bench.device,
         threads=bench.threads,
         progress=bench.progress,
+        features=bench.features,
     )

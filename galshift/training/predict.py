@@ -28,7 +28,7 @@ class Forward:
     logits : ndarray
         (N, K) float32; NaN where the image could not be used.
     features : ndarray
-        (N, D) float32; NaN likewise.
+        (N, D) float32; NaN likewise.  (N, 0) where none were wanted.
     probabilities : ndarray
         (N, K) float64, rows sum to 1; NaN likewise.
     flags : ndarray
@@ -51,6 +51,7 @@ def forward(
     batch_size: int = 64,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
+    features: bool = True,
 ) -> Forward:
     """Run a trained model over a data set, in chunks and in full float32.
 
@@ -68,6 +69,8 @@ def forward(
         Of the CPU; default what suits the network.
     progress : callable, optional
         Called with the number of images done since the last call.
+    features : bool
+        False where they are not wanted: of a large survey they take most of the memory.
 
     Raises
     ------
@@ -80,20 +83,34 @@ def forward(
     if len(indices) == 0:
         raise DataError("there are no images to classify", where=getattr(dataset, "path", None))
     model = trained.model.to(choice.device).eval()
-    features, logits, flags = [], [], []
+    whole: Forward | None = None
     with held_memory(), cpu_threads(suited_threads(model, threads)), exact_float32(choice.device):
         for start in range(0, len(indices), batch_size):
             chunk = indices[start : start + batch_size]
             cutouts = dataset.read(chunk)
-            flags.append(_mask_flags(cutouts))
             linear = torch.from_numpy(trained.preprocessing.linear(cutouts)).to(choice.device)
             with torch.inference_mode():
                 output = model(trained.preprocessing.stretch(linear))
-            features.append(output.features.float().cpu().numpy())
-            logits.append(output.logits.float().cpu().numpy())
+            part = _collected(
+                output.logits.float().cpu().numpy(),
+                output.features.float().cpu().numpy(),
+                _mask_flags(cutouts),
+            )
+            if whole is None:
+                whole = _empty(part, len(indices), features)
+            for name in ("logits", "probabilities", "flags", *(("features",) if features else ())):
+                getattr(whole, name)[start : start + len(chunk)] = getattr(part, name)
             if progress is not None:
                 progress(len(chunk))
-    return _collected(np.concatenate(logits), np.concatenate(features), np.concatenate(flags))
+    return whole
+
+
+def _empty(part: Forward, n: int, features: bool) -> Forward:
+    """Return room for the outputs on `n` images; what has no features has (N, 0)."""
+    k, d = part.logits.shape[1], part.features.shape[1] if features else 0
+    return Forward(
+        np.empty((n, k), np.float32), np.empty((n, d), np.float32), np.empty((n, k)), np.empty(n, np.int16)
+    )
 
 
 def _mask_flags(cutouts: Cutouts) -> np.ndarray:

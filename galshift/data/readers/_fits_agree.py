@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from galshift.data.compact import Galaxies
 from galshift.data.fits_layout import Galaxy
 from galshift.data.fits_names import by_wavelength
 from galshift.data.options import ReadOptions
@@ -17,9 +18,9 @@ from galshift.errors import DataError
 
 
 def agree_on_bands(
-    galaxies: list[Galaxy], options: ReadOptions, path: object
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the common bands, in the user's order or by wavelength, and which galaxies have them.
+    galaxies: Galaxies, options: ReadOptions, path: object
+) -> tuple[Galaxies, tuple[str, ...], np.ndarray]:
+    """Return the galaxies, the common bands, in the user's order or by wavelength, and who has them.
 
     A galaxy without a band that most have is refused, or left out with ``on_error="skip"``.
     """
@@ -29,26 +30,25 @@ def agree_on_bands(
     wanted = [band for band in options.bands if band in common]
     if options.bands and len(wanted) < len(options.bands):
         if len(options.bands) == len(common):
-            for galaxy in galaxies:
-                galaxy.science = dict(zip(options.bands, galaxy.science.values()))
-            return tuple(options.bands), everything
+            return galaxies.renamed(options.bands), tuple(options.bands), everything
         missing = next(band for band in options.bands if band not in common)
         raise DataError(f"there is no band '{missing}'; the bands are {','.join(common)}", where=path)
     bands = tuple(wanted or common)
-    lacking = [galaxy for galaxy in galaxies if not set(bands) <= set(galaxy.science)]
-    if lacking and options.on_error == "raise":
-        have = ",".join(lacking[0].science)
+    has = np.fromiter((set(bands) <= set(galaxy.science) for galaxy in galaxies), bool, len(galaxies))
+    if not has.all() and options.on_error == "raise":
+        first = galaxies[int(np.argmin(has))]
+        have = ",".join(first.science)
         raise DataError(
-            f"{len(lacking)} of {len(galaxies)} images do not have the bands {','.join(bands)}: "
-            f"'{lacking[0].name}' has {have}",
+            f"{(~has).sum()} of {len(galaxies)} images do not have the bands {','.join(bands)}: "
+            f"'{first.name}' has {have}",
             where=path,
             hint="open them one by one, name the common bands with --bands, or use --on-error skip",
         )
-    return bands, np.asarray([i for i in everything if set(bands) <= set(galaxies[i].science)])
+    return galaxies, bands, np.flatnonzero(has)
 
 
 def agree_on_unit(
-    galaxies: list[Galaxy],
+    galaxies: Sequence[Galaxy],
     bands: Sequence[str],
     planes: list[list[dict[str, Any]]],
     options: ReadOptions,
@@ -89,7 +89,7 @@ def agree_on_unit(
 
 
 def agree_on_scale(
-    galaxies: list[Galaxy], bands: Sequence[str], planes: list[list[dict[str, Any]]], path: object
+    galaxies: Sequence[Galaxy], bands: Sequence[str], planes: list[list[dict[str, Any]]], path: object
 ) -> float | np.ndarray | None:
     """Return arcsec per pixel, one for all or (N,), or None where a header does not say."""
     scales = np.full((len(galaxies), len(bands)), np.nan)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from galshift.data.compact import Galaxies
 from galshift.data.cutouts import DataInfo
 from galshift.data.fits_layout import Galaxy, Place
 from galshift.data.mask_bits import DECLARED, spoilt
@@ -28,9 +29,9 @@ from galshift.errors import DataError
 def build(
     path: Path,
     reader: str,
-    files: list[Path],
+    files: Sequence[Path],
     planes: list[list[dict[str, Any]]],
-    galaxies: list[Galaxy],
+    galaxies: Iterable[Galaxy],
     options: ReadOptions,
     *,
     notes: Sequence[str] = (),
@@ -45,7 +46,7 @@ def build(
         For messages and reports.
     files, planes
         Each file and its description.
-    galaxies : list of Galaxy
+    galaxies : iterable of Galaxy
     options : ReadOptions
     notes : sequence of str
     whole : bool
@@ -58,23 +59,25 @@ def build(
     DataError
         When the galaxies do not have the same bands or units.
     """
-    bands, keep = agree_on_bands(galaxies, options, path)
+    galaxies = galaxies if isinstance(galaxies, Galaxies) else Galaxies(galaxies)
+    galaxies, bands, keep = agree_on_bands(galaxies, options, path)
     if len(keep) < len(galaxies):
-        galaxies = [galaxies[i] for i in keep]
+        galaxies = Galaxies(galaxies[i] for i in keep)
         details = {name: _kept(value, keep) for name, value in details.items()}
     # Descriptions are shared between files: what this reading decides goes into copies.
-    planes = [[_with_bits(plane, options) for plane in described] for described in planes]
+    planes = _own_copies(galaxies, planes, options)
     unit, factors, unit_notes = agree_on_unit(galaxies, bands, planes, options, path)
     scale, scale_from = details.pop("pixel_scale", None), details.pop("pixel_scale_from", "")
     if options.pixel_scale_arcsec is not None:
         scale, scale_from = options.pixel_scale_arcsec, "--pixel-scale"
     elif scale is None:
         scale = agree_on_scale(galaxies, bands, planes, path)
-    shapes = [_plane_shape(galaxy.science[bands[0]], planes) for galaxy in galaxies]
+    shapes = {_plane_shape(galaxy.science[bands[0]], planes) for galaxy in galaxies}
     side = tuple(int(max(shape[axis] for shape in shapes)) for axis in (0, 1))
-    names = np.asarray([galaxy.name for galaxy in galaxies])
+    if "ids" not in details:
+        details["ids"] = np.asarray(list(galaxies.names))
     roles = {role for galaxy in galaxies for role, _ in galaxy.extra} - {"psf"}
-    ragged = len(set(shapes)) > 1
+    ragged = len(shapes) > 1
     weight_notes = mark_relative(galaxies, planes)
     psf_scale, psf_notes = agree_on_psf(galaxies, bands, planes, scale)
     origins = origins_of(galaxies, bands, planes, scale_from=scale_from)
@@ -92,13 +95,43 @@ def build(
         ragged=ragged,
         notes=(*notes, *unit_notes, *weight_notes, *psf_notes),
         origins={key: text for key, text in origins.items() if key not in unknown},
-        **{"ids": names, "groups": names, **details},
+        **{"groups": details["ids"], **details},
     )
     skip = options.on_error == "skip"
     dataset = FitsData(path, info, files, planes, galaxies, factors, psf_scale=psf_scale, skip=skip)
     if whole:
         _check_masks(dataset)
     return dataset
+
+
+def _own_copies(
+    galaxies: Galaxies, planes: list[list[dict[str, Any]]], options: ReadOptions
+) -> list[list[dict[str, Any]]]:
+    """Return copies of the descriptions, shared by files that are described and used alike.
+
+    What this reading decides of a plane goes into them: it follows from what the plane is and what it is for.
+    """
+    uses: list[set[tuple[int, str]] | None] = [None] * len(planes)
+    usual: dict[frozenset, set] = {}
+    for galaxy in galaxies:
+        found: dict[int, set[tuple[int, str]]] = {}
+        for place in galaxy.science.values():
+            found.setdefault(place.file, set()).add((place.plane, "image"))
+        for (role, _), places in galaxy.extra.items():
+            for place in places:
+                found.setdefault(place.file, set()).add((place.plane, role))
+        for file, use in found.items():
+            before = uses[file]
+            use = use if before is None else before | use
+            uses[file] = usual.setdefault(frozenset(use), use)
+    made: dict[tuple[int, frozenset], list[dict[str, Any]]] = {}
+    copies = []
+    for described, use in zip(planes, uses):
+        key = (id(described), frozenset(use or ()))
+        if key not in made:
+            made[key] = [_with_bits(plane, options) for plane in described]
+        copies.append(made[key])
+    return copies
 
 
 def _with_bits(plane: dict[str, Any], options: ReadOptions) -> dict[str, Any]:

@@ -18,7 +18,11 @@ from galshift.data.mask_bits import spoilt
 from galshift.data.readers._base import Opened, finite, pad_stack
 from galshift.errors import DataError
 
-_CACHE_BYTES = 256 << 20
+# What is read at a time: pixels of some galaxies, or a stack of many that is small enough to keep whole.
+_CACHE_BYTES = 16 << 20
+# A compressed file is unpacked from its start each time, so that of these larger stacks are kept.
+_CACHE_BYTES_PACKED = 256 << 20
+_PACKED = (".gz", ".bz2", ".z")
 
 
 class FitsData(Opened):
@@ -32,9 +36,9 @@ class FitsData(Opened):
         self,
         path: Path,
         info: DataInfo,
-        files: list[Path],
+        files: Sequence[Path],
         planes: list[list[dict[str, Any]]],
-        galaxies: list[Galaxy],
+        galaxies: Sequence[Galaxy],
         factors: np.ndarray,
         *,
         psf_scale: float | None = None,
@@ -45,6 +49,7 @@ class FitsData(Opened):
         self.skip, self._told = skip, set()
         self.files, self.planes, self.galaxies, self.factors = files, planes, galaxies, factors
         self._cache: OrderedDict[tuple[int, int, int | None], np.ndarray] = OrderedDict()
+        self._held = 0  # bytes in the cache
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
         """Return the images at `indices`, in that order, padded to one size where sizes differ."""
@@ -190,9 +195,14 @@ class FitsData(Opened):
     def _key(self, place: Place) -> tuple[int, int, int | None]:
         """Return what is read at a time: file, plane, and of a stack too large to keep the one image."""
         part = place.index[0] if place.index else None
-        if part is not None and 8 * math.prod(self.planes[place.file][place.plane]["shape"]) <= _CACHE_BYTES:
-            part = None
+        if part is not None:
+            whole = 8 * math.prod(self.planes[place.file][place.plane]["shape"])
+            part = None if whole <= self._limit(place.file) else part
         return place.file, place.plane, part
+
+    def _limit(self, file: int) -> int:
+        packed = self.files[file].suffix.lower() in _PACKED
+        return _CACHE_BYTES_PACKED if packed else _CACHE_BYTES
 
     def _fetch(self, places: Sequence[Place]) -> None:
         """Bring the arrays of some places into the cache, opening each file once."""
@@ -205,15 +215,16 @@ class FitsData(Opened):
                 wanted.setdefault(key[0], []).append(key)
         for file, keys in wanted.items():
             planes = self.planes[file]
-            parts = [(planes[n]["hdu"], planes[n].get("read_as"), part) for _, n, part in keys]
-            self._cache.update(zip(keys, load(self.files[file], parts)))
-        held = sum(array.nbytes for array in self._cache.values())
-        while held > _CACHE_BYTES and len(self._cache) > len(needed):
+            arrays = load(self.files[file], [(planes[n], part) for _, n, part in keys])
+            self._cache.update(zip(keys, arrays))
+            self._held += sum(array.nbytes for array in arrays)
+        limit = max((self._limit(file) for file, _, _ in needed), default=_CACHE_BYTES)
+        while self._held > limit and len(self._cache) > len(needed):
             key = next(key for key in self._cache if key not in needed)
-            held -= self._cache.pop(key).nbytes
+            self._held -= self._cache.pop(key).nbytes
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": OrderedDict()}
+        return {**self.__dict__, "_cache": OrderedDict(), "_held": 0}
 
 
 def _pick(value: float | np.ndarray | None, rows: np.ndarray) -> float | np.ndarray | None:

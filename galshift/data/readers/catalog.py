@@ -6,12 +6,15 @@ Columns are found by name: the file (``file``, ``filename``, ``path``, ``GAL_FIL
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from galshift.data.compact import Files, Galaxies
 from galshift.data.cutouts import GIVEN
 from galshift.data.fits_index import index_files
 from galshift.data.fits_layout import Galaxy, Place, galaxies_of_file
@@ -20,7 +23,7 @@ from galshift.data.readers import READERS
 from galshift.data.readers._arrays import interpret_labels
 from galshift.data.readers._base import Opened
 from galshift.data.readers._fits_build import build
-from galshift.data.roles import assign, check_roles
+from galshift.data.roles import assigned, check_roles
 from galshift.data.skipped import skipped
 from galshift.data.tables import column, read_table
 from galshift.errors import DataError
@@ -52,8 +55,9 @@ def open_catalog(path: str | Path, options: ReadOptions) -> Opened:
             hint=f"call it 'file' (columns: {', '.join(table.colnames[:10])})",
         )
     named = [str(value).strip() for value in table[name]]
-    files = sorted({path.parent / value for value in named})
-    missing = [file for file in files if not file.is_file()]
+    places = [str(path.parent / value) for value in named]
+    files = Files(sorted(set(places), key=lambda text: text.replace(os.sep, "\0")))
+    missing = [text for text in files.texts if not os.path.isfile(text)]
     if missing and options.on_error == "raise":
         raise DataError(
             f"{len(missing)} of {len(files)} files that the catalogue names are missing",
@@ -61,13 +65,14 @@ def open_catalog(path: str | Path, options: ReadOptions) -> Opened:
             hint=f"to label the images of a folder, open the folder with --labels {path.name}; "
             "--on-error skip leaves missing files out",
         )
-    gone = set(missing)
-    files = [file for file in files if file not in gone]
+    if missing:
+        gone = set(missing)
+        files = Files(text for text in files.texts if text not in gone)
     if not files:
         raise DataError("none of the files that the catalogue names is there", where=path)
     planes, broken = _planes(path, files, options)
-    number = {file: i for i, file in enumerate(files)}
-    galaxies, rows = _galaxies(path, table, named, number, planes)
+    number = {text: i for i, text in enumerate(files.texts)}
+    galaxies, rows = _galaxies(path, table, named, [number.get(place) for place in places], planes)
     table = table[rows]
     return build(
         path,
@@ -89,44 +94,45 @@ def find_column(table: Any, names: tuple[str, ...]) -> str | None:
     return next((folded[name] for name in names if name in folded), None)
 
 
-def _notes(path: Path, missing: list[Path], broken: list[tuple[str, str]], n: int) -> list[str]:
+def _notes(path: Path, missing: list[str], broken: list[tuple[str, str]], n: int) -> list[str]:
     """Say which of the files that a catalogue names are left out."""
     reasons = _reasons(missing, broken)
     return [skipped(reasons, n, path)] if reasons else []
 
 
-def _reasons(missing: list[Path], broken: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [*((file.name, "there is no such file") for file in missing), *broken]
+def _reasons(missing: list[str], broken: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [*((os.path.basename(file), "there is no such file") for file in missing), *broken]
 
 
 def _planes(
-    path: Path, files: list[Path], options: ReadOptions
+    path: Path, files: Files, options: ReadOptions
 ) -> tuple[list[list[dict[str, Any]]], list[tuple[str, str]]]:
     """Return what each file holds, nothing of those that cannot be read, and why they cannot."""
-    planes, broken, described = [], [], index_files(path.parent, files)
+    described, broken = index_files(path.parent, files), []
     check_roles([found for found in described if not isinstance(found, str)], options.roles, path)
-    for file, found in zip(files, described):
+    for i, found in enumerate(described):
         if isinstance(found, str):
             if options.on_error == "raise":
-                raise DataError(found, where=file)
-            broken.append((file.name, found))
-            found = []
-        planes.append(assign(found, options.roles, None))
-    return planes, broken
+                raise DataError(found, where=files[i])
+            broken.append((files[i].name, found))
+    none: list[dict[str, Any]] = []
+    there = [none if isinstance(found, str) else found for found in described]
+    return assigned(there, options.roles, None), broken
 
 
 def _galaxies(
-    path: Path, table: Any, named: list[str], number: dict[Path, int], planes: list[list[dict[str, Any]]]
-) -> tuple[list[Galaxy], list[int]]:
+    path: Path, table: Any, named: list[str], files: list[int | None], planes: list[list[dict[str, Any]]]
+) -> tuple[Galaxies, list[int]]:
     hdu, ident, band = (find_column(table, names) for names in (_HDUS, _IDS, ("band", "filter")))
-    galaxies, rows = [], []
+    galaxies, rows = Galaxies(), []
     for row, value in enumerate(named):
-        file = number.get(path.parent / value)
+        file = files[row]
         if file is None or not planes[file]:
             continue
         if hdu is None and len(planes[file]) > 1:
             # The row names a file alone: what its extensions are decides which of them is the image.
-            found, _ = galaxies_of_file(file, Path(value).stem, planes[file], (), where=path.parent / value)
+            parts, _ = galaxies_of_file(file, Path(value).stem, planes[file], (), where=path.parent / value)
+            found = list(parts)
             if len(found) != 1:
                 raise DataError(
                     f"row {row} names a file with {len(found)} images",
@@ -146,7 +152,7 @@ def _galaxies(
         name = str(table[ident][row]).strip() if ident else f"{Path(value).stem}[{wanted}]"
         if len(plane["shape"]) > 2 and min(plane["shape"][0], plane["shape"][-1]) > 1:
             found, _ = galaxies_of_file(file, name, [plane], ())
-            for galaxy in found[:1]:
+            for galaxy in islice(found, 1):
                 galaxy.science = {b: p._replace(plane=place) for b, p in galaxy.science.items()}
                 galaxies.append(galaxy)
         else:
@@ -157,9 +163,9 @@ def _galaxies(
     return galaxies, rows
 
 
-def _details(table: Any, galaxies: list[Galaxy], path: Path) -> dict[str, Any]:
+def _details(table: Any, galaxies: Galaxies, path: Path) -> dict[str, Any]:
     details: dict[str, Any] = {}
-    names = [galaxy.name for galaxy in galaxies]
+    names = list(galaxies.names)
     if len(set(names)) < len(names):
         names = [f"{name}#{i}" for i, name in enumerate(names)]
     details["ids"] = np.asarray(names)

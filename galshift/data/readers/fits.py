@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from galshift.data.beside import catalog_named
+from galshift.data.compact import Galaxies
 from galshift.data.cutouts import GIVEN
 from galshift.data.fits_file import describe, open_fits
-from galshift.data.fits_layout import Galaxy, galaxies_of_file
+from galshift.data.fits_layout import galaxies_of_file
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._arrays import interpret_labels
@@ -54,6 +55,7 @@ def open_fits_file(path: str | Path, options: ReadOptions) -> Opened:
         chosen = [{**plane, "file_of_psfs": True} for plane in chosen]
     ids = _names(path, options)
     galaxies, notes = galaxies_of_file(0, stem(path), chosen, options.bands, ids=ids, where=path)
+    galaxies = Galaxies(galaxies)
     rows = _rows(path, galaxies) if len(galaxies) > 1 else {}
     return build(path, "fits", [path], [chosen], galaxies, options, notes=notes, **rows)
 
@@ -80,7 +82,7 @@ def _tables(path: Path) -> list[Any]:
         ]
 
 
-def _rows(path: Path, galaxies: list[Galaxy]) -> dict[str, Any]:
+def _rows(path: Path, galaxies: Galaxies) -> dict[str, Any]:
     """Return the table in the same file that has one row a galaxy, and the labels in it.
 
     Where a column of it names the galaxies, its rows are put in their order.  The class is its column called
@@ -91,7 +93,7 @@ def _rows(path: Path, galaxies: list[Galaxy]) -> dict[str, Any]:
     if len(fitting) != 1:
         return {}
     table = fitting[0]
-    place = rows_by_name(table, [galaxy.name for galaxy in galaxies])
+    place = rows_by_name(table, list(galaxies.names))
     table = table if place is None else table[place]
     named = find_column(table, CLASSES) or (table.colnames[0] if len(table.colnames) == 1 else None)
     group = find_column(table, GROUPS)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.beside import attach, catalog_beside, catalog_named
+from galshift.data.compact import Files, Galaxies
 from galshift.data.fits_index import below, fits_files, index_files
 from galshift.data.fits_layout import Galaxy, Place, beside, galaxies_of_file
 from galshift.data.fits_names import combine
@@ -20,7 +21,7 @@ from galshift.data.readers._base import Opened, stem
 from galshift.data.readers._fits_build import build
 from galshift.data.readers._product import open_product
 from galshift.data.readers.catalog import open_catalog
-from galshift.data.roles import assign, check_roles, said_of_file
+from galshift.data.roles import assigned, check_roles, said_of_file
 from galshift.data.skipped import skipped
 from galshift.errors import DataError
 
@@ -46,7 +47,7 @@ def open_fits_folder(path: str | Path, options: ReadOptions) -> Opened:
     return open_fits_files(folder, files, options)
 
 
-def open_fits_files(folder: Path, files: list[Path], options: ReadOptions) -> Opened:
+def open_fits_files(folder: Path, files: Sequence[Path], options: ReadOptions) -> Opened:
     """Open FITS files below `folder` as one data set.
 
     Raises
@@ -54,15 +55,17 @@ def open_fits_files(folder: Path, files: list[Path], options: ReadOptions) -> Op
     DataError
         As of :func:`open_fits_folder`.
     """
+    files = files if isinstance(files, Files) else Files(files)
     described = index_files(folder, files)
     beside = None if catalog_named(options.labels) else catalog_beside(folder, files, described)
     if beside is not None and beside.hdus:
         return open_catalog(beside.path, options)
     keep, notes = _sound(folder, files, described, options)
-    files_found = files
-    files, planes = [files[i] for i in keep], [described[i] for i in keep]
-    check_roles(planes, options.roles, folder)
-    planes = [assign(item, options.roles, options.hdu) for item in planes]
+    files_found, described_all = files, described
+    if len(keep) < len(files):
+        files, described = Files(files[i] for i in keep), [described[i] for i in keep]
+    check_roles(described, options.roles, folder)
+    planes = assigned(described, options.roles, options.hdu)
     lacking = [file for file, item in zip(files, planes) if not item]
     if lacking:
         raise DataError(f"{len(lacking)} of {len(files)} files have no HDU {options.hdu}", where=lacking[0])
@@ -70,7 +73,7 @@ def open_fits_files(folder: Path, files: list[Path], options: ReadOptions) -> Op
     if not galaxies:
         raise DataError("no file of the folder holds a galaxy", where=folder)
     labels, classes = _folder_labels(folder, files, galaxies)
-    ids = np.asarray([galaxy.name for galaxy in galaxies])
+    ids = np.asarray(list(galaxies.names))
     dataset = build(
         folder,
         "fits-folder",
@@ -79,7 +82,7 @@ def open_fits_files(folder: Path, files: list[Path], options: ReadOptions) -> Op
         galaxies,
         options,
         notes=[*notes, *more],
-        left_out=_left_out(files_found, described),
+        left_out=_left_out(files_found, described_all),
         ids=ids,
         groups=ids,
         labels=labels,
@@ -119,8 +122,8 @@ def _left_out(files: Sequence[Path], described: Sequence[Any]) -> tuple[str, ...
 
 
 def _assemble(
-    folder: Path, files: list[Path], planes: list[list[dict[str, Any]]], options: ReadOptions
-) -> tuple[list[Galaxy], list[str]]:
+    folder: Path, files: Files, planes: list[list[dict[str, Any]]], options: ReadOptions
+) -> tuple[Galaxies, list[str]]:
     """Return the galaxies of a folder: one a file, or joined over the files of several bands."""
     stems = [stem(file) for file in files]
     unique = len(set(stems)) == len(stems)
@@ -129,18 +132,19 @@ def _assemble(
     said = any(said_of_file(file.name, options.roles) for file in files)
     together = said or any(band is not None or role is not None for _, band, role in parts)
     if not together:
-        galaxies, notes = [], []
-        broken = []
+        galaxies, notes, broken = Galaxies(), [], []
         for number, (name, described) in enumerate(zip(names, planes)):
             try:
                 found, said = galaxies_of_file(number, name, described, options.bands, where=files[number])
+                found = list(found)
             except DataError as error:
                 if options.on_error == "raise":
                     raise
                 broken.append((files[number].name, error.what))
                 continue
-            galaxies += found
-            notes += said
+            for galaxy in found:
+                galaxies.append(galaxy)
+            notes += said if said != notes[-len(said) :] else []  # of many files the same is said
         left_out = [skipped(broken, len(files), folder, "files by what they hold")] if broken else []
         return galaxies, [*left_out, *_few(notes)]
     joined: dict[str, Galaxy] = {}
@@ -155,7 +159,8 @@ def _assemble(
             extras[name].append((role, band, _only_plane(number, planes[number], role, files[number])))
             continue
         bands = (band,) if band else options.bands
-        found, said = galaxies_of_file(number, name, planes[number], bands, where=files[number])
+        several, said = galaxies_of_file(number, name, planes[number], bands, where=files[number])
+        found = list(several)
         notes += said if len(found) > 1 or not band else []
         for one in found:
             galaxy = joined.setdefault(one.name, Galaxy(one.name, file=number))
@@ -172,7 +177,7 @@ def _assemble(
                 galaxy.extra[role, each] = (*galaxy.extra.get((role, each), ()), at)
     lost = len(set(extras) - {galaxy.name for galaxy in galaxies})
     notes += [f"{lost} files with masks, errors or PSFs belong to no image of the folder"] if lost else []
-    return galaxies, _few(notes)
+    return Galaxies(galaxies), _few(notes)
 
 
 def _only_plane(number: int, planes: list[dict[str, Any]], role: str, file: Path) -> Place:
@@ -190,18 +195,16 @@ def _only_plane(number: int, planes: list[dict[str, Any]], role: str, file: Path
 
 
 def _folder_labels(
-    folder: Path, files: Sequence[Path], galaxies: Sequence[Galaxy]
+    folder: Path, files: Files, galaxies: Galaxies
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Return labels from sub-folders, where every galaxy lies in one of at least two."""
-    tops = [name.split(os.sep, 1) for name in below(folder, files)]
-    parts = [tops[galaxy.file] for galaxy in galaxies]
-    if any(len(part) < 2 for part in parts):
+    tops = [name.split(os.sep, 1)[0] if os.sep in name else None for name in below(folder, files)]
+    used = {tops[file] for file in galaxies.files}
+    if None in used or len(used) < 2:
         return None, ()
-    classes = sorted({part[0] for part in parts})
-    if len(classes) < 2:
-        return None, ()
+    classes = sorted(used)
     number = {name: k for k, name in enumerate(classes)}
-    return np.asarray([number[part[0]] for part in parts], dtype=np.int64), tuple(classes)
+    return np.asarray([number[tops[file]] for file in galaxies.files], dtype=np.int64), tuple(classes)
 
 
 def _few(notes: list[str]) -> list[str]:

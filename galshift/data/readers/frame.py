@@ -172,7 +172,8 @@ def _tile(path: Path, options: ReadOptions) -> tuple[FitsData, int]:
         planes += [plane for plane in rest if plane["hdu"] not in {one["hdu"] for one in planes}]
     if not planes:
         raise DataError(f"it has no image in HDU {options.hdu}", where=path)
-    galaxies, notes = galaxies_of_file(0, path.stem, planes, options.bands, where=path)
+    found, notes = galaxies_of_file(0, path.stem, planes, options.bands, where=path)
+    galaxies = list(found)
     if len(galaxies) != 1:
         names = ", ".join(
             str(planes[place.plane]["name"] or planes[place.plane]["hdu"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from galshift.data.paths import split_pair
 from galshift.data.readers import READERS
 from galshift.data.readers._arrays import ArrayData, array_info, describe_array, interpret_labels
 from galshift.data.readers._base import Opened
+from galshift.data.readers._file_rows import mapped_member, rows_of
 from galshift.errors import DataError
 from galshift.plain import one_line
 
@@ -42,7 +44,7 @@ def open_numpy(path: str | Path, options: ReadOptions) -> Opened:
     with loaded:
         try:
             _check_members(loaded, first)
-            arrays = {name.lower(): loaded[name] for name in loaded.files if _wanted(loaded, name)}
+            arrays = {n.lower(): _member(first, loaded, n) for n in loaded.files if _wanted(loaded, n)}
         except DataError:
             raise
         except Exception as error:
@@ -74,10 +76,7 @@ def _open(
     for key, role in (("mask", "mask"), ("ivar", "ivar"), ("variance", "ivar"), ("var", "ivar")):
         if key in arrays and arrays[key].shape == images.shape:
             values = arrays[key] if layout.startswith("N") else arrays[key][None]
-            if key.startswith("var"):
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    values = np.where(values > 0, 1 / values, 0)
-            extras[role] = values.__getitem__
+            extras[role] = _inverse(rows_of(values)) if key.startswith("var") else rows_of(values)
     bits, origins = declared_bits(
         options.mask_bits, "array 'mask'", arrays["mask"].dtype if "mask" in extras else None
     )
@@ -96,8 +95,8 @@ def _open(
         origins=origins,
         notes=(f"took the axes of {tuple(images.shape)} as {layout}",),
     )
-    rows = stack.__getitem__
-    if isinstance(images, np.memmap):
+    rows = rows_of(stack)
+    if isinstance(images, np.memmap) and rows == stack.__getitem__:
         rows = partial(_mapped_rows, stack, path, path.stat().st_size)
     return ArrayData(path, info, rows, layout, scale, extras, bits)
 
@@ -107,6 +106,23 @@ def _mapped_rows(stack: np.ndarray, path: Path, n_bytes: int, rows: np.ndarray) 
     if plain_file(path, empty=True) < n_bytes:
         raise DataError("the file has become shorter since it was opened", where=path)
     return stack[rows]
+
+
+def _inverse(rows: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what reads inverse variances where `rows` reads variances; 0 where none is known."""
+
+    def read(wanted: np.ndarray) -> np.ndarray:
+        values = rows(wanted)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(values > 0, 1 / values, 0)
+
+    return read
+
+
+def _member(path: Path, loaded: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    """Return an array of an ``.npz``: mapped where it is stored as it is, else unpacked into memory."""
+    mapped = mapped_member(path, name)
+    return loaded[name] if mapped is None else mapped
 
 
 def _load(path: Path) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import numpy as np
 
 from galshift.bounds import plain_file
 from galshift.data.beside import attach, catalog_beside, catalog_named
+from galshift.data.compact import Files, Texts
 from galshift.data.cutouts import Cutouts, DataInfo
 from galshift.data.open import PICTURE_SUFFIXES
 from galshift.data.options import ReadOptions
@@ -46,15 +48,18 @@ def open_pictures(path: str | Path, options: ReadOptions) -> Opened:
     files = [root] if root.is_file() else picture_files(root)
     if not files:
         raise DataError("the folder holds no PNG or JPEG files", where=root)
-    sizes, notes, kept = [], [], []
+    sizes, notes, kept = [], [], Texts()
+    same: dict[tuple[int, int, int], tuple[int, int, int]] = {}
     for file in files:
         try:
-            sizes.append(_size(file))
-            kept.append(file)
+            size = _size(file)
+            sizes.append(same.setdefault(size, size))
+            kept.append(str(file))
         except DataError as error:
             if options.on_error == "raise":
                 raise
             notes.append((file.name, error.what))
+    kept = Files(kept)
     if not kept:
         raise DataError("none of its pictures can be read", where=root, hint=": ".join(notes[0]))
     said = [skipped(notes, len(files), root)] if notes else []
@@ -67,7 +72,7 @@ def open_pictures(path: str | Path, options: ReadOptions) -> Opened:
 class PictureData(Opened):
     """Pictures in files, decoded when they are read."""
 
-    def __init__(self, path: Path, info: DataInfo, files: list[Path]) -> None:
+    def __init__(self, path: Path, info: DataInfo, files: Sequence[Path]) -> None:
         super().__init__(path, info)
         self.files = files
         self.same_image = info.groups
@@ -87,17 +92,18 @@ class PictureData(Opened):
         )
 
 
-def picture_files(folder: Path) -> list[Path]:
+def picture_files(folder: Path) -> Files:
     """Return the pictures below `folder`, sorted; hidden files and folders are passed over."""
-    found = []
+    found: list[str] = []
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [
-            Path(place, name)
+            os.path.join(place, name)
             for name in names
             if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith(".")
         ]
-    return sorted(found)
+    # Sorted as words between slashes, as paths are.
+    return Files(sorted(found, key=lambda text: text.replace(os.sep, "\0")))
 
 
 def decode(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
@@ -124,19 +130,19 @@ def decode(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
     return np.clip(square[:, :, : shape[2]], 0, 1)
 
 
-def same_content(files: Sequence[Path]) -> list[str]:
-    """Return for each file the name of the first one with the same bytes."""
-    by_size = defaultdict(list)
+def same_content(files: Sequence[Path]) -> np.ndarray:
+    """Return for each file the number of the first one with the same bytes."""
+    by_size = defaultdict(lambda: array("q"))
     for i, file in enumerate(files):
-        by_size[file.stat().st_size].append(i)
-    first: dict[str, int] = {}
-    home = list(range(len(files)))
+        by_size[os.stat(file).st_size].append(i)
+    first: dict[bytes, int] = {}
+    home = np.arange(len(files))
     for members in by_size.values():
         for i in members if len(members) > 1 else ():
             with files[i].open("rb") as stream:
-                digest = hashlib.file_digest(stream, _short_hash).hexdigest()
+                digest = hashlib.file_digest(stream, _short_hash).digest()
             home[i] = first.setdefault(digest, i)
-    return [str(i) for i in home]
+    return home
 
 
 def _short_hash() -> Any:
@@ -144,7 +150,11 @@ def _short_hash() -> Any:
 
 
 def _info(
-    root: Path, files: list[Path], sizes: list[tuple[int, int, int]], notes: list[str], options: ReadOptions
+    root: Path,
+    files: Sequence[Path],
+    sizes: list[tuple[int, int, int]],
+    notes: list[str],
+    options: ReadOptions,
 ) -> DataInfo:
     n_bands = max(size[0] for size in sizes)
     height, width = Counter(size[1:] for size in sizes).most_common(1)[0][0]
@@ -156,8 +166,8 @@ def _info(
     if len(set(stems)) < len(stems):
         stems = [str(file.relative_to(root).with_suffix("")) for file in files]
     ids = np.asarray(stems)
-    home = [int(i) for i in same_content(files)]
-    copies = sum(i != j for i, j in enumerate(home))
+    home = same_content(files)
+    copies = int((home != np.arange(len(home))).sum())
     if copies:
         notes = [*notes, f"{copies} files are copies of others and share their group"]
     labels, classes = _folder_labels(root, files)
@@ -180,11 +190,19 @@ def _info(
 def _folder_labels(root: Path, files: Sequence[Path]) -> tuple[np.ndarray | None, tuple[str, ...]]:
     if root.is_file():
         return None, ()
-    parts = [file.relative_to(root).parts for file in files]
-    classes = sorted({part[0] for part in parts if len(part) > 1})
-    if len(classes) < 2 or any(len(part) < 2 for part in parts):
+    classes = sorted({top for top in _tops(root, files) if top})
+    if len(classes) < 2 or not all(_tops(root, files)):
         return None, ()
-    return np.asarray([classes.index(part[0]) for part in parts], dtype=np.int64), tuple(classes)
+    number = {name: k for k, name in enumerate(classes)}
+    labels = np.fromiter((number[top] for top in _tops(root, files)), np.int64, len(files))
+    return labels, tuple(classes)
+
+
+def _tops(root: Path, files: Sequence[Path]) -> Iterator[str]:
+    """Yield the folder below `root` that each file lies in; empty for one that lies in `root` itself."""
+    for file in files:
+        top, slash, _ = str(file.relative_to(root)).partition(os.sep)
+        yield top if slash else ""
 
 
 def _size(file: Path) -> tuple[int, int, int]:

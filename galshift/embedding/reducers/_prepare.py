@@ -17,9 +17,12 @@ def standardised(features: np.ndarray, max_dimensions: int = 50) -> np.ndarray:
     kept = features[:, spread > 0]
     if kept.shape[1] == 0:
         return np.zeros((len(features), 1))
-    scaled = (kept - kept.mean(axis=0)) / kept.std(axis=0)
+    mean, deviation = kept.mean(axis=0), kept.std(axis=0)
+    kept -= mean  # a copy of its own already
+    kept /= deviation
+    scaled = kept
     n = min(max_dimensions, *scaled.shape)
-    return PCA(n, svd_solver="full").fit_transform(scaled) if n < scaled.shape[1] else scaled
+    return PCA(n, svd_solver="full", copy=False).fit_transform(scaled) if n < scaled.shape[1] else scaled
 
 
 def planar(points: np.ndarray) -> np.ndarray:

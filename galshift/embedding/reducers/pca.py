@@ -26,4 +26,4 @@ class Pca(Reducer):
         scaled = standardised(features, max_dimensions=features.shape[1])
         if degenerate(scaled):
             return planar(scaled)
-        return planar(PCA(min(2, *scaled.shape), svd_solver="full").fit_transform(scaled))
+        return planar(PCA(min(2, *scaled.shape), svd_solver="full", copy=False).fit_transform(scaled))

@@ -40,16 +40,17 @@ def work(config: EmbedConfig, run: RunDirectory, device: str, engine: Engine) ->
     parts = [_part(text, trained, config, device, engine) for text in config.data]
     tables = [part.table for part in parts]
     table = vstack(tables, metadata_conflicts="silent") if len(tables) > 1 else tables[0]
-    features = np.concatenate([part.features for part in parts])
+    features = np.concatenate([part.features for part in parts]) if len(parts) > 1 else parts[0].features
     usable = np.isfinite(features).all(axis=1)
     reducer = REDUCERS.get(config.reduce.kind)(config.reduce.config)
     points = np.full((len(features), 2), np.nan)
-    points[usable] = reducer.reduce(features[usable].astype(np.float64), config.seed)
+    good = features if usable.all() else features[usable]
+    points[usable] = reducer.reduce(good.astype(np.float64), config.seed)
     table["x"], table["y"] = points[:, 0], points[:, 1]
     groups, domains = np.asarray(table["group"])[usable], np.asarray(table["data_set"])[usable]
     measured = {
-        "quality": map_quality(features[usable], points[usable], seed=config.seed),
-        "mixing": domain_mixing(features[usable], domains, groups=groups),
+        "quality": map_quality(good, points[usable], seed=config.seed),
+        "mixing": domain_mixing(good, domains, groups=groups),
     }
     file = "embedding.fits" if config.shards is None else "embedding.parquet"
     results = {

@@ -13,6 +13,7 @@ from astropy.table import Table, vstack
 from galshift.console import progress
 from galshift.data.cutouts import Dataset
 from galshift.data.paths import split_name
+from galshift.data.table_files import table_hdu
 from galshift.errors import DataError
 from galshift.evaluation.explain import grad_cam, map_scores, randomisation_check, spatial_layer
 from galshift.provenance import atomic_path, write_json
@@ -104,8 +105,7 @@ def scores_table(found: Explanation) -> Table:
 
 def write_maps(path: Path, found: Explanation) -> None:
     """Write the table of scores and, as the second extension MAPS, the maps in the same order."""
-    table = fits.table_to_hdu(scores_table(found))
-    table.name = "SCORES"
+    table = table_hdu(scores_table(found), "SCORES", path)
     maps = fits.ImageHDU(np.concatenate([s.maps for s in found.sets]).astype(np.float32), name="MAPS")
     maps.header["LAYER"] = (found.layer, "layer that Grad-CAM read")
     with atomic_path(path) as temporary:

@@ -40,10 +40,12 @@ def work(config: PredictConfig, path: Path, device: str, engine: Engine) -> dict
     dataset, said = opened.dataset, _Said(trained, opened, config.data)
     details = {"run": str(config.run), "data": str(config.data), "meta": trained.meta}
     with progress("predict", len(dataset)) as bar:
-        made = passes(trained, dataset, device=device, engine=engine, progress=bar.advance)
+        made = passes(
+            trained, dataset, device=device, engine=engine, progress=bar.advance, features=said.scores_unknown
+        )
         if config.shards is None:
             # A data set without one usable image gives a table of flags.
-            table = said.table(np.arange(len(dataset)), joined([found for _, found in made]))
+            table = said.table(np.arange(len(dataset)), joined((found for _, found in made), len(dataset)))
             write_predictions(path, table, provenance=details)
         else:
             tables = (said.table(rows, found) for rows, found in made)
@@ -81,6 +83,11 @@ class _Said:
         self._scorer = load_scorer(trained.path.parent) if trained.head.kind == "class" else None
         self._centre: list[np.ndarray] = []
         self._unknown: list[np.ndarray] = []
+
+    @property
+    def scores_unknown(self) -> bool:
+        """True where the run tells an unknown class, by the features."""
+        return self._scorer is not None
 
     def table(self, rows: np.ndarray, outputs: Forward) -> Table:
         """Return the rows of the table that `outputs` are about."""
