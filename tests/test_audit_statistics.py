@@ -13,7 +13,7 @@ from galshift.audit.curves import success_by_amplitude, success_by_pixels
 from galshift.audit.faults._base import Variant
 from galshift.audit.rates import misclassified_per_exposure
 from galshift.audit.statistics import flip_curve, mcnemar, query_quartiles
-from galshift.audit.summary import compare, latent_distances, summarise, within_class_spread
+from galshift.audit.summary import compare, latent_distances, latent_ratios, summarise, within_class_spread
 from galshift.intervals import wilson_interval
 
 CLASSES = ("merger", "spiral")
@@ -101,6 +101,22 @@ def test_distances_are_free_of_the_scale_of_the_features() -> None:
     for group in ("successes", "failures"):
         assert latent_distances(scaled, 14.0)[group] == pytest.approx(found[group])
     assert latent_distances(rows, float("nan"))["failures"]["median"] is None
+
+
+def test_ratios_of_latent_distances_with_and_without_failures_and_scale() -> None:
+    # Successes go 1 and 3 on the mean, failures 4 and 1: the order turns when failures are counted.
+    first = [row(str(i), "merger", i < 2, distance=d) for i, d in enumerate((0.5, 1.5, 4.0))]
+    second = [row(str(i), "merger", i < 2, distance=d) for i, d in enumerate((2.0, 4.0, 1.0))]
+    found = [latent_distances(rows, spread) for rows, spread in ((first, 2.0), (second, 6.0))]
+    assert found[0]["mean_distance"] == {"successes": 1.0, "failures": 4.0, "all": 2.0}
+    assert found[1]["all"]["n"] == 3
+    ratio = latent_ratios(*found)
+    assert ratio == pytest.approx(
+        {"successes": 3.0, "all": 7 / 6, "successes_over_spread": 1.0, "all_over_spread": 7 / 18}
+    )
+    assert set(latent_ratios(latent_distances([], float("nan")), found[1]).values()) == {None}
+    pair = compare(["plain", "adapted"], [first, second], [2.0, 6.0])["pairs"][0]
+    assert pair["latent_ratio"] == ratio
 
 
 def test_the_summary_counts_right_answers_only() -> None:

@@ -49,6 +49,27 @@ def made(n=300, k=3, skill=1.5, seed=0, decimals=None):
     return labels, probabilities / probabilities.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_quantities_as_sidda_computes_them(k):
+    y, p = made(k=k)
+    got = classification_metrics(y, p, [f"c{i}" for i in range(k)], n_bootstrap=0)
+    each = [sk.brier_score_loss(y == i, p[:, i]) for i in range(k)]
+    assert got["brier_sidda"] == pytest.approx(np.mean(each))
+    # The mean absolute error of the top probability as a guess at whether it is right.
+    top, right = p.max(axis=1), p.argmax(axis=1) == y
+    assert got["ece_sidda"] == pytest.approx(sk.mean_absolute_error(right, top))
+
+
+def test_the_error_of_sidda_is_far_from_zero_for_a_calibrated_network():
+    rng = np.random.default_rng(0)
+    top = rng.uniform(0.5, 1.0, 20_000)
+    y = (rng.uniform(size=len(top)) > top).astype(int)
+    got = classification_metrics(y, np.stack([top, 1 - top], axis=1), ["a", "b"], n_bootstrap=0)
+    # E[2 p (1 - p)] over p uniform in [0.5, 1] is 1 / 3.
+    assert got["ece_sidda"] == pytest.approx(1 / 3, abs=0.01)
+    assert got["ece"] < 0.02
+
+
 @pytest.mark.parametrize(("k", "decimals"), [(2, None), (3, None), (3, 0), (5, None)])
 def test_point_values_agree_with_scikit_learn(k, decimals):
     y, p = made(k=k, decimals=decimals)

@@ -41,7 +41,7 @@ FLOORS: list[set[str]] = [
     {"domains"},
     {"training", "evaluation", "audit", "embedding", "simulate"},
     {"mocks", "report"},
-    {"methods", "selection", "models", "data", "surveys"},
+    {"methods", "selection", "models", "data", "surveys", "settings"},
     {
         "types",
         "plain",
@@ -302,7 +302,9 @@ def test_the_help_of_every_verb_imports_nothing_heavy_and_ends_with_examples(nam
     assert all(line.startswith("galshift ") for line in examples)
 
 
-@pytest.mark.parametrize("kind", ["methods", "models", "readers", "selectors", "faults", "surveys"])
+@pytest.mark.parametrize(
+    "kind", ["methods", "models", "readers", "selectors", "faults", "surveys", "settings"]
+)
 def test_lists_of_names_import_nothing_heavy(kind: str) -> None:
     _, heavy = _loaded(RUN.format(args=["list", kind, "--json"]))
     assert heavy == set()

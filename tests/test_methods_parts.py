@@ -47,6 +47,22 @@ def test_learned_weights_start_at_a_half_and_settle_where_the_derivative_is_zero
         assert scale == pytest.approx(math.sqrt(v), rel=1e-3)
 
 
+def test_uncertainty_weights_are_those_of_sidda() -> None:
+    value, weighting = weigh("uncertainty", 2.0, 3.0)
+    assert float(value.detach()) == pytest.approx(2.5)  # (2 + 3) / 2 + ln 1
+    # d/de (L / (2 e^2) + ln e) = -L / e^3 + 1 / e, at e = 1.
+    value.backward()
+    assert weighting.scale.grad.tolist() == pytest.approx([-1.0, -2.0])
+    with torch.no_grad():
+        weighting.scale.copy_(torch.tensor([4.0, -1.0]))
+    weighting.combine(torch.tensor(1.0), torch.tensor(1.0), (), 0.0)
+    assert weighting.scale.tolist() == [4.0, 1.0]  # a quarter of the first
+    with torch.no_grad():
+        weighting.scale.copy_(torch.tensor([-4.0, 2.0]))
+    weighting.combine(torch.tensor(1.0), torch.tensor(1.0), (), 0.0)
+    assert weighting.scale.tolist() == pytest.approx([0.001, 2.0])
+
+
 @pytest.mark.parametrize("adaptation", [0.0, 1e-8, -2.0])
 def test_learned_weights_cannot_run_away(adaptation: float) -> None:
     weighting = WEIGHTINGS.get("learned")()

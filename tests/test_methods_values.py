@@ -213,6 +213,14 @@ def test_sinkhorn_agrees_with_alternating_iterations_and_default_is_near_converg
     assert sinkhorn_divergence(s, t, relative_blur=0.05).item() == pytest.approx(expected, rel=0.05)
 
 
+def test_the_blur_can_follow_the_distances_between_the_clouds_alone() -> None:
+    # 40 within the first cloud; 28, from -20 to 8, between the two.
+    s, t = torch.tensor([[-20.0], [20.0]]), torch.tensor([[3.0], [8.0]])
+    for diameter, widest in (("all", 40.0), ("between", 28.0)):
+        got = sinkhorn_divergence(s, t, relative_blur=0.2, diameter=diameter)
+        assert got.item() == pytest.approx(sinkhorn_divergence(s, t, blur=0.2 * widest).item(), rel=1e-6)
+
+
 def test_sinkhorn_agrees_with_the_dual_of_pots_plan() -> None:
     ot = pytest.importorskip("ot")
     s, t = clouds(15, 20, 3)

@@ -23,7 +23,13 @@ from galshift.training.criterion import class_weights, source_loss
 from galshift.training.ema import ema_copy, ema_decay, ema_update
 from galshift.training.optim import build_optimizer, parameter_groups
 from galshift.training.plan import Plan
-from galshift.training.schedule import adaptation_progress, lr_factor
+from galshift.training.schedule import (
+    adaptation_progress,
+    cycle_factor,
+    inverse_factor,
+    lr_factor,
+    step_factor,
+)
 from galshift.training.sets import TrainingSet, batch_indices
 
 
@@ -45,6 +51,63 @@ def test_schedule_equals_torch() -> None:
     got = [lr_factor(step, total, ramp=ramp, final=final) for step in range(total)]
     np.testing.assert_allclose(got, expected, rtol=1e-9)
     assert lr_factor(30, 50, ramp=0.1, final=0.0, shape="constant") == 1.0
+
+
+def test_steps_of_the_learning_rate_equal_torch() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    falling = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[2, 5], gamma=0.1)
+    expected = []
+    for _ in range(8):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        falling.step()
+    assert [step_factor(epoch, (2, 5), 0.1) for epoch in range(8)] == pytest.approx(expected)
+
+
+def test_cycles_of_the_learning_rate_equal_torch() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    cycle = torch.optim.lr_scheduler.CyclicLR(optimizer, 0.1, 1.0, step_size_up=4, cycle_momentum=False)
+    expected = []
+    for _ in range(20):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        cycle.step()
+    assert [cycle_factor(step / 2, 4.0) for step in range(20)] == pytest.approx(expected)
+
+
+def test_inverse_decay_has_its_closed_values() -> None:
+    # 6^-0.75 is the root of the root of 1 / 216.
+    assert inverse_factor(0.0) == 1.0
+    assert inverse_factor(1.5) == inverse_factor(1.0) == pytest.approx(1331**-0.25)
+    assert inverse_factor(0.5) == pytest.approx((1 / 216) ** 0.5**2)
+
+
+@pytest.mark.parametrize(
+    ("options", "rates"),
+    [
+        ({"schedule": "step", "lr_milestones": (1, 3)}, [1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01]),
+        ({"schedule": "cycle", "lr_cycle": 2}, [0.1, 0.55, 1, 0.55, 0.1, 0.55, 1, 0.55]),
+    ],
+)
+def test_a_plan_follows_its_schedule(options: dict, rates: list[float]) -> None:
+    config = TrainConfig(lr=2.0, lr_ramp=0.0, epochs=4, warmup_epochs=0, batch_size=5, **options)
+    plan = Plan(config, 0, 10, 10)
+    assert [plan.lr(step) for step in range(8)] == pytest.approx([2 * rate for rate in rates])
+
+
+def test_adam_decays_within_the_gradient_as_torch_does() -> None:
+    weight = nn.Parameter(torch.full((2, 2), 3.0))
+    other = nn.Parameter(torch.full((2, 2), 3.0))
+    ours = build_optimizer(
+        [weight], TrainConfig(optimiser="adam", lr=0.1, weight_decay=0.2, betas=(0.7, 0.8))
+    )
+    theirs = torch.optim.Adam([other], lr=0.1, weight_decay=0.2, betas=(0.7, 0.8))
+    for _ in range(3):
+        for parameter, optimizer in ((weight, ours), (other, theirs)):
+            optimizer.zero_grad()
+            parameter.sum().backward()
+            optimizer.step()
+    torch.testing.assert_close(weight, other)
 
 
 def test_adaptation_progress_runs_from_0_to_1() -> None:

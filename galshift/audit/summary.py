@@ -123,8 +123,8 @@ def compare(
     -------
     dict
         ``n_common``; ``runs`` (name, success, interval, per-class success, queries, latent distances on those
-        images); ``pairs``, McNemar's test and a sentence for every two runs; of the first pair also
-        ``mcnemar`` and ``mcnemar_p``; and ``verdict``, every pair's sentence.
+        images); ``pairs``, McNemar's test, :func:`latent_ratios` and a sentence for every two runs; of the
+        first pair also ``mcnemar`` and ``mcnemar_p``; and ``verdict``, every pair's sentence.
     """
     tables = [{row["id"]: row for row in rows if row["status"] == "attacked"} for rows in runs]
     common = [name for name in tables[0] if all(name in table for table in tables[1:])]
@@ -148,7 +148,12 @@ def compare(
         )
         two = sides[first], sides[second]
         pairs.append(
-            {"runs": [side["name"] for side in two], **paired, "verdict": _verdict(two, paired, len(common))}
+            {
+                "runs": [side["name"] for side in two],
+                **paired,
+                "latent_ratio": latent_ratios(two[0]["latent"], two[1]["latent"]),
+                "verdict": _verdict(two, paired, len(common)),
+            }
         )
     return {
         "n_common": len(common),
@@ -175,14 +180,52 @@ def within_class_spread(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def latent_distances(attacked: Sequence[Values], spread: float) -> dict[str, Any]:
-    """Return quartiles of the latent distance over the within-class spread, successes and failures apart."""
-    found: dict[str, Any] = {"within_class_spread": spread}
-    for name, wanted in (("successes", True), ("failures", False)):
-        distances = np.array([row["latent_distance"] for row in attacked if row["flipped"] is wanted], float)
+    """Return the latent distances that the attack went, of successes, of failures, and of all.
+
+    Returns
+    -------
+    dict
+        ``within_class_spread``; for each of ``successes``, ``failures`` and ``all`` their ``n`` and quartiles
+        over that spread; and ``mean_distance``, the plain mean Euclidean distance of each of the three, as
+        Ciprijanovic et al. 2022 (arXiv:2112.14299) have it.  None where a number is not defined.
+    """
+    found: dict[str, Any] = {"within_class_spread": spread, "mean_distance": {}}
+    for name, wanted in (("successes", (True,)), ("failures", (False,)), ("all", (True, False))):
+        distances = np.array([row["latent_distance"] for row in attacked if row["flipped"] in wanted], float)
         usable = len(distances) > 0 and np.isfinite(spread) and spread > 0
         quartiles = np.quantile(distances / spread, (0.25, 0.5, 0.75)) if usable else (None, None, None)
         found[name] = {"n": len(distances), **dict(zip(("q25", "median", "q75"), map(_float, quartiles)))}
+        found["mean_distance"][name] = float(distances.mean()) if len(distances) else None
     return found
+
+
+def latent_ratios(first: Values, second: Values) -> dict[str, Any]:
+    """Return how many times farther the attack went in the `second` run's latent space than in the `first`'s.
+
+    Parameters
+    ----------
+    first, second : mapping
+        From :func:`latent_distances`.
+
+    Returns
+    -------
+    dict
+        The ratio of mean distances of ``successes`` (the "2.3 times" of DeepAdversaries) and of ``all``, and
+        of both over each run's within-class spread (``successes_over_spread``, ``all_over_spread``), which
+        the scale of the features does not change.  None where there is nothing to divide.
+    """
+    spread = _ratio(first["within_class_spread"], second["within_class_spread"])
+    found: dict[str, Any] = {}
+    for name in ("successes", "all"):
+        plain = _ratio(first["mean_distance"][name], second["mean_distance"][name])
+        found[name] = plain
+        found[f"{name}_over_spread"] = plain / spread if plain is not None and spread else None
+    return found
+
+
+def _ratio(before: float | None, after: float | None) -> float | None:
+    usable = before is not None and after is not None and np.isfinite([before, after]).all() and before > 0
+    return float(after / before) if usable else None
 
 
 def _success(attacked: Sequence[Values]) -> dict[str, Any]:

@@ -40,6 +40,12 @@ def _calibration_error(sample: ClassSample) -> np.ndarray:
     return np.abs(sample.weights @ sample.scored.bins).sum(axis=1) / sample.total
 
 
+def _confidence_error(sample: ClassSample) -> np.ndarray:
+    confidence = sample.probabilities.max(axis=1)
+    right = sample.probabilities.argmax(axis=1) == sample.labels
+    return sample.mean(np.where(right, 1 - confidence, confidence))
+
+
 ACCURACY = add(
     Metric(
         "accuracy",
@@ -122,7 +128,33 @@ NLL = add(
         summary="mean negative natural logarithm of the true class's probability, floored at 1e-12",
     )
 )
-_ROWS = (ACCURACY, BALANCED_ACCURACY, MACRO_F1, AUROC, ECE, BRIER, NLL)
+# As the tables of SIDDA have them, to hold one table against the other.
+ECE_SIDDA = add(
+    Metric(
+        "ece_sidda",
+        "calibration error as SIDDA's",
+        _confidence_error,
+        better="lower",
+        shown=(),
+        floor=False,
+        summary="mean distance of confidence from 1 where right and from 0 where wrong; not 0 for a "
+        "calibrated network",
+        source="deepskies/SIDDA, src/scripts/test_calibration.py:23-48, in bins that cover all",
+    )
+)
+BRIER_SIDDA = add(
+    Metric(
+        "brier_sidda",
+        "Brier score as SIDDA's",
+        lambda sample: sample.losses[:, 1] / sample.probabilities.shape[1],
+        better="lower",
+        shown=(),
+        floor=False,
+        summary="mean over classes of the two-class Brier score: `brier` over the number of classes",
+        source="deepskies/SIDDA, src/scripts/test_calibration.py:131-135; DeepMerge I for two classes",
+    )
+)
+_ROWS = (ACCURACY, BALANCED_ACCURACY, MACRO_F1, AUROC, ECE, BRIER, NLL, ECE_SIDDA, BRIER_SIDDA)
 
 
 def class_metrics() -> tuple[Metric, ...]:

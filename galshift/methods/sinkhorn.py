@@ -14,9 +14,10 @@ wider.
 from __future__ import annotations
 
 import math
+from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor
 
 from galshift.methods import METHODS
@@ -34,6 +35,7 @@ def sinkhorn_divergence(
     min_blur: float = 0.01,
     scaling: float = 0.7,
     polish: int = 2,
+    diameter: Literal["all", "between"] = "all",
 ) -> Tensor:
     """Return the debiased Sinkhorn divergence of two clouds of equal weights.
 
@@ -48,6 +50,9 @@ def sinkhorn_divergence(
         Factor in (0, 1) between the blurs of consecutive annealing steps; nearer 1 is nearer convergence.
     polish : int
         Further iterations at the final blur.
+    diameter : {"all", "between"}
+        Whether the largest distance that `relative_blur` is a fraction of is sought among all pairs, or, as
+        SIDDA does, among those of one row of `source` and one of `target`.
 
     Returns
     -------
@@ -58,11 +63,12 @@ def sinkhorn_divergence(
     x, y = full_precision(source), full_precision(target)
     with torch.no_grad():
         costs = Costs.between(x, y)
-        diameter = costs.diameter()
-        if not math.isfinite(diameter):
+        widest = costs.diameter()
+        if not math.isfinite(widest):
             return (x.sum() + y.sum()) * float("nan")
-        final = max(relative_blur * diameter, min_blur) if blur is None else blur
-        temperatures = annealing(diameter, final, scaling, polish)
+        measure = widest if diameter == "all" else costs.diameter(within=False)
+        final = max(relative_blur * measure, min_blur) if blur is None else blur
+        temperatures = annealing(widest, final, scaling, polish)
         value, gradient_x, gradient_y = _solve(costs, x, y, temperatures)
     # The value carries no graph; these two sums are zero and carry the gradient.
     lift = ((x - x.detach()) * gradient_x).sum() + ((y - y.detach()) * gradient_y).sum()
@@ -83,9 +89,10 @@ class Costs:
         n = len(x)
         return cls(half[:n, n:].contiguous(), half[:n, :n].contiguous(), half[n:, n:].contiguous())
 
-    def diameter(self) -> float:
-        """Return the largest pairwise distance."""
-        return math.sqrt(2 * max(float(self.xy.max()), float(self.xx.max()), float(self.yy.max())))
+    def diameter(self, *, within: bool = True) -> float:
+        """Return the largest pairwise distance; without `within`, of pairs from both clouds alone."""
+        costs = (self.xy, self.xx, self.yy) if within else (self.xy,)
+        return math.sqrt(2 * max(float(cost.max()) for cost in costs))
 
 
 def annealing(diameter: float, blur: float, scaling: float, polish: int) -> list[float]:
@@ -129,6 +136,13 @@ class Config(MethodConfig):
     min_blur: float = Field(0.01, gt=0)
     scaling: float = Field(0.7, gt=0, lt=1)
     polish: int = Field(2, ge=0)
+    diameter: Literal["all", "between"] = "all"
+
+    @model_serializer(mode="wrap")
+    def _without_newer(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what says nothing, so that runs from before it was there are known again."""
+        values = handler(self)
+        return {key: value for key, value in values.items() if (key, value) != ("diameter", "all")}
 
 
 @METHODS.register("sinkhorn")
@@ -151,5 +165,6 @@ class Sinkhorn(Method):
             min_blur=c.min_blur,
             scaling=c.scaling,
             polish=c.polish,
+            diameter=c.diameter,
         )
         return {"sinkhorn": c.weight * value}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from galshift import surveys
+from galshift import settings, surveys
 from galshift.errors import UsageError, did_you_mean
 
 # Where the registry of each kind lives: (module, attribute).
@@ -23,7 +23,9 @@ REGISTRIES = {
 }
 # What can be named where a thing of the kind is asked for, and is none itself.
 ALSO = {"methods": [("auto", "Try several methods and choose among them, and source-only, without labels.")]}
-KINDS = (*sorted(REGISTRIES), "surveys")
+# Kinds that are files, not modules.
+FILES = {"settings": settings, "surveys": surveys}
+KINDS = (*sorted(REGISTRIES), *FILES)
 
 
 def entries(kind: str) -> list[tuple[str, str]]:
@@ -41,8 +43,8 @@ def entries(kind: str) -> list[tuple[str, str]]:
     UsageError
         For another kind.
     """
-    if kind == "surveys":
-        return [(name, surveys.summary(name)) for name in surveys.available()]
+    if kind in FILES:
+        return [(name, FILES[kind].summary(name)) for name in FILES[kind].available()]
     if kind not in REGISTRIES:
         raise UsageError(f"there are no '{kind}' to list", hint=did_you_mean(kind, KINDS))
     module, attribute = REGISTRIES[kind]

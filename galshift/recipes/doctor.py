@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import galshift
+from galshift import settings
+from galshift.errors import ConfigError
 
 CORE = (
     "torch",
@@ -58,6 +60,7 @@ def examine(folder: str | Path = ".", *, threads: bool = False) -> dict[str, Any
     """
     packages = {name: _version(name) for name in CORE}
     problems = [f"{name} is not installed" for name, version in packages.items() if version is None]
+    problems += _broken_settings()
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     use = _use(cpus, measure=threads) if packages["torch"] else _NOTHING
     free = shutil.disk_usage(folder).free / 1e9
@@ -96,6 +99,17 @@ def _use(cpus: int, *, measure: bool) -> dict[str, Any]:
     from galshift.training.resources import in_use
 
     return in_use(cpus, measure=measure)
+
+
+def _broken_settings() -> list[str]:
+    """A sentence for each published system whose settings cannot be used."""
+    found = []
+    for name in settings.available():
+        try:
+            settings.load(name)
+        except ConfigError as error:
+            found.append(error.what)
+    return found
 
 
 def lines(report: dict[str, Any]) -> list[str]:

@@ -111,7 +111,8 @@ def merged(
         *parents, last = path.strip().split(".")
         place = tree
         for part in parents:
-            inner = place.get(part, _default(defaults, part) if place is tree else None)
+            plain = place is tree and "settings" not in tree  # settings have a thing's kind otherwise
+            inner = place.get(part, _default(defaults, part) if plain else None)
             if inner is None:
                 inner = place[part] = {}
             elif isinstance(inner, str):

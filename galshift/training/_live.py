@@ -32,6 +32,6 @@ def _scored(record: Record, select: str) -> str:
         words.append(f"source accuracy {row['valid_accuracy']:.3f}")
     if select == "source-loss" and "valid_loss" in row:
         words.append(f"source loss {row['valid_loss']:.3g}")
-    elif select != "last":
+    elif select not in ("last", "source-accuracy"):
         words.append(f"{select} {row['score']:.3g}")
     return ", ".join([*words, f"best epoch {record.best_epoch or '-'}"])

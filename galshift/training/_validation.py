@@ -46,8 +46,8 @@ class Validation:
         if valid is not None:
             row = validate.validation_row(valid, self.job.valid.labels, self.job.criterion, self.job.head)
         if selector is None:
-            by_epoch = self.job.training.select == "last"
-            return row, {"score": float(epoch) if by_epoch else -row["valid_loss"]}
+            by = {"last": lambda: float(epoch), "source-accuracy": lambda: row["valid_accuracy"]}
+            return row, {"score": by.get(self.job.training.select, lambda: -row["valid_loss"])()}
         candidate = self._candidate(model, valid)
         if not hasattr(selector, "measure"):
             return row, {"score": float(selector(candidate))}

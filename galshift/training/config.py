@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -18,13 +18,26 @@ from galshift.selection import SELECTORS
 from galshift.types import Strict
 
 # What chooses an epoch without a selector; auto is one where there is a target.
-PLAIN_SELECTION = ("auto", "source-loss", "last")
+PLAIN_SELECTION = ("auto", "source-loss", "source-accuracy", "last")
 
 # Options that came later, and the values at which they change nothing.
-NEWER = {"tune": "all", "layer_decay": 1.0, "cached_views": 4}
+NEWER = {
+    "tune": "all",
+    "layer_decay": 1.0,
+    "cached_views": 4,
+    "betas": (0.9, 0.999),
+    "lr_milestones": (),
+    "lr_decay": 0.1,
+    "lr_cycle": 5,
+}
 
 # Where a step's config holds what cannot change a number: how often to save, where else to log.
 NO_NUMBERS = ("training.checkpoint_every_s", "training.track")
+
+
+def _plain(value: Any) -> Any:
+    """A dumped list as the tuple that it was."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 class TrainConfig(Strict):
@@ -42,13 +55,27 @@ class TrainConfig(Strict):
     steps_per_epoch: int | None = Field(
         None, ge=1, description="Default: as many as show every source image once."
     )
-    optimiser: Literal["adamw", "sgd"] = "adamw"
+    optimiser: Literal["adamw", "adam", "sgd"] = Field(
+        "adamw", description="adamw decays weights beside the gradient, adam and sgd as a part of it."
+    )
     lr: float = Field(1e-3, gt=0, description="Highest learning rate.")
     weight_decay: float = Field(
         1e-2, ge=0, description="Of weights; never of biases, norms or a method's scalars."
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD (Nesterov).")
-    schedule: Literal["cosine", "constant"] = "cosine"
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.9, 0.999), description="Decay of Adam's running means of the gradient and of its square."
+    )
+    schedule: Literal["cosine", "constant", "step", "inverse", "cycle"] = Field(
+        "cosine",
+        description="step: times lr_decay after each of lr_milestones; inverse: (1 + 10 p)^-0.75 of the "
+        "progress p; cycle: up from a tenth and down again, again and again.",
+    )
+    lr_milestones: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="Epochs after which the schedule 'step' lowers the learning rate."
+    )
+    lr_decay: float = Field(0.1, gt=0, le=1, description="Factor of each step of the schedule 'step'.")
+    lr_cycle: float = Field(5, gt=0, description="Epochs of one rise and fall of the schedule 'cycle'.")
     lr_ramp: float = Field(0.05, ge=0, lt=1, description="Fraction of all steps with a rising learning rate.")
     lr_final: float = Field(0.01, ge=0, le=1, description="Last learning rate as a fraction of the highest.")
     clip: float | None = Field(10.0, gt=0, description="Largest gradient norm; null for no limit.")
@@ -65,7 +92,8 @@ class TrainConfig(Strict):
     )
     select: str = Field(
         "auto",
-        description="What chooses the best epoch: source-loss, last or a label-free selector; auto: "
+        description="What chooses the best epoch: source-loss, source-accuracy (of classes, on validation "
+        "images), last or a label-free selector; auto: "
         "source-loss where only the source is seen, else the default selector.",
     )
     select_limit: int = Field(
@@ -120,7 +148,7 @@ class TrainConfig(Strict):
     def _without_newer(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what says nothing, so that runs from before it was there are known again."""
         values = handler(self)
-        return {key: value for key, value in values.items() if NEWER.get(key, ...) != value}
+        return {key: value for key, value in values.items() if NEWER.get(key, ...) != _plain(value)}
 
     @field_validator("select")
     @classmethod
@@ -136,6 +164,8 @@ class TrainConfig(Strict):
             raise ValueError("batch_size must be at least twice accumulate: batch statistics need two images")
         if self.warmup_epochs is not None and self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
+        if self.schedule == "step" and not self.lr_milestones:
+            raise ValueError("the schedule 'step' needs lr_milestones, such as [25, 40]")
         return self
 
     @property

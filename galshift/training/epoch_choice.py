@@ -31,13 +31,13 @@ def check_choice(training: TrainConfig, name: str, method: Method, kind: str) ->
 def selection(training: TrainConfig, method: Method, head: Head) -> tuple[Selector | None, TrainConfig]:
     """What chooses the epoch; a method that never sees the target leaves that to the source."""
     select = training.select
-    if not head.has_classes and select not in PLAIN_SELECTION:
+    if not head.has_classes and (select not in PLAIN_SELECTION or select == "source-accuracy"):
         raise ConfigError(
             f"'{select}' ranks class predictions, and the labels are continuous",
             where="training.select",
             hint="source-loss or last",
         )
-    if (not method.uses_target or not head.has_classes) and select != "last":
+    if (not method.uses_target or not head.has_classes) and select not in ("source-accuracy", "last"):
         select = "source-loss"
     elif select == "auto":
         # The networks that tell an unknown class belong to the last epoch.

@@ -41,7 +41,8 @@ def build_optimizer(
     groups = parameter_groups(parameters, config, rates)
     if config.optimiser == "sgd":
         return torch.optim.SGD(groups, momentum=config.momentum, nesterov=config.momentum > 0, foreach=True)
-    return torch.optim.AdamW(groups, fused=True)
+    kind = torch.optim.Adam if config.optimiser == "adam" else torch.optim.AdamW
+    return kind(groups, betas=config.betas, fused=True)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from galshift.training.config import TrainConfig
-from galshift.training.schedule import adaptation_progress, lr_factor
+from galshift.training.schedule import (
+    adaptation_progress,
+    cycle_factor,
+    inverse_factor,
+    lr_factor,
+    step_factor,
+)
 from galshift.training.sets import ANY_ORDER, Mixing, batch_indices
 
 
@@ -78,7 +84,19 @@ class Plan:
         """Learning rate of `step`."""
         config = self.config
         shape, ramp, final = config.schedule, config.lr_ramp, config.lr_final
-        return config.lr * lr_factor(step, self.total_steps, ramp=ramp, final=final, shape=shape)
+        if shape in ("cosine", "constant"):
+            return config.lr * lr_factor(step, self.total_steps, ramp=ramp, final=final, shape=shape)
+        rise = lr_factor(step, self.total_steps, ramp=ramp, final=final, shape="constant")
+        return config.lr * rise * self._shape(step)
+
+    def _shape(self, step: int) -> float:
+        """The factor of a schedule that is a matter of epochs, or of the share of all steps done."""
+        config = self.config
+        if config.schedule == "step":
+            return step_factor(step // self.steps_per_epoch, config.lr_milestones, config.lr_decay)
+        if config.schedule == "cycle":
+            return cycle_factor(step / self.steps_per_epoch, config.lr_cycle)
+        return inverse_factor(step / self.total_steps)
 
     def indices(self, domain: str, step: int) -> Tensor | None:
         """Return the (B,) images of ``source`` or ``target`` that `step` takes, or None when it takes none.

@@ -185,7 +185,7 @@ def source_free(job: NetworkJob, baseline: Fitted) -> NetworkJob:
     loss, which such a method does not see, cannot choose its epoch: the last one counts instead.
     """
     training = job.training
-    if training.select in ("auto", "source-loss"):
+    if training.select in ("auto", "source-loss", "source-accuracy"):
         training = training.model_copy(update={"select": "last"})
     return replace(job, source=None, init=job.init or baseline.trained, training=training)
 

@@ -14,6 +14,7 @@ from galshift.training.config import NO_NUMBERS
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs._options import OBSERVE, SELECT, TRAINING, counted_votes, option, reading
+from galshift.verbs._settings import SETTINGS, settings_lines
 from galshift.verbs.adapt.config import AdaptStepConfig, chooser
 from galshift.verbs.adapt.instead import DRY_RUN
 
@@ -34,6 +35,7 @@ class Adapt(Step):
     Config = AdaptStepConfig
     positionals = ("source", "target")
     options = (
+        SETTINGS,
         "method",
         "model",
         option("tune", "training.tune"),
@@ -51,6 +53,7 @@ class Adapt(Step):
     examples = (
         "galshift adapt sim.h5 sdss/ --seeds 3",
         "galshift adapt sim.h5 sdss.yaml --dry-run",
+        "galshift adapt sim.h5 sdss/ --settings sidda --epochs 30",
         "galshift adapt sim.h5 sdss/ --method coral --label-kind value --label-column redshift",
     )
     inputs = (
@@ -66,6 +69,7 @@ class Adapt(Step):
         "init",
         "model.path",
     )
+    newer = ("settings",)
     display = ("samples", *NO_NUMBERS)
     resumable = True
     distributed = True
@@ -100,7 +104,7 @@ class Adapt(Step):
         """Say how well the adapted and the source-only network do on images that neither saw."""
         from galshift.verbs.evaluate.products import headlines
 
-        lines = headlines(results["results"], results["warnings"])
+        lines = [*settings_lines(results), *headlines(results["results"], results["warnings"])]
         choice = results.get("selection")
         if choice is None:
             return lines

@@ -16,6 +16,7 @@ from galshift.selection import DEFAULT, SELECTORS
 from galshift.training.config import TrainConfig
 from galshift.types import Chosen, Strict
 from galshift.verbs._choice import ChoiceOf
+from galshift.verbs._settings import WithSettings
 
 
 class AutoConfig(Strict):
@@ -40,7 +41,7 @@ class PairAugmentConfig(AugmentConfig):
     noise: tuple[float, float] = (0.0, 1.0)
 
 
-class AdaptStepConfig(Strict):
+class AdaptStepConfig(WithSettings):
     """Everything that can change an adapted classifier."""
 
     source: str = Field(description="Labelled images.")

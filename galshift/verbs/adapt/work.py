@@ -20,11 +20,13 @@ from galshift.training.feature_store import FeatureStore
 from galshift.training.job import NetworkJob
 from galshift.training.train_network import Fitted, source_free, train_network
 from galshift.types import Strict
+from galshift.verbs._settings import settings_document
 from galshift.verbs.adapt.auto import choice_section, fit_auto
 from galshift.verbs.adapt.config import AdaptStepConfig
 from galshift.verbs.adapt.given import Given, given, show
 from galshift.verbs.adapt.job import check, network_job
 from galshift.verbs.adapt.mix_prior import target_mix
+from galshift.verbs.adapt.settings import settings_sections
 from galshift.verbs.adapt.warnings import adaptation_warnings
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.products import write_evaluation
@@ -77,8 +79,11 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
         pairs[seed] = fit_pair(config, job, own, seed, features)
         for place in (own, own / BASELINE):
             write_splits(place, records)
-    first = pairs[config.seed]
-    found = replace(_evaluated(config, folder, records, first, device), opening=(seen.section(),))
+    first, settled = pairs[config.seed], settings_document(config)
+    found = replace(
+        _evaluated(config, folder, records, first, device),
+        opening=(*settings_sections(settled), seen.section()),
+    )
     products = write_evaluation(found, folder, samples=config.samples, seed=config.seed)
     return {
         "method": config.method.kind if first.choice is None else first.choice.chosen,
@@ -87,6 +92,7 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
         "n_target_train": len(job.target),
         "fit": {str(seed): pair.summaries for seed, pair in pairs.items()},
         **({} if first.choice is None else {"selection": first.choice.document()}),
+        **settled,
         **found.document(),
         "outputs": {
             "model": FILE,

@@ -203,6 +203,7 @@ def _comparison(comparison: Mapping[str, Any]) -> Section:
             f"{second}, {pair['neither']} for neither, {pair['only_first']} only for {first}, "
             f"{pair['only_second']} only for {second}; McNemar's exact p = {pair['p']:.2g}."
         )
+        text += _ratio_sentence(first, second, pair["latent_ratio"])
     interval = [
         (side["name"], side["success_rate"], *side["success_ci95"], float("nan"))
         for side in comparison["runs"]
@@ -224,6 +225,18 @@ def _comparison(comparison: Mapping[str, Any]) -> Section:
         )
     )
     return Section("Side by side", text=tuple(text), blocks=tuple(blocks))
+
+
+def _ratio_sentence(first: str, second: str, ratio: Mapping[str, float | None]) -> list[str]:
+    """Say how many times farther the attack went, as DeepAdversaries does, where that is known."""
+    if ratio["successes"] is None or ratio["all"] is None:
+        return []
+    own = ratio["all_over_spread"]
+    scaled = "" if own is None else f", {own:.2g} times with the features' own scale divided out"
+    return [
+        f"In the features of {second} the attack went {ratio['successes']:.2g} times as far as in those of "
+        f"{first} where it succeeded, {ratio['all']:.2g} times with failures{scaled}."
+    ]
 
 
 def _how(results: Mapping[str, Any]) -> Section:

@@ -12,6 +12,7 @@ from galshift.training.config import NO_NUMBERS
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs._options import OBSERVE, TRAINING, counted_votes, option, reading
+from galshift.verbs._settings import SETTINGS, settings_lines
 from galshift.verbs.train.config import TrainStepConfig
 
 
@@ -31,6 +32,7 @@ class Train(Step):
     Config = TrainStepConfig
     positionals = ("data",)
     options = (
+        SETTINGS,
         "model",
         option("tune", "training.tune"),
         option("epochs", "training.epochs"),
@@ -44,6 +46,7 @@ class Train(Step):
         "galshift train galaxies.h5 --label-kind value --label-column redshift",
     )
     inputs = ("data", "read.labels?", "read.psf?", "read.weights?", "observe.survey?", "init", "model.path")
+    newer = ("settings",)
     display = NO_NUMBERS
     resumable = True
     distributed = True
@@ -75,6 +78,7 @@ class Train(Step):
             f"trained {results['model']} on {results['n_train']} images, {learnt}: "
             f"best epoch {fit['best_epoch']} of {fit['epochs']}" + took(fit["seconds"]),
             *fit["notes"],
+            *settings_lines(results),
         ]
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:

@@ -10,11 +10,12 @@ from galshift.data.input_config import AugmentConfig, PreprocessConfig
 from galshift.data.options import ReadOptions
 from galshift.domains.config import OnTheFly, SplitConfig
 from galshift.training.config import TrainConfig
-from galshift.types import Chosen, Strict
+from galshift.types import Chosen
 from galshift.verbs._choice import ChoiceOf
+from galshift.verbs._settings import WithSettings
 
 
-class TrainStepConfig(Strict):
+class TrainStepConfig(WithSettings):
     """Everything that can change a trained classifier."""
 
     data: str = Field(description="Labelled images.")

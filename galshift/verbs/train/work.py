@@ -18,6 +18,7 @@ from galshift.training.checkpoint import FILE
 from galshift.training.feature_store import FeatureStore
 from galshift.training.job import NetworkJob
 from galshift.training.train_network import augmentations, train_network
+from galshift.verbs._settings import settings_document
 from galshift.verbs.train.config import TrainStepConfig
 
 
@@ -59,5 +60,6 @@ def work(config: TrainStepConfig, folder: Path, device: str) -> dict[str, Any]:
         **({} if config.read.label_kind == "class" else {"label_kind": config.read.label_kind}),
         "n_train": len(job.source),
         "fit": fitted.summary,
+        **settings_document(config),
         "outputs": {"model": FILE},
     }
