@@ -54,6 +54,7 @@ FLOORS: list[set[str]] = [
         "provenance",
         "rundirectory",
         "streams",
+        "timing",
         "intervals",
         "processes",
         "crew",

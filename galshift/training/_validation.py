@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from galshift.methods._base import Method
 from galshift.selection._base import Candidate
+from galshift.timing import timed
 from galshift.training import validate
 from galshift.training.job import TrainingJob
 from galshift.training.sets import TrainingSet
@@ -39,6 +40,7 @@ class Validation:
         )
         self.latest: Output | None = None
 
+    @timed("validation")
     def measure(self, model: nn.Module, epoch: int) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the validation values of `model` after `epoch` epochs, and what it is ranked by."""
         row: dict[str, float] = {}
@@ -61,6 +63,7 @@ class Validation:
         self.latest = validate.outputs_of(model, self._valid, self.job.choice)
         return self.latest
 
+    @timed("validation")
     def scores(self, measured: Sequence[Mapping[str, Any]]) -> list[float]:
         """Return the scores of epochs from what :meth:`measure` said of each; higher is better."""
         selector = self.job.selector

@@ -11,6 +11,7 @@ import torch
 from galshift.data.cutouts import Cutouts, Dataset
 from galshift.errors import DataError
 from galshift.models.precision import exact_float32
+from galshift.timing import part, timed
 from galshift.training.checkpoint import Trained
 from galshift.training.device import DeviceChoice, choose_device
 from galshift.training.threads import cpu_threads, suited_threads
@@ -41,6 +42,7 @@ class Forward:
     flags: np.ndarray
 
 
+@timed("network")
 def forward(
     trained: Trained,
     dataset: Dataset,
@@ -83,9 +85,10 @@ def forward(
     with cpu_threads(suited_threads(model, threads)), exact_float32(choice.device):
         for start in range(0, len(indices), batch_size):
             chunk = indices[start : start + batch_size]
-            cutouts = dataset.read(chunk)
-            flags.append(_mask_flags(cutouts))
-            linear = torch.from_numpy(trained.preprocessing.linear(cutouts)).to(choice.device)
+            with part("reading"):
+                cutouts = dataset.read(chunk)
+                flags.append(_mask_flags(cutouts))
+                linear = torch.from_numpy(trained.preprocessing.linear(cutouts)).to(choice.device)
             with torch.inference_mode():
                 output = model(trained.preprocessing.stretch(linear))
             features.append(output.features.float().cpu().numpy())
