@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from importlib import machinery, metadata, util
 from pathlib import Path
 from typing import Any, TypeVar
@@ -112,8 +114,7 @@ class Registry:
     def plugins(self) -> dict[str, metadata.EntryPoint]:
         """Return the entry points of other packages by name; what galshift ships keeps its names."""
         own = self._modules()
-        found = metadata.entry_points(group=self.package)
-        return {point.name: point for point in found if point.name not in own}
+        return {point.name: point for point in entry_points(self.package) if point.name not in own}
 
     def _works(self, name: str) -> bool:
         try:
@@ -133,6 +134,24 @@ class Registry:
             for info in pkgutil.iter_modules(paths)
             if not info.name.startswith("_") and info.name not in self.exclude
         }
+
+
+def entry_points(group: str) -> tuple[metadata.EntryPoint, ...]:
+    """Return what other packages add to `group`, looked up again only when packages have come or gone."""
+    return _entry_points(group, tuple((place, _changed(place)) for place in sys.path))
+
+
+@lru_cache(maxsize=64)
+def _entry_points(group: str, places: tuple[tuple[str, int], ...]) -> tuple[metadata.EntryPoint, ...]:
+    return tuple(metadata.entry_points(group=group))
+
+
+def _changed(place: str) -> int:
+    """When something was last put into, or taken out of, a folder of packages; 0 where there is none."""
+    try:
+        return os.stat(place or ".").st_mtime_ns
+    except OSError:
+        return 0
 
 
 def load_plugin(kind: str, point: metadata.EntryPoint) -> Any:

@@ -1,11 +1,11 @@
 """Where the seconds of a step go: ``--profile``.
 
-Parts are named where the work is done, by :func:`part` or :func:`timed`.  Without a profile both do nothing: no
-clock is read and no GPU is waited for.  A part inside another one is not counted in that other one too, so the
-parts and what is left, ``other``, add up to the whole.
+Parts are named where the work is done, by :func:`part` or :func:`timed`.  Without a profile both do nothing:
+no clock is read and no GPU is waited for.  A part inside another one is not counted in that other one too, so
+that the parts and what is left, ``other``, add up to the whole.
 
-What counts is the thread that the step runs in: views that a second thread draws ahead cost what the step waits
-for them.  On a GPU every part ends when the GPU has done it, which a run without a profile does not wait for.
+What counts is the thread that the step runs in: views that a second thread draws ahead cost what the step
+waits for them.  On a GPU every part ends when the GPU has done it; a run without a profile does not wait.
 """
 
 from __future__ import annotations

@@ -33,11 +33,9 @@ class Validation:
     def __init__(self, job: TrainingJob, method: Method) -> None:
         self.job, self.method = job, method
         # The network sees the same unaugmented images after every epoch.
-        limit, device = job.training.select_limit, job.choice.device
-        self._valid = None if job.valid is None else validate.HeldInputs(job.valid, job.stretch, device)
-        self._target = (
-            None if job.target is None else validate.HeldInputs(job.target, job.stretch, device, limit)
-        )
+        limit = job.training.select_limit
+        self._valid = None if job.valid is None else job.held_inputs(job.valid)
+        self._target = None if job.target is None else job.held_inputs(job.target, limit)
         self.latest: Output | None = None
 
     @timed("validation")

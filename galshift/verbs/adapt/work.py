@@ -76,6 +76,7 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
         pairs[seed] = fit_pair(config, job, own, seed)
         for place in (own, own / BASELINE):
             write_splits(place, records)
+    job.held.clear()  # network input that only training needs
     first = pairs[config.seed]
     found = replace(_evaluated(config, folder, records, first, device), opening=(seen.section(),))
     products = write_evaluation(found, folder, samples=config.samples, seed=config.seed)
