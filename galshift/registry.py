@@ -114,8 +114,7 @@ class Registry:
     def plugins(self) -> dict[str, metadata.EntryPoint]:
         """Return the entry points of other packages by name; what galshift ships keeps its names."""
         own = self._modules()
-        found = _entry_points(self.package, _installed())
-        return {point.name: point for point in found if point.name not in own}
+        return {point.name: point for point in entry_points(self.package) if point.name not in own}
 
     def _works(self, name: str) -> bool:
         try:
@@ -137,21 +136,22 @@ class Registry:
         }
 
 
-def _installed() -> tuple[tuple[str, int], ...]:
-    """Return the folders that packages are installed in, and when each was last changed."""
-    found = []
-    for folder in sys.path:
-        try:
-            found.append((folder, os.stat(folder or ".").st_mtime_ns))
-        except OSError:
-            found.append((folder, 0))
-    return tuple(found)
+def entry_points(group: str) -> tuple[metadata.EntryPoint, ...]:
+    """Return what other packages add to `group`, looked up again only when packages have come or gone."""
+    return _entry_points(group, tuple((place, _changed(place)) for place in sys.path))
 
 
 @lru_cache(maxsize=64)
-def _entry_points(group: str, installed: tuple[tuple[str, int], ...]) -> tuple[metadata.EntryPoint, ...]:
-    """Return what packages name in a group, read anew only when something has been installed since."""
+def _entry_points(group: str, places: tuple[tuple[str, int], ...]) -> tuple[metadata.EntryPoint, ...]:
     return tuple(metadata.entry_points(group=group))
+
+
+def _changed(place: str) -> int:
+    """When something was last put into, or taken out of, a folder of packages; 0 where there is none."""
+    try:
+        return os.stat(place or ".").st_mtime_ns
+    except OSError:
+        return 0
 
 
 @lru_cache(maxsize=64)

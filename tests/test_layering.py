@@ -55,6 +55,7 @@ FLOORS: list[set[str]] = [
         "provenance",
         "rundirectory",
         "streams",
+        "timing",
         "intervals",
         "processes",
         "crew",

@@ -19,6 +19,7 @@ _COMMON = {
     "device": ("str", "auto", "Where to compute: auto, cpu, cuda or cuda:N."),
     "workers": ("int", 1, "Processes; results do not depend on it."),
     "scheduler": ("str", None, "Address, or scheduler file, of a Dask cluster to work on."),
+    "profile": ("bool", False, "Say in ``results['profile']`` where the seconds went."),
     "overwrite": ("bool", False, "Move aside what stands at the output."),
     "set": ("mapping of str to object", None, "Any value of the config, by its key path."),
 }

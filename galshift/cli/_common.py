@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from galshift import console
+from galshift.timing import rows_of
 
 _COMMON = "Common options"
 
@@ -59,6 +60,12 @@ Json = Annotated[
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Say nothing but results.", rich_help_panel=_COMMON)
 ]
+Profile = Annotated[
+    bool,
+    typer.Option(
+        "--profile", help="Say where the seconds went, here and in the manifest.", rich_help_panel=_COMMON
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=_COMMON)]
 
 
@@ -96,6 +103,7 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
     "workers": (Workers, 1),
     "scheduler": (Scheduler, None),
     "set": (Set, None),
+    "profile": (Profile, False),
     "overwrite": (Overwrite, False),
     "json": (Json, False),
     "quiet": (Quiet, False),
@@ -112,10 +120,19 @@ def show(done: Any, *, as_json: bool) -> None:
         console.json_document(done.results)
     for line in done.step.describe(done.results):
         console.say(line)
+    if "profile" in done.results and not done.skipped:
+        show_profiles({done.step.kind: done.results["profile"]})
     if not as_json:
         console.result("\n".join(where))
     for line in done.step.next_steps(done.results):
         console.say(f"next: {line}")
+
+
+def show_profiles(profiles: Mapping[str, Mapping[str, float]]) -> None:
+    """Print where the seconds of each step went; nothing for none."""
+    if profiles:
+        columns, rows = rows_of(profiles)
+        console.table("where the time went", columns, rows)
 
 
 def _places(results: Mapping[str, Any]) -> list[str]:
@@ -160,6 +177,13 @@ def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
     for step, done in outcome.executed.items():
         for line in done.step.describe(done.results):
             console.say(f"{step}: {line}")
+    show_profiles(
+        {
+            step: done.results["profile"]
+            for step, done in outcome.executed.items()
+            if "profile" in done.results and not done.skipped
+        }
+    )
     for row in outcome.expectations:
         found = "absent" if row["found"] is None else f"{row['found']:.6g}"
         console.say(

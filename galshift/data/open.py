@@ -24,6 +24,7 @@ from galshift.data.units import unit_name
 from galshift.data.weights import with_weights
 from galshift.errors import DataError, GalshiftError, ResourceError
 from galshift.plain import one_line
+from galshift.timing import timed
 
 # What the machine could not do is not the file's fault.
 _MACHINE = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOMEM, errno.ETIMEDOUT)
@@ -31,6 +32,7 @@ _MACHINE = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOMEM, e
 __all__ = ["ReadOptions", "find_reader", "open_dataset", "parse_classes_map"]
 
 
+@timed("reading")
 def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Dataset:
     """Open a file or folder of galaxy images; pixels are read later, in pieces.
 

@@ -12,6 +12,7 @@ from galshift.data.match import has_pixels
 from galshift.domains.domain import Domain
 from galshift.domains.observed import Observed
 from galshift.errors import DataError
+from galshift.timing import timed
 from galshift.training.checkpoint import ENCODER, Trained
 from galshift.training.heads import Head, make_head
 
@@ -30,6 +31,7 @@ MEMORY_BYTES = 4_000_000_000
 _PART = 256
 
 
+@timed("reading")
 def training_set(domain: Domain, part: str, preprocessing: Preprocessing) -> TrainingSet:
     """Return one part of a domain as linear images to train on; labels only where the domain shows any."""
     import torch

@@ -32,6 +32,8 @@ class Common:
         Move aside what stands at `out` when it is not this result.
     set : sequence of str
         ``key.path=value`` of any key of the config.
+    profile : bool
+        Say where the seconds went.
     """
 
     out: str | Path | None = None
@@ -41,6 +43,7 @@ class Common:
     scheduler: str | None = None
     overwrite: bool = False
     set: Sequence[str] = ()
+    profile: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ def call(kind: str, given: Mapping[str, Any], common: Common | None = None) -> E
     given = {name: value for name, value in given.items() if value is not None}
     wanted = parameters(step)
     required = tuple(one.name for one in wanted if one.required)
-    context = Context(device=common.device, workers=common.workers, scheduler=common.scheduler)
+    context = Context(
+        device=common.device, workers=common.workers, scheduler=common.scheduler, profile=common.profile
+    )
     asked = next((one for one in step.instead if one.asked(given, required)), None)
     for other in step.instead:
         given.pop(other.name, None)

@@ -24,6 +24,7 @@ from galshift.recipes.prepare import Prepared, prepare, resolved
 from galshift.recipes.product import Product
 from galshift.recipes.together import followed, opened, world_of
 from galshift.rundirectory import BOOKKEEPING, RunDirectory
+from galshift.timing import profiled
 from galshift.training.world import World
 from galshift.verbs._base import Context, Step
 
@@ -140,9 +141,10 @@ def _work(prepared: Prepared, run: RunDirectory, context: Context, told: Path) -
     """Run the step; on failure leave a resumable run, or nothing.  `told` is the place that people know."""
     fresh = _only_bookkeeping(run.path)
     try:
-        with termination_as_interrupt():
+        with termination_as_interrupt(), profiled(context.profile) as profile:
             _check_device(context.device)
             results = jsonable(prepared.step.run(prepared.config, run, context))
+            results |= {} if profile is None else {"profile": profile.document()}
         return {"product": context.out.name, **results} if context.out else results
     except Interrupted:
         raise

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from galshift.provenance import atomic_path, command_line, software
+from galshift.timing import timed
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -177,6 +178,7 @@ def about(
     )
 
 
+@timed("pages")
 def build(path: str | Path, data: ReportData) -> Path:
     """Write `data` as one HTML file at `path`, whole or not at all, and return the path."""
     path = Path(path)

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from galshift import console
 from galshift.bounds import plain_file
 from galshift.errors import ConfigError, DataError, did_you_mean
-from galshift.registry import lazily, load_plugin, source_file
+from galshift.registry import entry_points, lazily, load_plugin, source_file
 
 if TYPE_CHECKING:
     from galshift.surveys.schema import Survey
@@ -97,7 +97,7 @@ def _own() -> list[str]:
 
 def _plugins() -> dict[str, metadata.EntryPoint]:
     own = set(_own())
-    return {point.name: point for point in metadata.entry_points(group=__name__) if point.name not in own}
+    return {point.name: point for point in entry_points(__name__) if point.name not in own}
 
 
 def _plugin(name: str) -> Mapping[str, Any] | Path:

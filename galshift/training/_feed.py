@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from galshift.streams import torch_stream
+from galshift.timing import part, timed
 from galshift.training.job import TrainingJob
 from galshift.training.plan import Plan
 from galshift.training.sets import TrainingSet
@@ -59,6 +60,7 @@ class Feed:
         self._helper = ThreadPoolExecutor(1, "galshift-feed") if self._begun else None
         self._ahead: dict[tuple, Future] = {}
 
+    @timed("views")
     def inputs(self, step: int, number: int, accumulate: int) -> list[DomainInput | None]:
         """Return the source's and the target's micro-batch `number` of `accumulate` of `step`."""
         place = (step, number, accumulate)
@@ -100,7 +102,8 @@ class Feed:
         share = self._share(name, step, number, accumulate)
         if share is None:
             return None
-        linear = self.sets[name].take(*share)
+        with part("reading"):
+            linear = self.sets[name].take(*share)
         return linear.pin_memory() if self.device.type == "cuda" and not linear.is_cuda else linear
 
     def _input(

@@ -13,6 +13,7 @@ from galshift.errors import ConfigError
 from galshift.methods._base import Method
 from galshift.models import tuning
 from galshift.streams import stream_seed
+from galshift.timing import part, timed
 from galshift.training import _sharding, parallel
 from galshift.training.ema import ema_copy, ema_decay, ema_update
 from galshift.training.job import TrainingJob
@@ -143,17 +144,21 @@ class Networks:
     ) -> dict[str, Tensor]:
         """Forward, losses and backward of one micro-batch; return the loss, its terms and the observed."""
         self._seed("forward", step, number, self.world.rank)
-        *batches, features = forward_domains(self.network, *inputs(number, accumulate))
+        images = inputs(number, accumulate)
+        with part("network"):
+            *batches, features = forward_domains(self.network, *images)
         batches = [parallel.gather_batch(batch, self.world) for batch in batches]
         # Draws inside a loss must be the same on every device, for the loss is.
         self._seed("losses", step, number)
         # Without target batches there is no warm-up either, and terms on the source alone count throughout.
         adapting = self.plan.adapting(step) or self.plan.n_target == 0
         progress = self.plan.progress(step)
-        total, terms = step_losses(self.job, self.method, *batches, progress, adapting=adapting)
-        if probe:
-            self.pulls = feature_gradients(terms, features)
-        self.scaler.scale(total / accumulate).backward()
+        with part("losses"):
+            total, terms = step_losses(self.job, self.method, *batches, progress, adapting=adapting)
+            if probe:
+                self.pulls = feature_gradients(terms, features)
+        with part("network"):
+            self.scaler.scale(total / accumulate).backward()
         return {"loss": total, **terms, **(self.method.observed if adapting else {})}
 
     def _seed(self, *names: object) -> None:
@@ -164,6 +169,7 @@ class Networks:
             with torch.cuda.device(self.choice.device):
                 torch.cuda.manual_seed(number)
 
+    @timed("optimizer")
     def _update(self, step: int) -> Tensor:
         """Clip, step the optimiser and the running mean; return the gradient norm before clipping."""
         self.scaler.unscale_(self.optimizer)

@@ -15,6 +15,7 @@ from galshift.console import warn
 from galshift.errors import Interrupted, NumericalError, ResourceError
 from galshift.methods._base import Method
 from galshift.provenance import fingerprint
+from galshift.timing import timed
 from galshift.training import parallel, validate
 from galshift.training._feed import Feed
 from galshift.training._live import live_line
@@ -188,6 +189,7 @@ class Trainer:
         if self.world.rank == 0:
             self.store.hold(self.record.epoch, best)
 
+    @timed("validation")
     def finish(self) -> nn.Module:
         """Return the best epoch's model, whole and in evaluation mode, after the method's last word."""
         parallel.agree([False], self.world)  # the first process has written the file once all are here

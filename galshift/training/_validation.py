@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from galshift.methods._base import Method
 from galshift.selection._base import Candidate
+from galshift.timing import timed
 from galshift.training import validate
 from galshift.training.job import TrainingJob
 from galshift.training.sets import TrainingSet
@@ -32,13 +33,12 @@ class Validation:
     def __init__(self, job: TrainingJob, method: Method) -> None:
         self.job, self.method = job, method
         # The network sees the same unaugmented images after every epoch.
-        limit, device = job.training.select_limit, job.choice.device
-        self._valid = None if job.valid is None else validate.HeldInputs(job.valid, job.stretch, device)
-        self._target = (
-            None if job.target is None else validate.HeldInputs(job.target, job.stretch, device, limit)
-        )
+        limit = job.training.select_limit
+        self._valid = None if job.valid is None else job.held_inputs(job.valid)
+        self._target = None if job.target is None else job.held_inputs(job.target, limit)
         self.latest: Output | None = None
 
+    @timed("validation")
     def measure(self, model: nn.Module, epoch: int) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the validation values of `model` after `epoch` epochs, and what it is ranked by."""
         row: dict[str, float] = {}
@@ -61,6 +61,7 @@ class Validation:
         self.latest = validate.outputs_of(model, self._valid, self.job.choice)
         return self.latest
 
+    @timed("validation")
     def scores(self, measured: Sequence[Mapping[str, Any]]) -> list[float]:
         """Return the scores of epochs from what :meth:`measure` said of each; higher is better."""
         selector = self.job.selector

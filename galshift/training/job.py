@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from galshift.training.criterion import Criterion
 from galshift.training.device import DeviceChoice, choose_device
 from galshift.training.heads import Head
 from galshift.training.sets import Stretch, TrainingSet
+from galshift.training.validate import HeldInputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +55,8 @@ class TrainingJob:
         What chooses the epoch without target labels: a function of a candidate (``galshift.selection``) that
         returns a score, higher is better, or a selector, which ranks all epochs so far afresh (the weights
         of the best one alone are held).  Without it the source's validation loss chooses.
+    held : dict
+        Network input that was made already, for :meth:`held_inputs`.
     """
 
     source: TrainingSet | None
@@ -66,6 +69,17 @@ class TrainingJob:
     strong_augment: Augment | None = None
     stretch: Stretch = unchanged
     selector: Callable[[Any], float] | None = None
+    held: dict[tuple, HeldInputs] = field(default_factory=dict, repr=False, compare=False)
+
+    def held_inputs(self, images: TrainingSet, limit: int | None = None) -> HeldInputs:
+        """Return the network input of `images`, in order, or of an even sample of `limit` of them.
+
+        It is made once for all networks that are trained on the same data with jobs made from one another.
+        """
+        key = (id(images), id(self.stretch), self.choice.device, limit)
+        if key not in self.held:
+            self.held[key] = HeldInputs(images, self.stretch, self.choice.device, limit)
+        return self.held[key]
 
     @cached_property
     def choice(self) -> DeviceChoice:

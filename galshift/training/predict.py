@@ -11,6 +11,7 @@ import torch
 from galshift.data.cutouts import Cutouts, Dataset
 from galshift.errors import DataError
 from galshift.models.precision import exact_float32
+from galshift.timing import part, timed
 from galshift.training.checkpoint import Trained
 from galshift.training.device import DeviceChoice, choose_device
 from galshift.training.memory import held_memory
@@ -42,6 +43,7 @@ class Forward:
     flags: np.ndarray
 
 
+@timed("network")
 def forward(
     trained: Trained,
     dataset: Dataset,
@@ -87,19 +89,20 @@ def forward(
     with held_memory(), cpu_threads(suited_threads(model, threads)), exact_float32(choice.device):
         for start in range(0, len(indices), batch_size):
             chunk = indices[start : start + batch_size]
-            cutouts = dataset.read(chunk)
-            linear = torch.from_numpy(trained.preprocessing.linear(cutouts)).to(choice.device)
+            with part("reading"):
+                cutouts = dataset.read(chunk)
+                linear = torch.from_numpy(trained.preprocessing.linear(cutouts)).to(choice.device)
             with torch.inference_mode():
                 output = model(trained.preprocessing.stretch(linear))
-            part = collected(
+            found = collected(
                 output.logits.float().cpu().numpy(),
                 output.features.float().cpu().numpy(),
                 _mask_flags(cutouts),
             )
             if whole is None:
-                whole = _empty(part, len(indices), features)
+                whole = _empty(found, len(indices), features)
             for name in ("logits", "probabilities", "flags", *(("features",) if features else ())):
-                getattr(whole, name)[start : start + len(chunk)] = getattr(part, name)
+                getattr(whole, name)[start : start + len(chunk)] = getattr(found, name)
             if progress is not None:
                 progress(len(chunk))
     return whole

@@ -33,6 +33,8 @@ class Context:
         there atomically (``provenance.atomic_path``).
     upstream : mapping of str to str
         Fingerprints of the earlier steps whose outputs are inputs here, by step name.
+    profile : bool
+        Say in the results where the seconds went; see :mod:`galshift.timing`.
     """
 
     device: str = "auto"
@@ -40,6 +42,7 @@ class Context:
     scheduler: str | None = None
     out: Path | None = None
     upstream: Mapping[str, str] = field(default_factory=dict)
+    profile: bool = False
 
     @property
     def engine(self) -> Engine:

@@ -1,6 +1,12 @@
-"""The quickstart's claim over several seeds: what each way of going from LSST to SDSS reaches.
+"""The quickstart's claim over several seeds, and what the quickstart costs beside that of another commit.
 
-Run ``python -m tests.benchmarks.quickstart [--work DIR] [--seeds 3]``.  For each seed: new galaxies, both
+``python -m tests.benchmarks.quickstart --against 499a758 [--work DIR]``: the recipe of that commit, with that
+commit's code, and this one's, both at the same time and on one thread each.  Prints the CPU seconds of the
+two
+processes, their ratio, and the metrics that both evaluations found, with their intervals, side by side.
+
+``python -m tests.benchmarks.quickstart [--work DIR] [--seeds 3]``: what each way of going from LSST to SDSS
+reaches.  For each seed: new galaxies, both
 surveys, every row of the table trained with the settings of ``recipes/quickstart.yaml``, and all of them
 judged on 600 further galaxies per survey that no row has seen.  Work that is done already is not done again,
 so that an interrupted benchmark goes on.  Prints a Markdown table: mean and, over the seeds, the lowest and
@@ -10,6 +16,10 @@ highest value.
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -24,6 +34,7 @@ RECIPE = Path(__file__).parents[2] / "recipes" / "quickstart.yaml"
 METHODS = ("adabn", "mmd", "coral", "dann", "sinkhorn")
 SURVEYS = ("lsst", "sdss")
 N_TEST = 600
+ROOT = RECIPE.parents[1]
 SCORES = ("accuracy", "macro_f1", "ece")
 COLUMNS = (("sdss", "macro_f1"), ("sdss", "accuracy"), ("sdss", "ece"), ("lsst", "macro_f1"))
 
@@ -102,16 +113,72 @@ def cell(values: list[float]) -> str:
     return f"{np.mean(values):.3f} ({np.min(values):.2f}–{np.max(values):.2f})"
 
 
+def compare(commit: str, work: Path) -> None:
+    """Run the quickstart of `commit` and that of this tree at the same time; print costs and metrics."""
+    then = work / "then"
+    then.mkdir(exist_ok=True)
+    packed = subprocess.run(["git", "-C", str(ROOT), "archive", commit], check=True, capture_output=True)
+    subprocess.run(["tar", "-x", "-C", str(then)], input=packed.stdout, check=True)
+    trees = {commit: then, "now": ROOT}
+    running = {name: started(tree, work / f"runs-{name}") for name, tree in trees.items()}
+    cost = {name: cpu_seconds(process) for name, process in running.items()}
+    for name, seconds in cost.items():
+        print(f"{name:8s} {seconds:6.1f} CPU s")
+    print(f"ratio    {cost['now'] / cost[commit]:6.2f}\n")
+    before, now = (found(work / f"runs-{name}") for name in trees)
+    print(f"{'':32s}{commit:>24s}{'now':>24s}  each within the other's interval")
+    for row in before:
+        (old, *one), (new, *other) = before[row], now[row]
+        within = one[0] <= new <= one[1] and other[0] <= old <= other[1]
+        cells = [f"{value:.3f} ({low:.3f} to {high:.3f})" for value, low, high in (before[row], now[row])]
+        print(f"{row:32s}{cells[0]:>24s}{cells[1]:>24s}  {'yes' if within else 'NO'}")
+
+
+def started(tree: Path, out: Path) -> subprocess.Popen:
+    """Start the quickstart of the checkout `tree` into `out`, as the command line does, on one thread."""
+    recipe = out.with_suffix(".yaml")  # a copy: its lock is left beside it
+    recipe.write_text((tree / "recipes" / "quickstart.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    command = [sys.executable, "-m", "galshift", "run", str(recipe), "--out", str(out), "--quiet"]
+    alone = {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env={**os.environ, **alone}, stdout=subprocess.DEVNULL, cwd=out.parent)
+
+
+def cpu_seconds(process: subprocess.Popen) -> float:
+    """Wait for `process` and return its user and system seconds, those of its children included."""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"the quickstart ended with {process.returncode}")
+    return used.ru_utime + used.ru_stime
+
+
+def found(runs: Path) -> dict[str, tuple[float, float, float]]:
+    """Return value, lower and upper bound of the scores that the quickstart's evaluation in `runs` found."""
+    (file,) = runs.glob("evaluated-*/metrics.json")
+    results = json.loads(file.read_text(encoding="utf-8"))["results"]
+    return {
+        f"{one['name']} on {survey}: {score}": (domain[score], *domain["ci95"][score])
+        for one in results
+        for survey, domain in one["domains"].items()
+        for score in ("accuracy", "macro_f1")
+    }
+
+
 def main() -> None:
     """Run the seeds, print the table and the quickstart method's gain and cost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, help="folder to keep the runs in [default: a temporary one]")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="first seed; several may share one --work")
+    parser.add_argument("--against", metavar="COMMIT", help="compare cost and metrics with this commit's")
     options = parser.parse_args()
     console.set_verbosity(quiet=True)
     with tempfile.TemporaryDirectory() as scratch:
-        work = options.work or Path(scratch)
+        work = (options.work or Path(scratch)).absolute()
+        if options.against:
+            work.mkdir(parents=True, exist_ok=True)
+            compare(options.against, work)
+            return
         seeds = []
         for seed in range(options.first, options.first + options.seeds):
             folder = work / f"seed-{seed}"

@@ -79,6 +79,7 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
         pairs[seed] = fit_pair(config, job, own, seed, features)
         for place in (own, own / BASELINE):
             write_splits(place, records)
+    job.held.clear()  # network input that only training needs
     first, settled = pairs[config.seed], settings_document(config)
     found = replace(
         _evaluated(config, folder, records, first, device),

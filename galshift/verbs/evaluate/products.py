@@ -10,6 +10,7 @@ from galshift.evaluation.predictions import write_predictions
 from galshift.provenance import write_json
 from galshift.report import build
 from galshift.spread import Engine
+from galshift.timing import timed
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.report import report_data
 from galshift.verbs.evaluate.result import Evaluation
@@ -30,6 +31,7 @@ def work(config: EvaluateConfig, directory: Path, device: str, engine: Engine) -
     return {**found.document(), "outputs": outputs}
 
 
+@timed("pages")
 def write_evaluation(found: Evaluation, directory: Path, *, samples: int, seed: int) -> dict[str, str]:
     """Write ``metrics.json``, a table of predictions for each classifier and ``report.html``.
 

@@ -16,6 +16,7 @@ from galshift.runs.classifiers import Classifier, open_classifiers
 from galshift.runs.shared_encoder import SharedEncoder
 from galshift.runs.test_sets import TestSet, open_test_sets
 from galshift.spread import HERE, Engine
+from galshift.timing import timed
 from galshift.training.checkpoint import Trained, load_checkpoint
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.result import Evaluation, Outcome, Task
@@ -39,6 +40,7 @@ def evaluate(
     return evaluate_open(classifiers, sets, config, device, engine)
 
 
+@timed("evaluation")
 def evaluate_open(
     classifiers: Sequence[Classifier],
     sets: Sequence[TestSet],

@@ -24,6 +24,7 @@ from galshift.mocks.config import ObserveConfig
 from galshift.mocks.observe import Observation, observe_in_full
 from galshift.mocks.pairs import observe_pair
 from galshift.spread import Engine, Task, spread
+from galshift.timing import part, timed
 from galshift.training.threads import cpu_threads
 
 #: Bytes of output pixels in one piece, about: small enough to lose, large enough to be worth a file.
@@ -74,13 +75,15 @@ def pieces(n: int, bytes_per_image: int) -> list[Piece]:
     return [Piece(i, begin, min(begin + step, n)) for i, begin in enumerate(range(0, n, step))]
 
 
+@timed("observation")
 def make(job: Job, piece: Piece, dataset: Dataset | None = None) -> list[Observation]:
     """Return one observation per survey of the job, of the images of `piece`."""
     read = ReadOptions(**job.read)
     dataset = _opened(job)[1] if dataset is None else dataset
     config = ObserveConfig(**job.observe)
     presets = [surveys.load(name) for name in job.surveys]
-    cutouts = dataset.read(np.arange(piece.start, piece.stop))
+    with part("reading"):
+        cutouts = dataset.read(np.arange(piece.start, piece.stop))
     # A PSF that the user states stands for those that the images' catalogue names.
     if config.input_psf == "own" and resolve(job.path, read).options.psf is None:
         cutouts = attach_psfs(cutouts, Path(dataset.path).parent)

@@ -12,6 +12,7 @@ from galshift.provenance import write_json
 from galshift.report import build
 from galshift.rundirectory import RunDirectory
 from galshift.spread import Engine
+from galshift.timing import timed
 from galshift.training.threads import cpu_threads, suited_threads
 from galshift.verbs.one_pixel_attack.config import OnePixelAttackConfig
 from galshift.verbs.one_pixel_attack.models import Attacked, open_attacked
@@ -70,6 +71,7 @@ def _stores(attacked: Sequence[Attacked], run: RunDirectory) -> list[RowStore]:
     return stores
 
 
+@timed("attack")
 def _announce(
     attacked: Sequence[Attacked], stores: Sequence[RowStore], config: OnePixelAttackConfig, run: RunDirectory
 ) -> None:
@@ -100,6 +102,7 @@ def _duration(seconds: float) -> str:
     )
 
 
+@timed("attack")
 def _search(one: Attacked, store: RowStore, config: OnePixelAttackConfig, rows: Iterable[Row]) -> None:
     """Store the rows of the images that have none yet; each is on disk before the next is asked for."""
     with console.progress(f"attack {one.classifier.name}", len(one.images.ids)) as bar:

@@ -11,6 +11,7 @@ from galshift.data.cutouts import Cutouts
 from galshift.data.hdf5 import write_hdf5
 from galshift.provenance import software
 from galshift.simulate.generate import make_frame, simulate
+from galshift.timing import part
 from galshift.verbs.simulate.config import SimulateConfig
 
 
@@ -28,7 +29,8 @@ def work(config: SimulateConfig, out: Path) -> dict[str, Any]:
                 bar.advance(len(chunk) // config.views)
 
         provenance = {"step": "simulate", "config": config.model_dump(mode="json"), **software()}
-        write_hdf5(out, counted(), provenance=provenance)
+        with part("simulation"):
+            write_hdf5(out, counted(), provenance=provenance)
     return {
         "n_galaxies": config.n,
         "n_images": config.n * config.views,
