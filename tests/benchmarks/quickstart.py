@@ -1,9 +1,8 @@
 """The quickstart's claim over several seeds, and what the quickstart costs beside that of another commit.
 
-``python -m tests.benchmarks.quickstart --against 499a758 [--work DIR]``: the recipe of that commit, with that
-commit's code, and this one's, both at the same time and on one thread each.  Prints the CPU seconds of the
-two
-processes, their ratio, and the metrics that both evaluations found, with their intervals, side by side.
+``python -m tests.benchmarks.quickstart --against 499a758 [--work DIR]``: the recipe of that commit, with its
+code, and this one's, both at the same time and on one thread each.  Prints the CPU seconds of both, their
+ratio, and the metrics that both evaluations found, with their intervals, side by side.
 
 ``python -m tests.benchmarks.quickstart [--work DIR] [--seeds 3]``: what each way of going from LSST to SDSS
 reaches.  For each seed: new galaxies, both
@@ -61,7 +60,11 @@ def one_seed(folder: Path, seed: int) -> dict[str, dict[str, dict[str, float]]]:
         for first, count in ((0, n), (50, N_TEST))
     )
     training = {f"training.{key}": value for key, value in steps["adapted"]["training"].items()}
-    plain = {**training, "augment.noise": steps["plain"]["augment"]["noise"]}
+    plain = {
+        **training,
+        "augment.noise": steps["plain"]["augment"]["noise"],
+        "preprocess.pixel_scale_arcsec": steps["plain"]["preprocess"]["pixel_scale_arcsec"],
+    }
     rows = {"source-only, plain": folder / "plain", "ceiling: trained on target labels": folder / "ceiling"}
     galshift.train(data["lsst"], out=str(rows["source-only, plain"]), seed=seed, set=plain)
     galshift.train(data["sdss"], out=str(rows["ceiling: trained on target labels"]), seed=seed, set=plain)
