@@ -76,19 +76,16 @@ def check_unpacked(n_bytes: int, stored: int, where: object, *, what: str = "it"
         )
 
 
-def packing(path: Path) -> bool:
-    """Return whether a file is packed as a whole: gzip, bzip2 or xz, by its first bytes."""
-    with path.open("rb") as stream:
-        head = stream.read(6)
-    return any(head.startswith(magic) for magic, _ in _MAGIC)
-
-
 def open_unpacked(path: Path) -> BinaryIO:
     """Open a file for reading bytes, unpacked as they are read where it is packed."""
-    with path.open("rb") as stream:
-        head = stream.read(6)
+    stream = path.open("rb")
+    head = stream.read(6)
     opener = next((opener for magic, opener in _MAGIC if head.startswith(magic)), None)
-    return path.open("rb") if opener is None else opener(path, "rb")  # type: ignore[operator]
+    if opener is None:
+        stream.seek(0)
+        return stream
+    stream.close()
+    return opener(path, "rb")  # type: ignore[operator]
 
 
 def size(n_bytes: float) -> str:

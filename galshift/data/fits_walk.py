@@ -7,12 +7,13 @@ once, block by block, and what it claims is compared with what the file holds.
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from pathlib import Path
 from typing import BinaryIO
 
-from galshift.bounds import DAMAGE, check_unpacked, open_unpacked, packing, plain_file, size
+from galshift.bounds import DAMAGE, check_unpacked, open_unpacked, plain_file, size
 from galshift.errors import DataError
 
 BLOCK = 2880
@@ -49,8 +50,8 @@ def check_structure(path: Path) -> None:
     """
     n_bytes = plain_file(path)
     try:
-        packed = packing(path)
         with open_unpacked(path) as stream:
+            packed = not isinstance(stream, io.BufferedReader)  # as it is on the disk
             _refuse_foreign(stream, path)
             _walk(stream, path, n_bytes, packed)
     except DAMAGE as error:
