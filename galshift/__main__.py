@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -24,6 +25,8 @@ def main() -> None:
         finally:
             # Here, not when the interpreter ends, a full or closed output can still be told.
             sys.stdout.flush()
+            # The interpreter would go through all that torch has made once more before it ends: 0.3 s.
+            gc.freeze()
     except GalshiftError as error:
         _tell(error)
         sys.exit(error.exit_code)
