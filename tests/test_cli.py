@@ -210,6 +210,8 @@ def test_shipped_recipes_are_listed_shown_and_copied(galshift: Run, monkeypatch:
     assert (code, out) == (0, "toy.yaml\n")
     assert "next: galshift run toy.yaml" in err
     assert Path("toy.yaml").read_text() == (folder / "toy.yaml").read_text()
+    assert galshift("recipes", "cp", "toy")[0] == 0  # it is there already, as it would be written
+    Path("toy.yaml").write_text("of the user's own")
     assert galshift("recipes", "cp", "toy")[0] == 4
     Path("toy.yaml").unlink()
     # A shipped recipe puts its results in the working directory, not beside itself.

@@ -146,13 +146,13 @@ def test_a_pattern_of_stamps_is_a_folder_of_them(tmp_path: Path) -> None:
 
 def test_parquet_catalogues_are_one_data_set(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    from galshift.evaluation.predictions import _write_parquet
+    from galshift.data.table_files import write_parquet
 
     for part, names in (("p0", ("a", "b")), ("p1", ("c",))):
         for name in names:
             fits.writeto(tmp_path / f"{name}.fits", np.full((4, 4), ord(name), "f4"))
         table = Table({"file": [f"{name}.fits" for name in names], "label": [f"is {name}" for name in names]})
-        _write_parquet(tmp_path / f"{part}.parquet", table, "{}")
+        write_parquet(tmp_path / f"{part}.parquet", table, {})
     dataset = open_dataset(f"{tmp_path}/*.parquet")
     assert dataset.info.classes == ("is a", "is b", "is c")
     assert dataset.read([2, 0]).images[:, 0, 0, 0].tolist() == [ord("c"), ord("a")]

@@ -90,9 +90,7 @@ def test_a_long_table_is_the_same_file_in_one_piece_and_in_many(tmp_path, monkey
     from astropy.table import MaskedColumn, Table
 
     from galshift.data import table_files
-    from galshift.evaluation import predictions
 
-    monkeypatch.setattr(predictions, "environment", dict)
     n = 1000
     ids = np.array([f"g{i}" for i in range(n)])
     ids[700], ids[3] = 'é,"α', "a\\b"

@@ -4,7 +4,7 @@ Run by hand::
 
     python -m tests.benchmarks.memory FOLDER [--sizes 5000,50000] [--verbs predict,embed] [--formats h5,npy]
 
-FOLDER keeps the made-up surveys; the table goes to stdout, and ``memory.md`` beside this file is one.  Images
+FOLDER keeps the made-up surveys; the table goes to stdout.  Images
 are small (16 x 16 pixels of one band), so that what is held for each image shows.
 """
 
