@@ -21,13 +21,14 @@ from typing import Any
 from galshift.console import say
 from galshift.errors import ResourceError
 
-HARD, SOFT = ".lock", ".lock.soft"
+HARD, SOFT, CLEARING = ".lock", ".lock.soft", ".lock.soft.clearing"
 #: What a lock leaves in its folder.
-FILES = (HARD, SOFT)
+FILES = (HARD, SOFT, CLEARING)
 
 # What flock says on file systems without locks (some network and cluster file systems).
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 _LONGEST = 300  # characters of a command line that are shown
+_CLEARING_S = 60.0  # how long it can last at most to take a dead process's lock away
 
 
 class Lock:
@@ -105,18 +106,26 @@ def _soft(folder: Path) -> Lock:
 
 
 def _cleared(place: Path, holder: dict[str, Any]) -> bool:
-    """Take a dead process's lock away; False where another process was quicker, and holds one of its own."""
-    aside = place.with_name(f"{SOFT}.{os.getpid()}")
+    """Take a dead process's lock away; False where another process is at it, or was quicker.
+
+    One at a time does so, by a file of its own: a lock that was read as dead may be another's by the time that
+    it is removed, and where it is put aside to be looked at, a third process would find none.
+    """
+    turn = place.with_name(CLEARING)
     try:
-        place.rename(aside)
-    except FileNotFoundError:
-        return True
-    mine = _read(aside) == holder
-    if not mine:
-        with suppress(FileExistsError):
-            os.link(aside, place)
-    aside.unlink()
-    return mine
+        os.close(os.open(turn, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+    except FileExistsError:
+        with suppress(FileNotFoundError):
+            if time.time() - turn.stat().st_mtime > _CLEARING_S:  # its process was killed at it
+                turn.unlink()
+        return False
+    try:
+        mine = _read(place) == holder
+        if mine:
+            place.unlink()
+        return mine
+    finally:
+        turn.unlink(missing_ok=True)
 
 
 def _account() -> bytes:
