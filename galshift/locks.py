@@ -108,7 +108,7 @@ def _soft(folder: Path) -> Lock:
 def _cleared(place: Path, holder: dict[str, Any]) -> bool:
     """Take a dead process's lock away; False where another process is at it, or was quicker.
 
-    One at a time does so, by a file of its own: a lock that was read as dead may be another's by the time that
+    One at a time does so, by a file of its own: a lock that was read as dead may be of another by the time
     it is removed, and where it is put aside to be looked at, a third process would find none.
     """
     turn = place.with_name(CLEARING)
