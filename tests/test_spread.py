@@ -152,12 +152,29 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_pieces, "PIECE", 64)
 
 
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _workers_know_these_tests():
+    """Let processes import the functions of this file, which a user's would find in an installed package."""
+    paths, environment = list(sys.path), os.environ.get("PYTHONPATH")
+    sys.path.insert(0, str(ROOT))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environment)))
+    yield
+    sys.path[:] = paths
+    if environment is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = environment
+
+
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(_workers_know_these_tests):
     """Return two workers of a Dask cluster, which replaces those that die."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50, processes=True
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50, processes=True
     ) as made:
         yield made
 
