@@ -8,7 +8,7 @@ network alone 30 % of its time at 72 pixels and 40 % at 128: views are set again
 runs it by itself, for which the limit is meant, and against the faster one; epochs against the faster one.
 
 On a GPU, where none of it was measured yet, the same lines with ``--device cuda``:
-``python -m tests.benchmarks.step views --device cuda`` times the parts by the GPU's own clock;
+``python -m tests.benchmarks.step views --device cuda`` times the parts, waiting for the GPU at each;
 ``python -m tests.benchmarks.step epoch --device cuda`` times whole epochs.
 """
 
