@@ -7,7 +7,6 @@ is named, and the work stops.
 from __future__ import annotations
 
 import multiprocessing
-import pickle
 import signal
 import sys
 import traceback
@@ -24,6 +23,7 @@ from galshift.processes import without_main
 #: Workers that a piece may take with it before it is given up.
 MOST_LOSSES = 3
 _SECONDS_TO_STOP = 10
+_SENT = str | bytes | int | float | None  # what an exception may hold to be sent as it is
 
 
 def in_crew(
@@ -108,12 +108,13 @@ def _plain(error: GalshiftError) -> GalshiftError:
 
 
 def _portable(error: Exception) -> Exception:
-    """Return the exception with its traceback as a note; its text alone where it cannot be sent."""
+    """Return the exception with its traceback as a note: Python's own as it is, of any other its words.
+
+    Others are free in what they are built from, and not every one can be sent to another process.
+    """
     text = f"in a worker:\n{traceback.format_exc()}"
-    try:
-        made = pickle.loads(pickle.dumps(error))
-    except Exception:  # exceptions are free in what they are built from
-        made = RuntimeError(f"{type(error).__name__}: {error}")
+    own = type(error).__module__ == "builtins" and all(isinstance(one, _SENT) for one in error.args)
+    made = error if own else RuntimeError(f"{type(error).__name__}: {error}")
     made.add_note(text)
     return made
 

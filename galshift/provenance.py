@@ -150,6 +150,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder` that takes its place when it is whole, and vanishes on failure."""
+    unfinished = folder.with_name(f".{folder.stem}.{_host() + os.getpid()}.part{folder.suffix}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        os.replace(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
 def remove_dead_parts(path: Path) -> None:
     """Remove what processes of this machine that are no more left half-written of the file `path`."""
     for left in path.parent.glob(f".{glob.escape(path.stem)}.*.part{glob.escape(path.suffix)}"):

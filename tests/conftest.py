@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.every_verb import make_inputs
+from tests.file_operations import Server
 from tests.pipeline import Pipeline, run_pipeline
 
 # Small arrays everywhere in the suite: threads cost more than they give, and results stay the same.
@@ -32,3 +35,19 @@ def shared_data() -> Path:
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """Return what simulate, make-mocks, train, adapt, evaluate, predict, embed and an attack left behind."""
     return run_pipeline(tmp_path_factory.mktemp("pipeline"))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """Return a process that runs commands in forks of its own, to be stopped at a file operation."""
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Path:
+    """Return a folder with what every verb needs, made once."""
+    folder = tmp_path_factory.mktemp("verbs") / "inputs"
+    make_inputs(folder, server)
+    return folder

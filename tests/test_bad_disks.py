@@ -12,22 +12,8 @@ from pathlib import Path
 import pytest
 
 from galshift.provenance import PART_FILES
-from tests.every_verb import differences, fresh, make_inputs, sample, whole, words_of, written
+from tests.every_verb import differences, fresh, sample, whole, words_of, written
 from tests.file_operations import Ended, Server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Path:
-    folder = tmp_path_factory.mktemp("disks") / "inputs"
-    make_inputs(folder, server)
-    return folder
 
 
 def one_sentence(ended: Ended, *words: str) -> None:

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from tests.every_verb import (
     COMMANDS,
     differences,
     fresh,
-    make_inputs,
     sample,
     stopped,
     whole,
@@ -29,20 +27,6 @@ from tests.every_verb import (
 from tests.file_operations import Server
 
 _PRODUCTS = [verb for verb in COMMANDS if verb.split()[0] in ("simulate", "make-mocks", "pack", "predict")]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Path:
-    folder = tmp_path_factory.mktemp("kills") / "inputs"
-    make_inputs(folder, server)
-    return folder
 
 
 @pytest.mark.parametrize("verb", COMMANDS)

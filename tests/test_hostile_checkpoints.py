@@ -221,9 +221,8 @@ def test_headers_that_lie(header: str, saved: Path) -> None:
     refused(saved)
 
 
-@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "loop", "empty"])
-def test_what_is_no_file(kind: str, tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
+def no_file(path: Path, kind: str) -> Path:
+    """Put at `path` what is no file with bytes in it, and return it."""
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "device":
@@ -232,8 +231,14 @@ def test_what_is_no_file(kind: str, tmp_path: Path) -> None:
         path.mkdir()
     elif kind == "loop":
         path.symlink_to(path.name)
-    else:
+    elif kind == "empty":
         path.touch()
+    return path
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "loop", "empty"])
+def test_what_is_no_file(kind: str, tmp_path: Path) -> None:
+    path = no_file(tmp_path / "model.safetensors", kind)
     refused(path)
     if kind != "folder":
         refused(tmp_path / "model.safetensors", lambda place: build_encoder(place))
@@ -385,12 +390,6 @@ def test_recipes(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "missing"])
 def test_recipes_that_are_no_files(kind: str, tmp_path: Path) -> None:
-    path = tmp_path / "r.yaml"
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    elif kind == "folder":
-        path.mkdir()
+    path = no_file(tmp_path / "r.yaml", kind)
     with pytest.raises(ConfigError):
         load_recipe(path)

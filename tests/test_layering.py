@@ -48,6 +48,7 @@ FLOORS: list[set[str]] = [
         "bounds",
         "plain_yaml",
         "registry",
+        "presets",
         "errors",
         "locks",
         "machine",
@@ -66,7 +67,8 @@ FLOORS: list[set[str]] = [
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules of the ground floor may build on one another, in this order.
 GROUND = ["plain", "errors", "bounds", "machine", "types", "streams", "intervals", "processes"]
-GROUND += ["provenance", "console", "locks", "registry", "rundirectory", "crew", "cluster", "spread"]
+GROUND += ["provenance", "console", "locks", "registry", "plain_yaml", "presets", "rundirectory"]
+GROUND += ["crew", "cluster", "spread"]
 
 
 def _modules() -> list[Path]:

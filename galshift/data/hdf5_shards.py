@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import numpy as np
 
 from galshift.data.cutouts import Cutouts
 from galshift.data.hdf5 import write_hdf5
+from galshift.provenance import atomic_folder
 
 
 def write_hdf5_shards(
@@ -31,20 +30,11 @@ def write_hdf5_shards(
         JSON-able account, stored in every file.
     """
     folder = Path(folder)
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    stream = _Stream(chunks)
-    number = 0
-    try:
+    stream, number = _Stream(chunks), 0
+    with atomic_folder(folder) as unfinished:
         while not stream.ended:
             write_hdf5(unfinished / f"part-{number:05d}.h5", stream.next(images), provenance=provenance)
             number += 1
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        os.replace(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 
@@ -57,6 +47,7 @@ class _Stream:
 
     @property
     def ended(self) -> bool:
+        """Whether no image is left."""
         return self._held is None
 
     def next(self, images: int) -> Iterator[Cutouts]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from galshift.errors import UsageError
 from galshift.evaluation.predictions import check_format, write_predictions
+from galshift.provenance import atomic_folder
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -47,17 +46,9 @@ def write_shards(
         JSON-able account, stored in every file.
     """
     folder = Path(folder)
-    unfinished = folder.with_name(f".{folder.stem}.{os.getpid()}.part{folder.suffix}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    try:
+    with atomic_folder(folder) as unfinished:
         for number, part in enumerate(_regrouped(tables, rows)):
             write_predictions(unfinished / f"part-{number:05d}.parquet", part, provenance=provenance)
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        os.replace(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 

@@ -16,20 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from galshift.timing import OTHER
+from galshift.timing import OTHER, PARTS
 
 # The parts that are a verb's work; all others are its fixed cost.
-WORK = (
-    "simulation",
-    "observation",
-    "views",
-    "network",
-    "losses",
-    "optimizer",
-    "validation",
-    "attack",
-    "evaluation",
-)
+WORK = tuple(part for part in PARTS if part not in ("reading", "pages", OTHER))
 COLUMNS = ("total", "work", "before", "reading", "pages", "other", "after")
 VERB = """
 import sys, time, types
