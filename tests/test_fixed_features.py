@@ -264,3 +264,13 @@ def test_heads_on_one_encoder_cost_one_pass_and_answer_as_alone(shown) -> None:
         assert len(shown) - before == (0 if trained is other else 1)
     shared.outputs(one, data, rows[:5], lambda: alone(one))
     assert len(shared._known) == 3
+
+
+def test_a_head_on_random_features_is_told(capsys) -> None:
+    from galshift.training.start import check_tuning
+
+    check_tuning(replace(job(), model=SimpleNamespace(kind="efficientnet-lite0")))
+    check_tuning(replace(job(), init=SimpleNamespace(model=network(), meta={})))
+    assert capsys.readouterr().err == ""
+    check_tuning(job())
+    assert "starts from random weights" in capsys.readouterr().err

@@ -212,7 +212,13 @@ def test_wrong_names_and_files_are_told(tmp_path: Path) -> None:
     assert "sidda" in error.value.hint
     with pytest.raises(InvalidConfig) as refused:
         prepare("adapt", {"source": "a", "target": "b", "settings": "sida"})
-    assert "unknown settings 'sida'" in str(refused.value.problems)
+    (problem,) = refused.value.problems
+    assert problem.startswith("settings: unknown settings 'sida'")
+    with pytest.raises(InvalidConfig) as refused:
+        prepare("adapt", {"source": "a", "target": "b", "settings": "sidda", "training": {"epochs": 2}})
+    (problem,) = refused.value.problems
+    assert "warmup_epochs (5) must be less than epochs (2)" in problem
+    assert "of the settings 'sidda'" in problem
     own = tmp_path / "own.yaml"
     own.write_text(
         "name: own\nsummary: s\nvalues:\n  data: {value: 1, source: x, verified: true}\nsources: {}\n"

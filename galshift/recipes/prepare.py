@@ -85,7 +85,17 @@ def check_config(step: Step, values: Mapping[str, Any]) -> Strict:
     try:
         return step.Config.model_validate(dict(values))
     except ValidationError as error:
-        raise InvalidConfig(step.kind, explain(error, step.Config)) from None
+        problems = explain(error, step.Config)
+        if isinstance(named := values.get("settings"), str):
+            problems = [_with_origin(place, text, named) for place, text in problems]
+        raise InvalidConfig(step.kind, problems) from None
+
+
+def _with_origin(place: tuple[str | int, ...], text: str, named: str) -> tuple[tuple[str | int, ...], str]:
+    """Say of a problem elsewhere that the settings `named` may have brought the value."""
+    if place[:1] == ("settings",):
+        return place, text
+    return place, f"{text} (what was not given here is of the settings '{named}')"
 
 
 def merged(

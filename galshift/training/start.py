@@ -8,8 +8,11 @@ from dataclasses import replace
 
 import torch
 
+from galshift.console import warn
 from galshift.errors import DataError
+from galshift.models import MODELS
 from galshift.models.build import build_model
+from galshift.models.tuning import ALL
 from galshift.training.checkpoint import ENCODER, Trained, load_checkpoint
 from galshift.training.job import NetworkJob
 
@@ -43,6 +46,16 @@ def start_from(init: str | None, classes: list[str], bands: list[str], kind: str
                 hint="choose the same with --classes-map or --bands, or leave --init out",
             )
     return trained
+
+
+def check_tuning(job: NetworkJob) -> None:
+    """Warn where layers would rest that nothing has trained: a fresh network's features are random."""
+    tune = job.training.tune
+    if tune != ALL and job.init is None and not MODELS.get(job.network).pretrained:
+        warn(
+            f"'{job.network}' starts from random weights, and 'tune: {tune}' leaves most of them so; name a "
+            "pre-trained encoder (--model) or a run to start from (--init), or tune all"
+        )
 
 
 def starting_network(job: NetworkJob, seed: int) -> torch.nn.Module:

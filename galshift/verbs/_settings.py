@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from galshift import settings
 from galshift.errors import ConfigError
@@ -34,6 +34,16 @@ class WithSettings(Strict):
         json_schema_extra=_named,
     )
 
+    @field_validator("settings")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        try:
+            if name is not None:
+                settings.load(name)
+        except ConfigError as error:
+            raise ValueError(f"{error.what} ({error.hint})" if error.hint else error.what) from None
+        return name
+
     @model_validator(mode="before")
     @classmethod
     def _settle(cls, values: Any) -> Any:
@@ -42,8 +52,8 @@ class WithSettings(Strict):
             return values
         try:
             tree = settings.load(values["settings"]).tree()
-        except ConfigError as error:
-            raise ValueError(f"{error.what} ({error.hint})" if error.hint else error.what) from None
+        except ConfigError:
+            return values  # the field itself says why
         return _over({key: tree[key] for key in tree if key in cls.model_fields}, values)
 
 

@@ -18,6 +18,7 @@ from galshift.selection.choose import Choice
 from galshift.training.checkpoint import FILE
 from galshift.training.feature_store import FeatureStore
 from galshift.training.job import NetworkJob
+from galshift.training.start import check_tuning
 from galshift.training.train_network import Fitted, source_free, train_network
 from galshift.types import Strict
 from galshift.verbs._settings import settings_document
@@ -65,6 +66,7 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
     check(config)
     source, target = _domains(config)
     job = network_job(config, source, target, device)
+    check_tuning(job)
     seen = given({"source": source, "target": target}, job.preprocessing)
     show(seen.document())
     seen.write(folder)

@@ -17,6 +17,7 @@ from galshift.rundirectory import BASELINE
 from galshift.training.checkpoint import FILE
 from galshift.training.feature_store import FeatureStore
 from galshift.training.job import NetworkJob
+from galshift.training.start import check_tuning
 from galshift.training.train_network import augmentations, train_network
 from galshift.verbs._settings import settings_document
 from galshift.verbs.train.config import TrainStepConfig
@@ -48,6 +49,7 @@ def work(config: TrainStepConfig, folder: Path, device: str) -> dict[str, Any]:
         model=config.model,
         init=init,
     )
+    check_tuning(job)
     write_splits(folder, {"source": source.record(config.data, config.read)})
     method, meta = METHODS.get(BASELINE)(), {"method": BASELINE}
     fitted = train_network(
