@@ -443,3 +443,10 @@ def test_the_lock_stands_beside_the_recipe_by_its_file_name() -> None:
     recipe = read_recipe("toy.yaml")
     assert lock_path(recipe) == Path("toy.lock.json")
     assert read_lock(recipe) == {}
+
+
+def test_a_lock_holds_no_time_that_a_result_tells() -> None:
+    from galshift.recipes.lock import numbers
+
+    results = {"fit": {"seconds": 1.5, "epochs": 2}, "profile": {"total": 3.0}, "scores": [0.5, {"n": 4}]}
+    assert dict(numbers(results)) == {"fit.epochs": 2, "scores.0": 0.5, "scores.1.n": 4}

@@ -19,6 +19,7 @@ from galshift.recipes.plan import Planned, differences
 from galshift.recipes.schema import DATA, Recipe
 
 SCHEMA = 1
+_TIMES = ("seconds", "profile")  # what a result says of how long it took: other in every run
 
 
 def lock_path(recipe: Recipe) -> Path:
@@ -110,9 +111,11 @@ def verify(planned: Planned) -> list[str]:
 
 
 def numbers(results: Any, place: str = "") -> Iterator[tuple[str, float]]:
-    """Yield (dotted key path, number) for every number inside `results`; list items count from 0."""
+    """Yield (dotted key path, number) for every number inside `results`, times left out; items from 0."""
     if isinstance(results, Mapping):
         for key, value in results.items():
+            if key in _TIMES:
+                continue
             yield from numbers(value, f"{place}.{key}" if place else str(key))
     elif isinstance(results, list):
         # Long lists are curves and tables; the lock keeps headline values.
