@@ -22,9 +22,11 @@ from galshift.types import Batch, Output
 NAMES = [name for name in METHODS.names() if name != "auto"]
 K, D, N_TARGET = 3, 6, 24
 # Methods whose terms look at the target alone; the source reaches the encoder through its labels.
-TARGET_ONLY = {"mcc", "infomax", "bnm", "tent", "shot", "adamatch", "fixmatch", "deepastrouda"}
-SILENT = {"source-only", "adabn"}
-UNDIRECTED = SILENT | {"mcd"}  # without a term, or a game in which the heads climb where the encoder descends
+# ADDA's source is a copy that rests.
+TARGET_ONLY = {"mcc", "infomax", "bnm", "tent", "shot", "adamatch", "fixmatch", "deepastrouda", "adda"}
+SILENT = {"source-only", "adabn", "standardise", "coral-features"}
+# Without a term, or a game in which the heads climb where the encoder descends.
+UNDIRECTED = SILENT | {"mcd", "adda"}
 
 
 class Net(nn.Module):
@@ -98,6 +100,10 @@ def memory_filled(method: Method, seed: int = 9) -> Method:
     """Let a method see every target image once, and be past the time in which it only listens."""
     if "discovery" in method.nets:
         method.nets["discovery"].taught.fill_(TAUGHT)
+    for head in dict(method.nets.items()).get("committee", ()):
+        nn.init.normal_(head.weight, std=0.01)  # random heads agree on nothing, which teaches nothing
+        nn.init.zeros_(head.bias)
+        head.bias.data[1] = 3.0
     source, target = batches(method, N_TARGET, N_TARGET)
     method.terms(source, target, 0.5)
     return method
@@ -140,7 +146,7 @@ def test_gradients_reach_the_encoder_and_the_methods_own_networks(name: str) -> 
     assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in trained)
     assert any(bool((p.grad != 0).any()) for p in trained)
     for key, parameter in method.nets.named_parameters():
-        assert not torch.equal(parameter, before[key]), f"{key} is not trained"
+        assert not parameter.requires_grad or not torch.equal(parameter, before[key]), f"{key} is not trained"
 
 
 def forwarded(model: nn.Module, method: Method, seed: int, n: int = 16) -> tuple[Batch | None, Batch]:
@@ -160,7 +166,10 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
     return 2 * cdist(a, b).mean() - cdist(a, a).mean() - cdist(b, b).mean()
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if METHODS.get(n).aligns and n not in TARGET_ONLY])
+ALIGNING = [name for name in NAMES if METHODS.get(name).aligns and name not in TARGET_ONLY | SILENT]
+
+
+@pytest.mark.parametrize("name", ALIGNING)
 def test_a_single_step_moves_the_domains_closer(name: str) -> None:
     method = built(name, torch.float32)
     torch.manual_seed(2)

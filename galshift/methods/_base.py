@@ -91,6 +91,13 @@ class Method:
         Factor on the learning rate; below 1 where a trained network is to be changed a little.
     replaces_statistics : bool
         True when `finish` does nothing but put the target's batch-norm statistics in the source's place.
+    by_domain : bool
+        True when `prepare` gives the model layers that treat the domains apart (`select_domain`).
+    fixed_features : bool
+        True when the encoder must rest (``tune: head``), for the method measures its features but once.
+    from_trained : bool
+        True when the method starts from the trained source-only network, with source images but without
+        their labels.
     aim : str
         What a step that sees the target is for, in the word that the rows of a training say.
 
@@ -126,6 +133,9 @@ class Method:
     matched: ClassVar[bool] = False
     lr_scale: ClassVar[float] = 1.0
     replaces_statistics: ClassVar[bool] = False
+    by_domain: ClassVar[bool] = False
+    fixed_features: ClassVar[bool] = False
+    from_trained: ClassVar[bool] = False
     aim: ClassVar[str] = "adapt"
 
     def __init__(self, config: Strict | None = None) -> None:
@@ -155,6 +165,17 @@ class Method:
     def prepare(self, model: nn.Module) -> nn.Module:
         """Return the model to train, changed where the method must; default: domain batch norm if asked."""
         return split_batchnorm(model) if self.shared.domain_batchnorm else model
+
+    def start(self, model: nn.Module, source: Iterable[Tensor], target: Iterable[Tensor]) -> None:
+        """Change the prepared model once before the first step, in place, by what all images show.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model that `prepare` returned.
+        source, target : iterable of Tensor
+            Batches of preprocessed, unaugmented training images; empty without such a domain.
+        """
 
     def trainable(self, model: nn.Module) -> Iterable[nn.Parameter]:
         """Return the model parameters that the method trains; default: all."""
@@ -225,7 +246,7 @@ class Method:
 
     def select_domain(self, model: nn.Module, domain: Literal["source", "target"]) -> None:
         """Tell domain-specific layers whose images come next; nothing happens without such layers."""
-        if self.shared.domain_batchnorm:
+        if self.shared.domain_batchnorm or self.by_domain:
             set_domain(model, domain)
 
     def terms(self, source: Batch | None, target: Batch | None, progress: float) -> dict[str, Tensor]:

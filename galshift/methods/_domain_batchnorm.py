@@ -48,9 +48,9 @@ def split_batchnorm(model: nn.Module) -> nn.Module:
 
 
 def set_domain(model: nn.Module, domain: Domain) -> None:
-    """Let every `DomainBatchNorm` of `model` use the statistics of `domain`."""
+    """Let every layer of `model` that treats the domains apart take what comes next as `domain`'s."""
     for module in model.modules():
-        if isinstance(module, DomainBatchNorm):
+        if hasattr(module, "domain"):
             module.domain = domain
 
 

@@ -10,16 +10,18 @@ from galshift.methods._base import Method
 from galshift.training.heads import check_method
 from galshift.training.job import TrainingJob
 from galshift.training.sets import TrainingSet
+from galshift.training.start import check_tuned
 
 
 def check_sets(job: TrainingJob, model: nn.Module, method: Method) -> None:
     """Raise the error that says what is missing or does not fit; parameters as for ``fit``."""
     source, valid, target = job.source, job.valid, job.target
     check_method(method, job.head)
+    check_tuned(method, job.training, type(method).__name__)
     if source is None and method.needs_source:
         raise DataError("this method needs labelled source images")
     for name, images in (("source training set", source), ("source validation set", valid)):
-        if images is not None:
+        if images is not None and not (images is source and method.from_trained):
             job.head.check(images.labels, name)
     if method.uses_target and (target is None or len(target) == 0):
         raise DataError("this method needs target images")

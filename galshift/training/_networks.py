@@ -14,7 +14,7 @@ from galshift.methods._base import Method
 from galshift.models import tuning
 from galshift.streams import stream_seed
 from galshift.timing import part, timed
-from galshift.training import _sharding, parallel
+from galshift.training import _sharding, parallel, validate
 from galshift.training.ema import ema_copy, ema_decay, ema_update
 from galshift.training.job import TrainingJob
 from galshift.training.optim import build_optimizer, set_lr
@@ -52,6 +52,7 @@ class Networks:
             nets = method.build(*sizes, label_kind=job.head.kind, supervised=job.head.term)
             self.nets = nets.to(device)
             model = method.prepare(model).to(device)
+        self._start(model)
         if self.layout is torch.channels_last:
             model = model.to(memory_format=self.layout)
         self.plain = None
@@ -68,6 +69,16 @@ class Networks:
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.choice.precision == "float16")
         self.mean = ema_copy(model) if self.config.ema else None
         self.pulls: dict[str, float] = {}
+
+    def _start(self, model: nn.Module) -> None:
+        """Let the method measure the images of both domains, where it wants to."""
+        if type(self.method).start is Method.start:
+            return
+        job, device = self.job, self.choice.device
+        sets = (job.source, job.target)
+        self.method.start(
+            model, *(() if one is None else validate.model_inputs(one, job.stretch, device) for one in sets)
+        )
 
     def _choose(self, model: nn.Module) -> None:
         """Let those parameters be trained that the method trains and ``tune`` leaves free."""

@@ -9,11 +9,13 @@ from dataclasses import replace
 import torch
 
 from galshift.console import warn
-from galshift.errors import DataError
+from galshift.errors import ConfigError, DataError
+from galshift.methods._base import Method
 from galshift.models import MODELS
 from galshift.models.build import build_model
-from galshift.models.tuning import ALL
+from galshift.models.tuning import ALL, HEAD
 from galshift.training.checkpoint import ENCODER, Trained, load_checkpoint
+from galshift.training.config import TrainConfig
 from galshift.training.job import NetworkJob
 
 
@@ -55,6 +57,22 @@ def check_tuning(job: NetworkJob) -> None:
         warn(
             f"'{job.network}' starts from random weights, and 'tune: {tune}' leaves most of them so; name a "
             "pre-trained encoder (--model) or a run to start from (--init), or tune all"
+        )
+
+
+def check_tuned(method: type[Method] | Method, training: TrainConfig, name: str) -> None:
+    """Refuse a method that measures features once, where the encoder that gives them is trained.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if method.fixed_features and training.tune != HEAD:
+        raise ConfigError(
+            f"{name} works on features that do not change, and 'tune: {training.tune}' changes them",
+            where="training.tune",
+            hint="--tune head, with a pre-trained encoder (--model efficientnet-lite0, or its folder) or a "
+            "run to start from (--init RUN)",
         )
 
 

@@ -24,6 +24,7 @@ from galshift.training.checkpoint import (
     rebuild_with,
     save_trained,
 )
+from galshift.training.config import TrainConfig
 from galshift.training.epoch_choice import informed, selection
 from galshift.training.feature_store import FeatureStore
 from galshift.training.fixed_features import on_fixed_features, with_head
@@ -184,10 +185,24 @@ def source_free(job: NetworkJob, baseline: Fitted) -> NetworkJob:
     It starts from the run to start from, or else from the source-only network `baseline`.  The source's
     loss, which such a method does not see, cannot choose its epoch: the last one counts instead.
     """
-    training = job.training
-    if training.select in ("auto", "source-loss", "source-accuracy"):
-        training = training.model_copy(update={"select": "last"})
-    return replace(job, source=None, init=job.init or baseline.trained, training=training)
+    return replace(job, source=None, init=job.init or baseline.trained, training=_to_the_last(job))
+
+
+def from_trained(job: NetworkJob, baseline: Fitted) -> NetworkJob:
+    """Return the job of a method that fits a trained network to the target by unlabelled source images.
+
+    It starts as in :func:`source_free`, without a warm-up: there is no supervised loss.
+    """
+    training = _to_the_last(job).model_copy(update={"warmup_epochs": 0})
+    images = None if job.source is None else replace(job.source, labels=None)
+    return replace(job, source=images, init=job.init or baseline.trained, training=training)
+
+
+def _to_the_last(job: NetworkJob) -> TrainConfig:
+    """The options of a training whose epoch the source's loss cannot choose."""
+    if job.training.select in ("auto", "source-loss", "source-accuracy"):
+        return job.training.model_copy(update={"select": "last"})
+    return job.training
 
 
 def augmentations(config: AugmentConfig, noise_scale: Tensor) -> dict[str, Augment]:

@@ -16,6 +16,7 @@ from galshift.rundirectory import AUTO
 from galshift.training.epoch_choice import check_choice
 from galshift.training.job import NetworkJob
 from galshift.training.sets import TrainingSet
+from galshift.training.start import check_tuned
 from galshift.training.train_network import augmentations
 from galshift.verbs.adapt.config import AdaptStepConfig, wants_matching
 
@@ -28,6 +29,8 @@ def check(config: AdaptStepConfig) -> None:
     ConfigError
     """
     wants_matching(config)
+    if config.method.kind != AUTO:
+        check_tuned(METHODS.get(config.method.kind), config.training, config.method.kind)
     if config.read.label_kind != "value":
         return
     if config.method.kind == AUTO:

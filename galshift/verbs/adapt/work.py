@@ -19,7 +19,7 @@ from galshift.training.checkpoint import FILE
 from galshift.training.feature_store import FeatureStore
 from galshift.training.job import NetworkJob
 from galshift.training.start import check_tuning
-from galshift.training.train_network import Fitted, source_free, train_network
+from galshift.training.train_network import Fitted, from_trained, source_free, train_network
 from galshift.types import Strict
 from galshift.verbs._settings import settings_document
 from galshift.verbs.adapt.auto import choice_section, fit_auto
@@ -141,7 +141,11 @@ def fit_pair(
 
     def fit(name: str, where: Path, options: Strict | None = None) -> Fitted:
         method = METHODS.get(name)(options)
-        own = job if method.needs_source else source_free(job, plain)
+        own = job
+        if method.from_trained:
+            own = from_trained(job, plain)
+        elif not method.needs_source:
+            own = source_free(job, plain)
         meta = {"method": name}
         return train_network(own, method, where, seed, label=name, meta=meta, features=features)
 
