@@ -182,6 +182,28 @@ def test_balanced_class_weights() -> None:
     labels = torch.tensor([0, 0, 0, 1])
     torch.testing.assert_close(class_weights(labels, 3, "balanced"), torch.tensor([4 / 9, 4 / 3, 0.0]))
     assert class_weights(labels, 2, "none") is None
+
+
+def test_auto_balances_only_what_is_unbalanced() -> None:
+    even, uneven = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 0, 1])
+    assert class_weights(even, 2, "auto") is None
+    assert class_weights(torch.tensor([0] * 4 + [1] * 3), 3, "auto") is None  # 4 to 3, and none of the third
+    torch.testing.assert_close(class_weights(uneven, 3, "auto"), class_weights(uneven, 3, "balanced"))
+
+
+def test_effective_numbers_are_those_of_equation_2() -> None:
+    counts, beta = np.array([5000, 40, 3]), 0.9999
+    each = (1 - beta) / (1 - beta ** counts.astype(float))
+    expected = each * counts.sum() / (each @ counts)
+    labels = torch.from_numpy(np.repeat(np.arange(3), counts))
+    found = class_weights(labels, 4, "effective")
+    np.testing.assert_allclose(found[:3], expected, rtol=1e-5)
+    assert found[3] == 0
+    assert float((found[labels]).mean()) == pytest.approx(1, rel=1e-5)  # the scale of the loss stays
+
+
+def test_a_row_of_weights_must_have_one_a_class() -> None:
+    labels = torch.tensor([0, 0, 0, 1])
     with pytest.raises(ConfigError, match="2 class weights for 3 classes"):
         class_weights(labels, 3, (1.0, 2.0))
 

@@ -82,8 +82,10 @@ class TrainConfig(Strict):
     ema: float | None = Field(
         None, gt=0, lt=1, description="Decay of the running mean of weights, such as 0.999."
     )
-    class_weights: Literal["none", "balanced"] | tuple[float, ...] = Field(
-        "none", description="balanced: N / (K n_k); or one weight per class."
+    class_weights: Literal["auto", "none", "balanced", "effective"] | tuple[float, ...] = Field(
+        "auto",
+        description="balanced: N / (K n_k); effective: by the effective number of images; auto: balanced "
+        "where the largest class has twice the images of the smallest; or one weight per class.",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     focal: float = Field(0.0, ge=0, description="Exponent of the focal loss; 0 is cross-entropy.")

@@ -12,6 +12,10 @@ from torch.nn import functional
 from galshift.errors import ConfigError, DataError
 from galshift.training.config import TrainConfig
 
+# Largest over smallest class, from which on `auto` weighs classes.
+UNBALANCED = 2.0
+BETA = 0.9999  # of the effective number of images
+
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -28,15 +32,30 @@ def class_weights(labels: Tensor, n_classes: int, how: str | Sequence[float]) ->
     """Return one weight per class, (K,) float32, or None for equal ones.
 
     ``balanced`` gives N / (K n_k), so that every class counts the same; a class without images counts 0.
+    ``effective`` gives 1 / E_k with the effective number ``E_k = (1 - b^n_k) / (1 - b)``, b = 0.9999, scaled
+    to a mean of 1 over the images (Cui et al. 2019, arXiv:1901.05555, eq. 4).  ``auto`` is ``balanced`` where
+    the largest class has `UNBALANCED` times the images of the smallest, else ``none``.
     """
+    if how == "auto":
+        how = "balanced" if _unbalanced(labels) else "none"
     if how == "none":
         return None
+    counts = torch.bincount(labels, minlength=n_classes).float() if isinstance(how, str) else torch.zeros(0)
     if how == "balanced":
-        counts = torch.bincount(labels, minlength=n_classes).float()
         return torch.where(counts > 0, len(labels) / (n_classes * counts.clamp(min=1)), 0.0)
+    if how == "effective":
+        each = torch.where(counts > 0, (1 - BETA) / (1 - BETA ** counts.double().clamp(min=1)), 0.0)
+        return (each * len(labels) / (each * counts).sum()).float()
     if len(how) != n_classes:
         raise ConfigError(f"{len(how)} class weights for {n_classes} classes", where="class_weights")
     return torch.tensor([float(value) for value in how])
+
+
+def _unbalanced(labels: Tensor) -> bool:
+    """Whether the classes that there are differ enough in size for weights to matter."""
+    counts = torch.bincount(labels)
+    counts = counts[counts > 0]
+    return bool(counts.max() >= UNBALANCED * counts.min())
 
 
 def source_loss(

@@ -257,7 +257,7 @@ def check_method(method: Method, head: Head, name: str | None = None) -> None:
 
 def _without_class_options(config: TrainConfig) -> None:
     """Options of the cross-entropy mean nothing here."""
-    given = config.class_weights != "none" and "class_weights"
+    given = config.class_weights not in ("auto", "none") and "class_weights"
     given = given or (config.label_smoothing and "label_smoothing") or (config.focal and "focal")
     if given:
         raise ConfigError("this option is for classes", where=f"training.{given}")

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from galshift.data.card import resolve
+from galshift.domains.balance import Balance, balance_of, tell
 from galshift.domains.domain import Domain, open_source, open_target
 from galshift.domains.splits import SplitRecord, write_splits
 from galshift.domains.start import started
 from galshift.methods import METHODS
+from galshift.report import Section
 from galshift.rundirectory import AUTO, BASELINE, SELECTION
 from galshift.runs.classifiers import Classifier, open_classifiers
 from galshift.runs.test_sets import open_test_sets
@@ -67,6 +69,8 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
     source, target = _domains(config)
     job = network_job(config, source, target, device)
     check_tuning(job)
+    balance = balance_of(job, source)
+    tell(balance)
     seen = given({"source": source, "target": target}, job.preprocessing)
     show(seen.document())
     seen.write(folder)
@@ -85,7 +89,8 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
     first, settled = pairs[config.seed], settings_document(config)
     found = replace(
         _evaluated(config, folder, records, first, device),
-        opening=(*settings_sections(settled), seen.section()),
+        opening=(*settings_sections(settled), seen.section(), *_shown(balance)),
+        training={} if balance is None else {"class_balance": balance.document()},
     )
     products = write_evaluation(found, folder, samples=config.samples, seed=config.seed)
     return {
@@ -104,6 +109,11 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
             **products,
         },
     }
+
+
+def _shown(balance: Balance | None) -> tuple[Section, ...]:
+    section = None if balance is None else balance.section()
+    return () if section is None else (section,)
 
 
 def with_cards(config: AdaptStepConfig) -> AdaptStepConfig:

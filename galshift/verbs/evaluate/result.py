@@ -143,6 +143,8 @@ class Evaluation:
         Set name to its class mix as label shift explains the reference's predictions.
     sections, opening : tuple of Section
         Further parts of the report, and its first ones.
+    training : dict
+        What ``metrics.json`` says of the training, where that is part of the same run.
     """
 
     task: Task
@@ -158,6 +160,7 @@ class Evaluation:
     estimates: dict[str, MixEstimate] = field(default_factory=dict)
     sections: tuple[Section, ...] = ()
     opening: tuple[Section, ...] = ()
+    training: dict[str, Any] = field(default_factory=dict)
 
     @property
     def main(self) -> Classifier:
@@ -187,7 +190,7 @@ class Evaluation:
 
     def document(self) -> dict[str, Any]:
         """Return the contents of ``metrics.json``."""
-        own = self.task.document(self)
+        own = self.task.document(self) | self.training
         return own | {
             "results": [self._result(c) for c in self.classifiers],
             "reference": self.reference,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from galshift.data.card import resolve
+from galshift.domains.balance import balance_of, tell
 from galshift.domains.domain import open_source
 from galshift.domains.splits import write_splits
 from galshift.domains.start import started
@@ -50,6 +51,8 @@ def work(config: TrainStepConfig, folder: Path, device: str) -> dict[str, Any]:
         init=init,
     )
     check_tuning(job)
+    balance = balance_of(job, source)
+    tell(balance)
     write_splits(folder, {"source": source.record(config.data, config.read)})
     method, meta = METHODS.get(BASELINE)(), {"method": BASELINE}
     fitted = train_network(
@@ -61,6 +64,7 @@ def work(config: TrainStepConfig, folder: Path, device: str) -> dict[str, Any]:
         "classes": list(preprocessing.classes),
         **({} if config.read.label_kind == "class" else {"label_kind": config.read.label_kind}),
         "n_train": len(job.source),
+        **({} if balance is None else {"class_balance": balance.document()}),
         "fit": fitted.summary,
         **settings_document(config),
         "outputs": {"model": FILE},
