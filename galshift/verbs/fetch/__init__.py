@@ -1,4 +1,4 @@
-"""Fetch a published data set by name, checked and resumable."""
+"""Fetch a published data set or encoder by name, checked and resumable."""
 
 from __future__ import annotations
 
@@ -17,20 +17,26 @@ from galshift.verbs.fetch.config import FetchConfig
 
 
 def listed(given: Mapping[str, Any], context: Context) -> list[dict[str, Any]]:
-    """Return the public data sets: name, title, page and paper."""
-    wanted = {"title", "page", "paper"}
+    """Return the public data sets and encoders: name, title, page, paper, licence and what it learnt from."""
+    wanted = {"title", "page", "paper", "licence", "trained_on"}
     return [{"name": name, **public_set(name).model_dump(include=wanted)} for name in names()]
 
 
 def show_listed(found: list[dict[str, Any]]) -> None:
-    """Print the public data sets as a table."""
-    rows = [(one["name"], one["title"], one["page"]) for one in found]
+    """Print the public data sets and encoders as a table."""
+    rows = [(one["name"], _told(one), one["page"]) for one in found]
     console.table("", ("name", "what it is", "published at"), rows, to_stdout=True)
+
+
+def _told(one: Mapping[str, Any]) -> str:
+    if one["licence"] is None:
+        return one["title"]
+    return f"{one['title']}; {one['licence']}; trained on {one['trained_on']}"
 
 
 @STEPS.register("fetch")
 class Fetch(Step):
-    """Fetch a published data set into a run directory: deepmerge, lsst-mocks, galaxy10-decals, ...
+    """Fetch a published data set, or an encoder's weights, into a run directory: deepmerge, lsst-mocks, ...
 
     Checksums are checked where the publisher states them.  A broken transfer goes on where it stopped when
     the same command is given again.  Files are cached in the user's cache folder too, so that no second run
@@ -45,9 +51,12 @@ class Fetch(Step):
     examples = (
         "galshift fetch galaxy10-decals --out galaxy10/",
         "galshift fetch deepmerge2 --only 'SimReal*'",
+        "galshift fetch encoder:zoobot-convnext-pico --out zoobot/",
     )
     resources = ()
-    instead = (Instead("", "List the data sets.", work=listed, show=show_listed, needs=(), bare=True),)
+    instead = (
+        Instead("", "List the data sets and encoders.", work=listed, show=show_listed, needs=(), bare=True),
+    )
     resumable = True
 
     def run(self, config: FetchConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
@@ -64,6 +73,9 @@ class Fetch(Step):
         ]
         if results["unchecked"]:
             lines.append(f"the publisher states no checksum for {', '.join(results['unchecked'])}")
+        if results.get("licence"):
+            lines.append(f"licence: {results['licence']}; trained on {results['trained_on']}")
+            lines.append(f"as a network: --model {shlex.quote(results['run'])} --tune head")
         return [*lines, *results["notes"]]
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from galshift.verbs.fetch.config import FetchConfig
 def work(config: FetchConfig, folder: Path) -> dict[str, Any]:
     """Fetch what is not in the cache, check it, link it into `folder`, and return the headline results."""
     wanted = public_set(config.name)
-    cache = Path(pooch.os_cache("galshift")) / "public" / config.name
+    cache = Path(pooch.os_cache("galshift")) / "public" / config.name.replace(":", "-")
     with console.progress(f"fetch {config.name} [MB]") as bar:
         fetched = fetch(wanted, cache, only=config.only, progress=_in_megabytes(bar))
     for path in fetched.files:
@@ -35,6 +35,7 @@ def work(config: FetchConfig, folder: Path) -> dict[str, Any]:
         "title": wanted.title,
         "paper": wanted.paper,
         "page": wanted.page,
+        **({} if wanted.licence is None else {"licence": wanted.licence, "trained_on": wanted.trained_on}),
         "n_files": len(fetched.files),
         "bytes": sum(path.stat().st_size for path in fetched.files),
         "unchecked": list(fetched.unchecked),
