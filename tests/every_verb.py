@@ -20,6 +20,7 @@ INPUTS = (
     _DATA,
     ["make-mocks", "sim.h5", "mocks.h5", "--survey", "lsst-y10", "--size", "20"],
     ["train", "mocks.h5", "--out", "run", *_QUICK],
+    ["evaluate", "run", "--on", "mocks.h5", "--out", "evaluated"],
 )
 RECIPE = """recipe: 1
 name: small
@@ -48,6 +49,7 @@ COMMANDS: dict[str, list[str]] = {
     "pretrain": ["pretrain", "mocks.h5", "--out", "out", "--epochs", "1", "--set", "model.patch=4"],
     "evaluate": ["evaluate", "run", "--on", "mocks.h5", "--out", "out"],
     "embed": ["embed", "run", "mocks.h5", "--out", "out"],
+    "figures": ["figures", "evaluated", "out", "--format", "svg"],
     "similar": ["similar", "run", "mocks.h5", "FIRST", "--out", "out"],
     "suggest": ["suggest", "run", "mocks.h5", "--budget", "4", "--out", "out"],
     "explain": ["explain", "run", "mocks.h5", "--out", "out"],

@@ -5,44 +5,21 @@ Every function takes plain arrays and words and returns the text of one ``<svg>`
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from galshift.report.drawing import PALETTE, Drawing, colour, drawn, ink, svg
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Legible on white and on near-black, and to the colour-blind (after Okabe & Ito).
-PALETTE = ("#2f8fd0", "#e07b00", "#1fa37a", "#c95fa6", "#b08d00", "#7a73d8", "#d1495b", "#6d8a96")
-_INK = "#123456"  # replaced by currentColor
 _LONGEST = 60  # signs of a title or a legend entry
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "galshift",
-    "font.size": 10,
-    "font.family": "sans-serif",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.titlecolor": _INK,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "axes.titlesize": 10.5,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-    "patch.edgecolor": "none",
-}
 
 
+@drawn
 def confusion(table: Sequence[Sequence[int]], classes: Sequence[str], *, title: str = "") -> str:
     """Draw a (K, K) confusion table, true classes in rows, shaded by the share of each row."""
     counts = np.asarray(table, dtype=float)
@@ -53,7 +30,12 @@ def confusion(table: Sequence[Sequence[int]], classes: Sequence[str], *, title: 
         axes.imshow(share, cmap=_blues(), vmin=0, vmax=1)
         for (row, column), value in np.ndenumerate(share):
             axes.text(
-                column, row, f"{counts[row, column]:.0f}\n{value:.0%}", ha="center", va="center", fontsize=9
+                column,
+                row,
+                f"{counts[row, column]:.0f}\n{value:.0%}",
+                ha="center",
+                va="center",
+                fontsize="small",
             )
         names = [_short(name) for name in classes]
         _slant(axes, names, 9)
@@ -66,6 +48,7 @@ def confusion(table: Sequence[Sequence[int]], classes: Sequence[str], *, title: 
     return svg(draw, (side + 0.6, side))
 
 
+@drawn
 def curves(
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     *,
@@ -82,12 +65,12 @@ def curves(
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         if diagonal:
-            axes.plot([0, 1], [0, 1], color=_INK, alpha=0.45, linewidth=1, linestyle=":")
+            axes.plot([0, 1], [0, 1], color=ink(), alpha=0.45, linewidth=1, linestyle=":")
             axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         for i, (name, (x, y)) in enumerate(lines.items()):
             dash = "-" if i < len(PALETTE) else "--"
             axes.plot(
-                x, y, dash, color=_colour(i), label=plain(name), linewidth=1.6, marker=marker, markersize=4
+                x, y, dash, color=colour(i), label=plain(name), linewidth=1.6, marker=marker, markersize=4
             )
         axes.set(xlabel=x_label, ylabel=y_label, title=plain(title))
         if log_y:
@@ -99,6 +82,7 @@ def curves(
     return svg(draw, (4.2, 3.9) if diagonal else (5.6, 3.4))
 
 
+@drawn
 def reliability(
     bins: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[int]]], *, title: str = ""
 ) -> str:
@@ -106,13 +90,13 @@ def reliability(
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        axes.plot([0, 1], [0, 1], color=_INK, alpha=0.45, linewidth=1, linestyle=":")
+        axes.plot([0, 1], [0, 1], color=ink(), alpha=0.45, linewidth=1, linestyle=":")
         for i, (name, (confidence, accuracy, n)) in enumerate(bins.items()):
             n = np.asarray(n, dtype=float)
             keep = n > 0
             x, y = np.asarray(confidence, float)[keep], np.asarray(accuracy, float)[keep]
-            axes.plot(x, y, color=_colour(i), linewidth=1.3, label=plain(name))
-            axes.scatter(x, y, s=8 + 110 * n[keep] / max(n.sum(), 1), color=_colour(i), alpha=0.85)
+            axes.plot(x, y, color=colour(i), linewidth=1.3, label=plain(name))
+            axes.scatter(x, y, s=8 + 110 * n[keep] / max(n.sum(), 1), color=colour(i), alpha=0.85)
         axes.set(
             xlim=(-0.02, 1.02),
             ylim=(-0.02, 1.02),
@@ -126,6 +110,7 @@ def reliability(
     return svg(draw, (4.2, 3.9))
 
 
+@drawn
 def bars(
     groups: Sequence[str], series: Mapping[str, Sequence[float]], *, y_label: str, title: str = ""
 ) -> str:
@@ -140,7 +125,7 @@ def bars(
                 place,
                 np.nan_to_num(np.asarray(values, float)),
                 width * 0.92,
-                color=_colour(i),
+                color=colour(i),
                 label=_short(name),
             )
         _slant(axes, [_short(name) for name in groups], 12)
@@ -151,6 +136,7 @@ def bars(
     return svg(draw, (min(max(4.2, 2.8 + 0.4 * len(groups) * max(len(series), 1)), 9), 3.3))
 
 
+@drawn
 def intervals(
     rows: Sequence[tuple[str, float, float, float, float]],
     *,
@@ -167,72 +153,81 @@ def intervals(
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         for i, (_, value, low, high, floor) in enumerate(rows):
-            colour = _colour(colours[i] if colours is not None else 0)
+            shade = colour(colours[i] if colours is not None else 0)
             if np.isfinite([low, high]).all():
-                axes.plot([low, high], [-i, -i], color=colour, lw=4, alpha=0.4, solid_capstyle="round")
-            axes.plot([value], [-i], "o", color=colour, markersize=6)
-            axes.plot([floor, floor], [-i - 0.35, -i + 0.35], color=_INK, alpha=0.7, lw=1.2)
+                axes.plot([low, high], [-i, -i], color=shade, lw=4, alpha=0.4, solid_capstyle="round")
+            axes.plot([value], [-i], "o", color=shade, markersize=6)
+            axes.plot([floor, floor], [-i - 0.35, -i + 0.35], color=ink(), alpha=0.7, lw=1.2)
         axes.set_yticks([-i for i in range(len(rows))], [_short(row[0], 34) for row in rows])
         axes.set(xlabel=x_label, title=plain(title), ylim=(-len(rows) + 0.4, 0.6))
         if limits is not None:
             axes.set_xlim(*limits)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color=_INK, alpha=0.15, linewidth=0.6)
+        axes.grid(axis="x", color=ink(), alpha=0.15, linewidth=0.6)
 
     return svg(draw, (5.2, 0.9 + 0.32 * len(rows)))
 
 
 def histogram(
     samples: Mapping[str, Sequence[float]], *, x_label: str, title: str = "", n_bins: int = 30
-) -> str:
+) -> Drawing:
     """Draw the distributions of named samples as outlines, each of unit area; NaN left out."""
+    finite = {name: np.asarray(v, float)[np.isfinite(np.asarray(v, float))] for name, v in samples.items()}
+    pooled = np.concatenate([v for v in finite.values() if v.size] or [np.zeros(1)])
+    low, high = np.quantile(pooled, [0.005, 0.995])
+    edges = np.linspace(low, high if high > low else low + 1, n_bins + 1)
+    # By hand: numpy's density is undefined when no value falls inside the edges.
+    heights = {
+        name: np.histogram(values, edges)[0] / (values.size * np.diff(edges))
+        for name, values in finite.items()
+        if values.size
+    }
+    return outlines(edges, heights, x_label=x_label, title=title)
+
+
+@drawn
+def outlines(
+    edges: Sequence[float], heights: Mapping[str, Sequence[float]], *, x_label: str, title: str = ""
+) -> str:
+    """Draw named distributions, (B,) heights of the bins between (B + 1,) edges each."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        finite = {
-            name: np.asarray(v, float)[np.isfinite(np.asarray(v, float))] for name, v in samples.items()
-        }
-        pooled = np.concatenate([v for v in finite.values() if v.size] or [np.zeros(1)])
-        low, high = np.quantile(pooled, [0.005, 0.995])
-        edges = np.linspace(low, high if high > low else low + 1, n_bins + 1)
-        for i, (name, values) in enumerate(finite.items()):
-            if values.size:
-                # By hand: numpy's density is undefined when no value falls inside the edges.
-                counts, _ = np.histogram(values, edges)
-                axes.stairs(
-                    counts / (values.size * np.diff(edges)),
-                    edges,
-                    color=_colour(i),
-                    label=plain(name),
-                    lw=1.6,
-                )
+        for i, (name, values) in enumerate(heights.items()):
+            axes.stairs(values, edges, color=colour(i), label=plain(name), lw=1.6)
         axes.set(xlabel=plain(x_label), title=plain(title), yticks=[])
         axes.spines["left"].set_visible(False)
-        _legend(axes, len(finite))
+        _legend(axes, len(heights))
 
     return svg(draw, (4.0, 2.6))
 
 
-def svg(draw: Any, size: tuple[float, float]) -> str:
-    """Return the SVG that ``draw(figure)`` makes on an empty matplotlib figure of `size` inches.
+@drawn
+def scatter(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[float] | None]],
+    *,
+    ends: tuple[float, float],
+    x_label: str,
+    y_label: str,
+    title: str = "",
+) -> str:
+    """Draw points (x, y, error bar of y or None) about the line y = x, both axes from and to `ends`."""
 
-    Use it for a figure that has no function here; colours from :data:`PALETTE`, all else follows the page.
-    """
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.plot(ends, ends, color=ink(), alpha=0.45, linewidth=1, linestyle=":")
+        for i, (name, (x, y, sigma)) in enumerate(series.items()):
+            if isinstance(sigma, Sequence | np.ndarray):
+                bars = {"fmt": "none", "ecolor": colour(i), "alpha": 0.25, "elinewidth": 0.7}
+                axes.errorbar(x, y, yerr=sigma, **bars)
+            axes.scatter(x, y, s=7, color=colour(i), alpha=0.7, label=plain(name))
+        axes.set(xlim=ends, ylim=ends, aspect="equal", title=plain(title))
+        axes.set(xlabel=plain(x_label), ylabel=plain(y_label))
+        if len(series) > 1:
+            axes.legend(markerscale=2)
 
-    buffer = io.StringIO()
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        # A class name in a script that the layout font lacks is drawn by the reader's own font.
-        warnings.filterwarnings("ignore", message=".*missing from font.*")
-        figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasSVG(figure)
-        draw(figure)
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :].replace(_INK, "currentColor")
+    return svg(draw, (4.2, 4.0))
 
 
 def plain(text: object) -> str:
@@ -244,10 +239,6 @@ def plain(text: object) -> str:
     shown = shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
     shown = shown.replace("$", r"\$")
     return f"\u200b{shown}" if shown.startswith("_") else shown
-
-
-def _colour(index: int) -> str:
-    return PALETTE[index % len(PALETTE)]
 
 
 def _short(text: object, limit: int = 22) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
@@ -19,26 +18,27 @@ def against_truth(
 ) -> Figure:
     """Draw predictions against the truth; each of `series` is (true, predicted, sigma or None)."""
 
-    def draw(figure: Any) -> None:
-        axes = figure.add_subplot()
-        pooled = np.concatenate([np.concatenate([true, said]) for true, said, _ in series.values()])
-        low, high = np.quantile(pooled, [0.001, 0.999])
-        margin = 0.04 * (high - low or 1.0)
-        ends = (low - margin, high + margin)
-        axes.plot(ends, ends, color="#123456", alpha=0.45, linewidth=1, linestyle=":")
-        for i, (name, (true, said, sigma)) in enumerate(series.items()):
-            keep = np.unique(np.linspace(0, len(true) - 1, min(len(true), _POINTS)).astype(int))
-            colour = figures.PALETTE[i % len(figures.PALETTE)]
-            if sigma is not None:
-                bars = {"fmt": "none", "ecolor": colour, "alpha": 0.25, "elinewidth": 0.7}
-                axes.errorbar(true[keep], said[keep], yerr=sigma[keep], **bars)
-            axes.scatter(true[keep], said[keep], s=7, color=colour, alpha=0.7, label=figures.plain(name))
-        axes.set(xlim=ends, ylim=ends, aspect="equal", title=figures.plain(title))
-        axes.set(xlabel=figures.plain(f"true {label}"), ylabel=figures.plain(f"predicted {label}"))
-        if len(series) > 1:
-            axes.legend(markerscale=2)
+    pooled = np.concatenate([np.concatenate([true, said]) for true, said, _ in series.values()])
+    low, high = np.quantile(pooled, [0.001, 0.999])
+    margin = 0.04 * (high - low or 1.0)
+    shown = {name: _thinned(*three) for name, three in series.items()}
+    return Figure(
+        figures.scatter(
+            shown,
+            ends=(low - margin, high + margin),
+            x_label=f"true {label}",
+            y_label=f"predicted {label}",
+            title=title,
+        )
+    )
 
-    return Figure(figures.svg(draw, (4.2, 4.0)))
+
+def _thinned(
+    true: np.ndarray, said: np.ndarray, sigma: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """An even choice of so many points as a page can bear."""
+    keep = np.unique(np.linspace(0, len(true) - 1, min(len(true), _POINTS)).astype(int))
+    return true[keep], said[keep], None if sigma is None else sigma[keep]
 
 
 def distribution(series: Mapping[str, np.ndarray], label: str) -> Figure:

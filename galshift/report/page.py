@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from galshift.provenance import atomic_path, command_line, software
+from galshift.provenance import atomic_path, command_line, software, write_json
+from galshift.report.drawing import Drawing
 from galshift.timing import timed
 
+# Beside a page: what its figures and tables show.
+KEPT = "figures.json"
+_LONGEST = 100  # signs of a figure's name
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -180,11 +184,34 @@ def about(
 
 @timed("pages")
 def build(path: str | Path, data: ReportData) -> Path:
-    """Write `data` as one HTML file at `path`, whole or not at all, and return the path."""
+    """Write `data` as one HTML file at `path`, whole or not at all, and return the path.
+
+    What its figures and tables show goes beside it (`KEPT`), for :mod:`galshift.report.paper`.
+    """
     path = Path(path)
+    if _keeps(data):
+        write_json(path.with_name(KEPT), contents(data))
     with atomic_path(path) as temporary:
         temporary.write_text(render(data), encoding="utf-8")
     return path
+
+
+def contents(data: ReportData) -> dict[str, Any]:
+    """Return the figures and tables of a page as JSON values, each under a name of its own."""
+    found: dict[str, Any] = {"schema": 1, "title": data.title, "figures": {}, "tables": {}}
+    for section in data.sections:
+        for block in section.blocks:
+            told = {"section": section.title}
+            if isinstance(block, Figure) and isinstance(block.svg, Drawing):
+                title = block.svg.arguments.get("title") or ""
+                name = _unused(found["figures"], section.title, title)
+                told |= {"caption": block.caption, "kind": block.svg.kind, "shows": block.svg.arguments}
+                found["figures"][name] = told
+            elif isinstance(block, Table):
+                name = _unused(found["tables"], section.title)
+                told |= {"caption": block.caption, "columns": block.columns, "rows": block.rows}
+                found["tables"][name] = told
+    return found
 
 
 def render(data: ReportData) -> str:
@@ -198,8 +225,17 @@ def render(data: ReportData) -> str:
     environment.globals["drawing"] = lambda figure: Markup(figure.svg)  # our own SVG: see Figure
     sections = [(_anchor(section.title, i), section) for i, section in enumerate(data.sections)]
     return environment.get_template("report.html.j2").render(
-        data=data, sections=sections, provenance=_flat(data.provenance)
+        data=data,
+        sections=sections,
+        provenance=_flat(data.provenance),
+        kept=KEPT if _keeps(data) else None,
     )
+
+
+def _keeps(data: ReportData) -> bool:
+    """Whether anything on the page can be drawn again."""
+    blocks = [block for section in data.sections for block in section.blocks]
+    return any(isinstance(block, Table | Figure) for block in blocks)
 
 
 def template_environment(*folders: Path) -> Any:
@@ -215,8 +251,22 @@ def template_environment(*folders: Path) -> Any:
     )
 
 
+def _unused(taken: Mapping[str, Any], *parts: str) -> str:
+    """Return a file name of a few words that is not in `taken`."""
+    words = "-".join(word for part in parts if (word := _words(part))) or "figure"
+    name, number = words[:_LONGEST], 1
+    while name in taken:
+        number += 1
+        name = f"{words[:_LONGEST]}-{number}"
+    return name
+
+
+def _words(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 def _anchor(title: str, index: int) -> str:
-    return f"s{index}-" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    return f"s{index}-{_words(title)}"
 
 
 def _numeric(value: Any) -> bool:
