@@ -78,7 +78,9 @@ SHOWN: tuple[list[str], ...] = (
     ["status", "small.yaml"],
     ["validate", "small.yaml"],
 )
-#: Files that say when and how long, and logs of what was tried; what is half-written has a name of its own.
+#: Files that say when, how long and where data lie.
+_TELLING = ("manifest.json", "places.json")
+# Logs of what was tried; what is half-written has a name of its own.
 _TIMED = ("log.txt", ".lock", ".lock.soft")
 
 
@@ -118,7 +120,7 @@ def fresh(inputs: Path, folder: Path) -> Path:
 def written(folder: Path, inputs: Path) -> dict[str, bytes]:
     """Return every file that is in `folder` and not among the inputs, less what only says when."""
     return {
-        name: b"" if name.endswith("manifest.json") else _content(path)
+        name: b"" if name.endswith(_TELLING) else _content(path)
         for name, path in _files(folder)
         if not (inputs / name).exists() and path.name not in _TIMED
     }
