@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -68,3 +69,19 @@ def test_a_lock_from_elsewhere_says_that_all_is_reproduced(twice: tuple[Path, Pa
     ended = server.run(there, ["run", "all.yaml", "--locked"])
     assert ended.code == 0, ended.said
     assert "reproduced" in ended.said
+
+
+def test_runs_of_before_find_their_data(tmp_path: Path, inputs: Path, server: Server) -> None:
+    """Version 0.1 had the place of the data in ``splits.json``."""
+    place = tmp_path / "place"
+    shutil.copytree(inputs, place)
+    splits, places = place / "run" / "splits.json", place / "run" / "places.json"
+    told, where = json.loads(splits.read_text()), json.loads(places.read_text())
+    assert told["source"].pop("data") == "mocks.h5"
+    assert where == {"source": {"path": str(inputs / "mocks.h5"), "read": {}}}
+    told["source"]["path"] = where["source"]["path"]
+    splits.write_text(json.dumps(told))
+    places.unlink()
+    ended = server.run(place, ["evaluate", "run", "--out", "out"])
+    assert ended.code == 0, ended.said
+    assert json.loads((place / "out" / "metrics.json").read_text())["results"][0]["run"] == "run"
