@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 
@@ -17,6 +18,8 @@ def main() -> None:
     # numpy's matrices here are small: its threads would wait for one another, ten times slower where fewer
     # cores are granted than counted, and could change the last bits.  torch has threads of its own.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # It warns where it can keep no font cache in HOME, which changes nothing.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     from galshift.cli._app import app
 
     try:

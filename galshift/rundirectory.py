@@ -35,6 +35,8 @@ CANDIDATES = "candidates"  # folder of the networks to choose from
 SELECTION = "selection.json"  # how one was chosen
 
 _STATE = "run.json"
+# Where the data of a run lie on this machine: no part of its result, so that it is not hashed.
+PLACES = "places.json"
 # What a process writes before it says whose the directory is.
 BOOKKEEPING = LOCK_FILES
 
@@ -188,7 +190,7 @@ class RunDirectory:
         **details
             Further sections of the manifest (seeds, device, upstream fingerprints).
         """
-        held = ("manifest.json", _STATE, *LOCK_FILES)
+        held = ("manifest.json", _STATE, PLACES, *LOCK_FILES)
         outputs = {
             file.relative_to(self.path).as_posix(): {
                 "bytes": file.stat().st_size,

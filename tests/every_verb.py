@@ -7,10 +7,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tests.file_operations import Server
+from tests.file_operations import Ended, Server
+from tests.public_server import NAME, public_server
 
 _QUICK = ["--epochs", "1", "--set", "training.batch_size=8"]
 _DATA = ["simulate", "sim.h5", "--n", "12", "--size", "20", "--classes", "merger,elliptical"]
@@ -61,11 +63,26 @@ COMMANDS: dict[str, list[str]] = {
         *("one-pixel-attack", "run", "mocks.h5", "--limit", "2", "--out", "out"),
         *("--set", "search=de", "--set", "de.generations=2", "--set", "de.population=8"),
     ],
+    "fetch": ["fetch", NAME, "--out", "out"],
     "inspect --save": ["inspect", "mocks.h5", "--save", "out.yaml"],
     "recipes cp": ["recipes", "cp", "quickstart", "out.yaml"],
     "run": ["run", "small.yaml"],
 }
-#: Files that say when and how long, and logs of what was tried; what is half-written has a name of its own.
+#: Commands that write nothing but what they print.
+SHOWN: tuple[list[str], ...] = (
+    ["doctor"],
+    ["help", "reading"],
+    ["inspect", "mocks.h5"],
+    ["list", "methods"],
+    ["recipes", "cat", "quickstart"],
+    ["recipes", "ls"],
+    ["schema"],
+    ["status", "small.yaml"],
+    ["validate", "small.yaml"],
+)
+#: Files that say when, how long and where data lie.
+_TELLING = ("manifest.json", "places.json")
+# Logs of what was tried; what is half-written has a name of its own.
 _TIMED = ("log.txt", ".lock", ".lock.soft")
 
 
@@ -90,6 +107,12 @@ def words_of(verb: str, folder: Path) -> list[str]:
     return [first if word == "FIRST" else word for word in words]
 
 
+def run(server: Server, place: Path, inputs: Path, verb: str, **how: Any) -> Ended:
+    """Run `verb` in `place`; `how` is as `Server.run` has it."""
+    before = ("tests.public_server:ask", public_server().url) if verb == "fetch" else ()
+    return server.run(place, words_of(verb, inputs), before=before, **how)
+
+
 def fresh(inputs: Path, folder: Path) -> Path:
     """Return a new `folder` with the inputs in it, by links where they cannot be written."""
     shutil.copytree(inputs, folder, copy_function=os.link)
@@ -99,7 +122,7 @@ def fresh(inputs: Path, folder: Path) -> Path:
 def written(folder: Path, inputs: Path) -> dict[str, bytes]:
     """Return every file that is in `folder` and not among the inputs, less what only says when."""
     return {
-        name: b"" if name.endswith("manifest.json") else _content(path)
+        name: b"" if name.endswith(_TELLING) else _content(path)
         for name, path in _files(folder)
         if not (inputs / name).exists() and path.name not in _TIMED
     }
@@ -139,13 +162,18 @@ class Whole:
     operations: list[str]
 
 
+_WHOLE: dict[tuple[Path, str], Whole] = {}
+
+
 def whole(server: Server, inputs: Path, place: Path, verb: str) -> Whole:
-    """Run `verb` to its end in `place`, which is removed again."""
-    ended = server.run(fresh(inputs, place), words_of(verb, inputs))
-    assert ended.code == 0, (verb, ended.said)
-    files = written(place, inputs)
-    shutil.rmtree(place)
-    return Whole(files, ended.operations)
+    """Return what `verb` writes when it is left alone, in a folder of another name than `place`."""
+    if (inputs, verb) not in _WHOLE:
+        elsewhere = place.with_name("left alone")
+        ended = run(server, fresh(inputs, elsewhere), inputs, verb)
+        assert ended.code == 0, (verb, ended.said)
+        _WHOLE[inputs, verb] = Whole(written(elsewhere, inputs), ended.operations)
+        shutil.rmtree(elsewhere)
+    return _WHOLE[inputs, verb]
 
 
 def stopped(
@@ -160,15 +188,15 @@ def stopped(
     different : list of str
         Files that are not as `wanted`.
     """
-    words, refused = words_of(verb, inputs), []
+    refused = []
     fresh(inputs, place)
     for operation, how in kills:
-        ended = server.run(place, words, kill=operation, how=how)
+        ended = run(server, place, inputs, verb, kill=operation, how=how)
         # A signal that Python answers may come when nothing is left to do; a resumed command has less to do.
         if ended.code not in (0, -how, 75, 130):
             refused.append(f"{verb} {kills}: {ended.said}")
     for _ in range(2):
-        ended = server.run(place, words)
+        ended = run(server, place, inputs, verb)
         if ended.code:
             refused.append(f"{verb} {kills}: {ended.said}")
     different = [f"{verb} {kills}: {name}" for name in differences(written(place, inputs), wanted.files)]

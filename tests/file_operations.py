@@ -11,6 +11,7 @@ forks, runs it in the child, and answers with one JSON line.
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ from typing import Any
 _TELL = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod")
 _WRAPPED = ("fsync", "pwrite", "ftruncate")
 # What a full disk refuses; what is there can be renamed and removed.
-_GROWS = ("open", "os.mkdir", "os.link", "os.symlink", "write", "pwrite", "ftruncate", "fsync")
+GROWS = ("open", "os.mkdir", "os.link", "os.symlink", "write", "pwrite", "ftruncate", "fsync")
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Server:
         with_errno: int = errno.ENOSPC,
         denied: str = "",
         clock: float = 0.0,
+        stdout: str = os.devnull,
+        before: tuple[str, ...] = (),
     ) -> Ended:
         """Run ``galshift <words>`` in `folder` and return how it ended.
 
@@ -88,6 +91,10 @@ class Server:
             A folder in which every operation raises `with_errno`.
         clock : float
             Seconds since 1970 that the command takes for now; 0 for the true time.
+        stdout : str
+            The file that its results are printed to.
+        before : tuple of str
+            A function, ``module:name``, and its words; the process calls it before the command begins.
         """
         job = {"folder": str(folder), "words": words, "kill": kill, "how": int(how)}
         job |= {
@@ -95,6 +102,8 @@ class Server:
             "errno": with_errno,
             "denied": denied and str(Path(denied).resolve()),
             "clock": clock,
+            "stdout": stdout,
+            "before": before,
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -117,7 +126,6 @@ def _serve() -> None:
 
 
 def _import_everything() -> None:
-    import importlib
     import pkgutil
 
     import galshift
@@ -154,11 +162,14 @@ def _child(job: dict[str, Any], said: int, counted: int) -> None:
     os.chdir(job["folder"])
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
-    os.dup2(null, 1)
+    os.dup2(os.open(job["stdout"], os.O_WRONLY), 1)
     os.dup2(said, 2)
     sys.argv = ["galshift", *job["words"]]
     if job["clock"]:
         _set_clock(job["clock"])
+    if job["before"]:
+        module, _, name = job["before"][0].partition(":")
+        getattr(importlib.import_module(module), name)(*job["before"][1:])
     code: Any = 70
     try:
         from galshift.__main__ import main
@@ -232,7 +243,7 @@ class _Watch:
             self._write(self._counted, name.removeprefix("os.")[:2].encode())
             if self._count == self.job["kill"]:
                 os.kill(os.getpid(), self.job["how"])
-            full = self.job["fail"] and self._count >= self.job["fail"] and name in _GROWS
+            full = self.job["fail"] and self._count >= self.job["fail"] and name in GROWS
             below = self.job["denied"]
             if full or (below and (where + os.sep).startswith(below + os.sep)):
                 raise OSError(self.job["errno"], os.strerror(self.job["errno"]), os.fsdecode(path))

@@ -113,7 +113,7 @@ def test_a_further_seed_opens_hashes_fits_and_prepares_nothing_again(
     assert done["training_set"] == 3  # source training and validation, target training
     assert done["network input"] == 2  # source validation and target
     outputs = [file for file in run.rglob("*") if file.is_file() and file.name != "log.txt"]
-    held = {"manifest.json", "run.json", ".lock"}
+    held = {"manifest.json", "run.json", "places.json", ".lock"}
     assert done["file_digest"] == 2 + sum(file.name not in held for file in outputs)
 
 

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from galshift.cli._app import names
 from galshift.provenance import PART_FILES
-from tests.every_verb import differences, fresh, sample, whole, words_of, written
-from tests.file_operations import Ended, Server
+from tests.every_verb import COMMANDS, SHOWN, differences, fresh, run, whole, words_of, written
+from tests.file_operations import GROWS, Ended, Server
+
+# The first two letters of each operation that a full disk refuses.
+_GROWING = {name.removeprefix("os.")[:2] for name in GROWS}
 
 
-def one_sentence(ended: Ended, *words: str) -> None:
-    """Require exit 6, and one sentence of galshift's with `words`."""
+def one_sentence(ended: Ended, what: str = "", *, verb: str) -> None:
+    """Require exit 6, and one sentence of galshift's that says `what`, and where: an output of `verb`."""
     assert ended.code == 6, ended.said
     assert "Traceback" not in ended.said
-    assert ended.said.count("galshift:") == 1, ended.said
-    for word in words:
-        assert word in ended.said
+    (said,) = [line for line in ended.said.splitlines() if line.startswith("galshift:")]
+    assert what in said
+    place = {"run": "(runs|small.lock.json)", "fetch": "(out|cache)"}.get(verb, "out")
+    assert re.match(f"galshift: .*{place}.*: ", said), said
 
 
 def half_written(folder: Path) -> list[str]:
@@ -30,34 +37,46 @@ def half_written(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob(PART_FILES))
 
 
-# One of each kind of writer; the others write with the same.
-_SEVERAL = ("simulate", "make-mocks folder", "pack shards", "predict shards", "train", "evaluate", "audit")
-
-
-@pytest.mark.parametrize("verb", [*_SEVERAL, "inspect --save", "recipes cp", "run"])
+@pytest.mark.parametrize("verb", COMMANDS)
 def test_a_full_disk(tmp_path: Path, inputs: Path, server: Server, verb: str) -> None:
-    place, words = tmp_path / "place", words_of(verb, inputs)
+    place = tmp_path / "place"
     wanted = whole(server, inputs, place, verb)
     fresh(inputs, place)
-    for operation in sample(wanted.operations, 2, len(verb)):
-        ended = server.run(place, words, fail=operation)
-        if ended.code == 0:  # nothing that takes room came after it
-            continue
-        one_sentence(ended, "no space left")
+    growing = [i + 1 for i, name in enumerate(wanted.operations) if name in _GROWING]
+    rng = np.random.default_rng(len(verb))
+    for operation, number in zip(rng.choice(growing, 2), (errno.ENOSPC, errno.EDQUOT), strict=True):
+        ended = run(server, place, inputs, verb, fail=int(operation), with_errno=number)
+        if number == errno.EDQUOT and ended.code == 0:
+            break  # what was done already is not done again: fewer operations were left
+        one_sentence(ended, "no space left" if number == errno.ENOSPC else "quota", verb=verb)
         assert half_written(place) == []
-    assert server.run(place, words).code == 0
+    ended = run(server, place, inputs, verb)
+    assert ended.code == 0, ended.said
     assert differences(written(place, inputs), wanted.files) == []
 
 
-@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
-@pytest.mark.parametrize("verb", ["simulate", "make-mocks folder", "predict csv", "embed", "inspect --save"])
-def test_a_folder_that_takes_nothing(
-    tmp_path: Path, inputs: Path, server: Server, verb: str, number: int
-) -> None:
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_a_folder_that_takes_nothing(tmp_path: Path, inputs: Path, server: Server, verb: str) -> None:
     place = fresh(inputs, tmp_path / "place")
-    ended = server.run(place, words_of(verb, inputs), denied=str(place), with_errno=number)
-    one_sentence(ended, "read-only" if number == errno.EROFS else "may not be written")
-    assert written(place, inputs) == {}
+    for number in (errno.EROFS, errno.EACCES):
+        ended = run(server, place, inputs, verb, denied=str(place), with_errno=number)
+        one_sentence(ended, "read-only" if number == errno.EROFS else "may not be written", verb=verb)
+        assert written(place, inputs) == {}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("words", SHOWN, ids=" ".join)
+def test_what_is_printed_to_a_full_disk(
+    tmp_path: Path, inputs: Path, server: Server, words: list[str]
+) -> None:
+    ended = server.run(fresh(inputs, tmp_path / "place"), words, stdout="/dev/full")
+    assert ended.code == 6, ended.said
+    assert "Traceback" not in ended.said
+    assert ended.said.count("no space left") == 1
+
+
+def test_every_verb_is_in_a_list() -> None:
+    assert {words[0] for words in (*COMMANDS.values(), *SHOWN)} == set(names())
 
 
 @pytest.fixture
@@ -97,7 +116,7 @@ def test_a_small_disk(tmp_path: Path, inputs: Path, server: Server, small_disk: 
     ballast.write_bytes(bytes(max(0, room.f_bavail * room.f_frsize - SMALL[verb])))
     words = words_of(verb, inputs)
     ended = server.run(small_disk, words)
-    one_sentence(ended)
+    one_sentence(ended, verb=verb)
     assert half_written(small_disk) == []
     ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)

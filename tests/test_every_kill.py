@@ -5,11 +5,8 @@ Twenty kills of each: ``python -m tests.benchmarks.kills``.
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -112,20 +109,3 @@ def test_a_finished_run_in_an_archive_is_read_and_repeated(
     elsewhere = tmp_path / "elsewhere"
     ended = server.run(place, [*words_of("explain", inputs)[:-1], str(elsewhere)], denied=str(place))
     assert ended.code == 0, ended.said
-
-
-@pytest.mark.parametrize("home", [None, "/nonexistent/home"])
-def test_nothing_needs_a_home(tmp_path: Path, inputs: Path, home: str | None) -> None:
-    place = fresh(inputs, tmp_path / "place")
-    taken = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR")
-    environment = {key: value for key, value in os.environ.items() if key not in taken}
-    environment |= {"PYTHONPATH": os.getcwd()} | ({} if home is None else {"HOME": home})
-    for words in (["make-mocks", "sim.h5", "out", "--survey", "lsst-y1", "--bands", "g"], ["inspect", "out"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "galshift", *words],
-            cwd=place,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr

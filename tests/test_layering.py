@@ -52,6 +52,7 @@ FLOORS: list[set[str]] = [
         "errors",
         "locks",
         "machine",
+        "user_cache",
         "console",
         "provenance",
         "rundirectory",
@@ -66,7 +67,7 @@ FLOORS: list[set[str]] = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Modules of the ground floor may build on one another, in this order.
-GROUND = ["plain", "errors", "bounds", "machine", "types", "streams", "intervals", "processes"]
+GROUND = ["plain", "errors", "bounds", "machine", "user_cache", "types", "streams", "intervals", "processes"]
 GROUND += ["provenance", "console", "locks", "registry", "plain_yaml", "presets", "rundirectory"]
 GROUND += ["crew", "cluster", "spread"]
 

@@ -6,10 +6,14 @@ same content is the same input wherever it was made: fingerprints are of content
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from galshift.data.cutouts import Cutouts
 from galshift.data.hdf5 import write_hdf5
 from galshift.errors import DataError
 from galshift.provenance import atomic_path
+from galshift.user_cache import writable_cache
 
 _IMAGES = ("images", "image", "cutout", "cutouts")
 
@@ -151,14 +156,23 @@ def _of_array(array: Any) -> list[Any]:
 
 
 def _stored(parts: list[Any], file: str, write: Callable[[Path], Any]) -> str:
-    """Return the path of a file whose folder is named by the content; it is written if it is not there."""
+    """Return the path of a file whose folder is named by the content; it is written if it is not there.
+
+    It is in the user's cache, or where that cannot be written in a folder that goes when Python ends.
+    """
     digest = hashlib.sha256()
     for part in parts:
         data = part if isinstance(part, bytes) else repr(part).encode()
         digest.update(len(data).to_bytes(8, "little") + data)
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    path = Path(cache) / "galshift" / "inputs" / digest.hexdigest()[:16] / file
+    path = (writable_cache("inputs") or _passing_folder()) / digest.hexdigest()[:16] / file
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path)
     return str(path)
+
+
+@cache
+def _passing_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="galshift-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -160,6 +160,17 @@ def show_plan(
     console.table("", ("step", "action", "reason", "inputs", "directory"), cells, to_stdout=True)
 
 
+def _against_lock(outcome: Any) -> str:
+    """Say where the recipe is locked, or whether what was made is what its lock says."""
+    if not outcome.compared:
+        return f"locked in {outcome.lock}"
+    if not outcome.unlike:
+        return f"reproduced: all {outcome.compared} files have the bytes that {outcome.lock} says"
+    first = ", ".join(outcome.unlike[:5]) + (", ..." if len(outcome.unlike) > 5 else "")
+    n = f"{len(outcome.unlike)} of {outcome.compared} files"
+    return f"note: {n} have other bytes than {outcome.lock} says: {first}"
+
+
 def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
     """Print what running a recipe gave: every directory, then what was expected, then where the report is."""
     if as_json:
@@ -191,7 +202,7 @@ def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
         )
     for path in outcome.reports() or [str(planned.directory) for planned in outcome.plan.values()][-1:]:
         console.result(path)
-    console.say(f"locked in {outcome.lock}")
+    console.say(_against_lock(outcome))
     last = list(outcome.executed.values())[-1]
     for line in last.step.next_steps(last.results):
         console.say(f"next: {line}")

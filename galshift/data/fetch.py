@@ -1,12 +1,12 @@
 """Fetch public data sets: resumable, checksummed where the publisher states a checksum, never half a file.
 
-Pooch keeps the registry and checks the sums; the downloader here takes up a broken transfer where it stopped.
+A broken transfer is taken up where it stopped, and a file gets its name only when its sum is right.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import logging
 import os
 import re
 import shutil
@@ -21,6 +21,7 @@ from typing import Any
 from galshift.data.http import TooLong, answer, body
 from galshift.data.public import PublicSet, RemoteFile
 from galshift.errors import DataError, ResourceError
+from galshift.machine import machine_fault
 from galshift.plain import one_line, plain
 
 ZENODO = "https://zenodo.org/api"
@@ -140,37 +141,43 @@ def _remote_file(entry: dict[str, Any], wanted: PublicSet) -> RemoteFile:
 def _fetch_one(
     file: RemoteFile, folder: Path, progress: Callable[[int], None] | None, pause: float, page: str
 ) -> Path:
-    import pooch
-
-    pooch.get_logger().setLevel(logging.WARNING)
-    store = pooch.create(
-        path=folder, base_url="", registry={file.name: file.checksum}, urls={file.name: file.url}
+    place = folder / file.name
+    if place.is_file() and _wrong_sum(file, place) is None:
+        if progress is not None:
+            progress(file.n_bytes or 0)
+        return place
+    transfer = Transfer(folder / ".part", file, progress, pause, page)
+    wrong: str | None = None
+    # What came with a wrong sum is thrown away, and asked for once more from the start.
+    for _ in range(2):
+        with _errors_told(file.url, page, transfer.part):
+            transfer.complete(file.url)
+        wrong = _wrong_sum(file, transfer.part)
+        if wrong is None:
+            # Only what is known to be sound gets its name, by one rename: a kill leaves the part or the file.
+            os.replace(transfer.part, place)
+            transfer.tag.unlink(missing_ok=True)
+            return place
+        transfer.discard()
+    raise DataError(
+        f"{file.name} came with a wrong checksum twice: it is {wrong}, and should be {file.checksum}",
+        where=file.url,
+        hint=f"see {page}",
     )
-    if (folder / file.name).is_file() and progress is not None:
-        progress(file.n_bytes or 0)
-    downloader = Resuming(folder / ".part", file, progress, pause, page)
-    try:
-        return _fetch_checked(store, file, downloader, page)
-    except ValueError:
-        # Pooch's word for a wrong sum: what came is thrown away, and asked for once more from the start.
-        pass
-    try:
-        return _fetch_checked(store, file, downloader, page)
-    except ValueError as error:
-        raise DataError(
-            f"{file.name} came with a wrong checksum twice: {' '.join(str(error).split())[:160]}",
-            where=file.url,
-            hint=f"see {page}",
-        ) from error
 
 
-def _fetch_checked(store: Any, file: RemoteFile, downloader: Resuming, page: str) -> Path:
-    with _errors_told(file.url, page):
-        return Path(store.fetch(file.name, downloader=downloader))
+def _wrong_sum(file: RemoteFile, place: Path) -> str | None:
+    """Return the checksum of what is at `place` where it is not the one that the publisher states."""
+    if file.checksum is None:
+        return None
+    kind, _, stated = file.checksum.partition(":")
+    with place.open("rb") as stream:
+        found = hashlib.file_digest(stream, kind).hexdigest()
+    return None if found == stated.lower() else f"{kind}:{found}"
 
 
-class Resuming:
-    """A pooch downloader that keeps what has arrived and asks the server for the rest.
+class Transfer:
+    """A download that keeps what has arrived in ``part``, and asks the server for the rest.
 
     Parameters
     ----------
@@ -197,8 +204,8 @@ class Resuming:
         self.file = file
         folder.mkdir(parents=True, exist_ok=True)
 
-    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
-        """Download `url` to `output_file`, with up to five tries."""
+    def complete(self, url: str) -> None:
+        """Bring the whole of `url` into the part, with up to five tries."""
         import requests
 
         broken = (
@@ -217,8 +224,11 @@ class Resuming:
                 if number == TRIES - 1:
                     raise
                 time.sleep(self.pause * 2**number)
+
+    def discard(self) -> None:
+        """Leave nothing of a transfer that is not to be taken up again."""
+        self.part.unlink(missing_ok=True)
         self.tag.unlink(missing_ok=True)
-        os.replace(self.part, output_file)
 
     def _more(self, url: str) -> None:
         """Append what is missing to the part; a server that cannot resume, or a changed file, starts anew."""
@@ -257,8 +267,10 @@ class Resuming:
                     for piece in body(reply, (MOST_BYTES if expected < 0 else expected) - have):
                         stream.write(piece)
                         self.progress(len(piece))
+                    stream.flush()
+                    os.fsync(stream.fileno())
             except TooLong as error:
-                self._discard()
+                self.discard()
                 raise DataError(
                     f"{error}, as its file should have", where=url, hint=f"see {self.page}"
                 ) from None
@@ -275,18 +287,13 @@ class Resuming:
         stated = self.file.n_bytes
         slack = 0 if self.file.checksum is None else _SLACK
         if stated is not None and offered >= 0 and abs(offered - stated) > slack:
-            self._discard()
+            self.discard()
             raise DataError(
                 f"{self.file.name} is {stated} bytes by its publisher, and the server offers {offered}",
                 where=url,
                 hint=f"see {self.page}",
             )
         return offered if offered >= 0 or stated is None else stated
-
-    def _discard(self) -> None:
-        """Leave nothing of a transfer that is not to be taken up again."""
-        self.part.unlink(missing_ok=True)
-        self.tag.unlink(missing_ok=True)
 
 
 def _check_status(reply: Any, url: str, page: str) -> None:
@@ -303,8 +310,8 @@ def _check_status(reply: Any, url: str, page: str) -> None:
 
 
 @contextmanager
-def _errors_told(url: str, page: str) -> Iterator[None]:
-    """Turn what can go wrong between here and a server into one sentence."""
+def _errors_told(url: str, page: str, place: Path | None = None) -> Iterator[None]:
+    """Turn what can go wrong between here and a server into one sentence; `place` is what is written."""
     import requests
 
     again = f"try again: it goes on where it stopped; or fetch it by hand from {page}"
@@ -316,7 +323,11 @@ def _errors_told(url: str, page: str) -> Iterator[None]:
     except TooLong as error:
         raise DataError(str(error), where=url, hint=f"see {page}") from error
     except OSError as error:
-        raise ResourceError(f"the file cannot be written: {error}", where=url, hint=again) from error
+        fault = machine_fault(error)
+        if fault is None:
+            raise
+        fault.where = fault.where or (None if place is None else str(place))
+        raise fault from error
 
 
 def _reason(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from galshift.data.fits_file import describe
 from galshift.data.open import FITS_SUFFIXES
 from galshift.errors import DataError, ResourceError
 from galshift.provenance import atomic_path
+from galshift.user_cache import user_cache
 
 VERSION = 5
 
@@ -126,8 +127,7 @@ def _describe_all(files: list[Path]) -> list[list[dict[str, Any]] | str]:
 def index_place(folder: Path) -> Path:
     """Return where the index of `folder` is kept."""
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(cache) / "galshift" / "index" / f"{key}.json"
+    return user_cache("index") / f"{key}.json"
 
 
 def _save(folder: Path, names: list[str], sizes: array, times: array, found: list[Any]) -> None:

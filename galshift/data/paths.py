@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 import glob
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from galshift.errors import DataError
+from galshift.rundirectory import BASELINE
 
 
 def split_pair(path: str | Path) -> tuple[str, ...]:
@@ -51,6 +54,36 @@ def missing(path: Path, given: str = "check the path") -> DataError:
     close = difflib.get_close_matches(path.name, siblings, n=1)
     hint = f"did you mean {path.parent / close[0]}?" if close else given
     return DataError("there is no such file or folder", where=path, hint=hint)
+
+
+def bare_name(path: str | Path) -> str:
+    """Return what products call the data or the run at `path`: its name, without where it lies.
+
+    Equal commands then make equal bytes in every folder; the manifest has the paths.  Of a pair both names,
+    and a network within a run with the run's.
+    """
+    parts = [Path(os.path.abspath(part)) for part in split_pair(path)]
+    return ":".join(
+        f"{part.parent.name}/{part.name}" if part.name == BASELINE else part.name for part in parts
+    )
+
+
+def without_places(values: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    """Return a config's `values` as products hold them: paths in its key paths `fields` by :func:`bare_name`.
+
+    A field that ends in ``?`` may hold something else than a path, and does where there is no such file.
+    """
+    found = dict(values)
+    for field in fields:
+        name, optional = field.rstrip("?"), field.endswith("?")
+        head, _, rest = name.partition(".")
+        if rest and isinstance(found.get(head), Mapping):
+            found[head] = without_places(found[head], [rest + "?" * optional])
+        elif isinstance(text := found.get(head), str) and (not optional or os.path.exists(text)):
+            found[head] = bare_name(text)
+        elif isinstance(found.get(head), Mapping):
+            found[head] = without_places(found[head], [f"{key}?" for key in found[head]])
+    return found
 
 
 def split_name(text: str) -> tuple[str | None, str]:

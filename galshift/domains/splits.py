@@ -1,6 +1,7 @@
 """``splits.json``: which images of which data set a run trained on, chose its epoch by, and never saw.
 
-By image id, so that a later verb finds the same galaxies whatever the order of the files.
+By image id, so that a later verb finds the same galaxies whatever the order of the files.  It is a part of
+the result, the same wherever that is made; where the data lie is in ``places.json`` beside it, which is not.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from galshift.data.card import resolve
+from galshift.data.card import PATHS, resolve
 from galshift.data.cutouts import Dataset
 from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
-from galshift.data.paths import split_pair
+from galshift.data.paths import bare_name, split_pair
 from galshift.domains.config import OnTheFly
 from galshift.domains.observed import observed
 from galshift.errors import DataError
 from galshift.provenance import write_json
+from galshift.rundirectory import PLACES
 
 FILE = "splits.json"
 
@@ -89,19 +91,20 @@ class SplitRecord:
 
 def write_splits(run: Path, domains: Mapping[str, SplitRecord]) -> None:
     """Write the records of ``source`` and, for an adapted run, ``target``."""
-    write_json(
-        run / FILE,
-        {
-            name: {
-                "path": record.path,
-                "read": record.read.model_dump(mode="json", exclude_defaults=True),
-                "parts": {part: list(ids) for part, ids in record.parts.items()},
-                **({"name": record.name} if record.name else {}),
-                **({"observe": record.observe.model_dump(mode="json")} if record.observe else {}),
-            }
-            for name, record in domains.items()
-        },
-    )
+    splits, places = {}, {}
+    for name, record in domains.items():
+        read = record.read.model_dump(mode="json", exclude_defaults=True)
+        files = {key: text for key in PATHS if os.path.isabs(text := str(read.get(key) or ""))}
+        splits[name] = {
+            "data": bare_name(record.path),
+            "read": {**read, **{key: bare_name(text) for key, text in files.items()}},
+            "parts": {part: list(ids) for part, ids in record.parts.items()},
+            **({"name": record.name} if record.name else {}),
+            **({"observe": record.observe.model_dump(mode="json")} if record.observe else {}),
+        }
+        places[name] = {"path": record.path, "read": files}
+    write_json(run / PLACES, places)
+    write_json(run / FILE, splits)
 
 
 def read_splits(run: Path) -> dict[str, SplitRecord]:
@@ -111,15 +114,19 @@ def read_splits(run: Path) -> dict[str, SplitRecord]:
         return {}
     try:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {name: _record(entry) for name, entry in stored.items()}
+        where = path.with_name(PLACES)
+        places = json.loads(where.read_text(encoding="utf-8")) if where.is_file() else {}
+        return {name: _record(entry, places.get(name, {})) for name, entry in stored.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError("the run's record of its splits is damaged", where=path) from error
 
 
-def _record(entry: Mapping[str, Any]) -> SplitRecord:
+def _record(entry: Mapping[str, Any], place: Mapping[str, Any]) -> SplitRecord:
+    """Return one record; runs of galshift 0.1 have the place of their data in ``splits.json`` itself."""
     observe = OnTheFly.model_validate(entry["observe"]) if "observe" in entry else None
-    read = ReadOptions.model_validate(entry["read"])
-    return SplitRecord(entry["path"], read, entry["parts"], observe, entry.get("name"))
+    read = ReadOptions.model_validate({**entry["read"], **place.get("read", {})})
+    path = place.get("path") or entry.get("path") or entry["data"]
+    return SplitRecord(path, read, entry["parts"], observe, entry.get("name"))
 
 
 def absolute(path: str) -> str:

@@ -76,10 +76,30 @@ def entry(recipe: Recipe, planned: Planned) -> dict[str, Any]:
             for role, path in prepared.inputs.files.items()
         },
         "upstream": dict(prepared.inputs.upstream),
-        # config.yaml names paths of this machine; what it says is in "parameters" already.
-        "outputs": {name: held for name, held in manifest["outputs"].items() if name != "config.yaml"},
+        "outputs": {name: made for name, made in manifest["outputs"].items() if not _says_how(name)},
         "results": dict(numbers(manifest["results"])),
     }
+
+
+def unlike(recipe: Recipe, plan: Mapping[str, Planned], lock: Mapping[str, Any]) -> tuple[int, list[str]]:
+    """Hold the files of a plan that is done against those that `lock` has.
+
+    Returns
+    -------
+    n : int
+        How many were compared.
+    unlike : list of str
+        ``step/file`` of those that have other bytes, or are missing.
+    """
+    n, other = 0, []
+    for name, planned in plan.items():
+        found = entry(recipe, planned)["outputs"]
+        for file, made in lock["steps"].get(name, {}).get("outputs", {}).items():
+            if not _says_how(file):
+                n += 1
+                if found.get(file, {}).get("sha256") != made.get("sha256"):
+                    other.append(f"{name}/{file}")
+    return n, other
 
 
 def mismatches(plan: Mapping[str, Planned], lock: Mapping[str, Any]) -> list[str]:
@@ -123,6 +143,14 @@ def numbers(results: Any, place: str = "") -> Iterator[tuple[str, float]]:
             yield from numbers(value, f"{place}.{index}")
     elif isinstance(results, int | float) and not isinstance(results, bool):
         yield place, results
+
+
+def _says_how(file: str) -> bool:
+    """Whether an output says how it was made: config.yaml names paths, and a page the command that was typed.
+
+    What the one says is in ``parameters``, and what the other shows is in the files beside it.
+    """
+    return file == "config.yaml" or file.endswith(".html")
 
 
 def _relative(path: str, base: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,5 +63,5 @@ class Audit(Step):
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Look at the report; then search for faults."""
-        run, data = shlex.quote(results["models"][0]["run"]), self.named(results, "data")
+        run, data = self.named(results, "run", "RUN"), self.named(results, "data")
         return [*super().next_steps(results), f"galshift one-pixel-attack {run} {data}{self.said(results)}"]

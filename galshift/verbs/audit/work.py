@@ -12,6 +12,7 @@ from galshift import console
 from galshift.audit.corruptions import CORRUPTIONS
 from galshift.audit.corruptions._base import SEVERITIES, Corruption
 from galshift.audit.withstand import compare_damage, damaged, summarise_damage
+from galshift.data.paths import bare_name
 from galshift.errors import DataError
 from galshift.provenance import write_json
 from galshift.report import build
@@ -84,7 +85,7 @@ def audit(
         "models": [
             {
                 "name": classifier.name,
-                "run": str(classifier.path),
+                "run": bare_name(classifier.path),
                 "adapted": classifier.adapted,
                 **summarise_damage(right, groups, **options),
             }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from galshift.data.paths import bare_name
 from galshift.evaluation.classes import ACCURACY, always_majority, class_metrics
 from galshift.evaluation.metric import shown_in
 from galshift.report import Figure, ReportData, Section, Table, about, figures
@@ -88,7 +89,7 @@ def depth_report(found: DepthStudy, config: DepthConfig) -> ReportData:
         lede=opening_sentences(found),
         warnings=found.notes,
         sections=sections,
-        facts={"run": config.run, "sim": config.sim, "seed": config.seed},
+        facts={"run": bare_name(config.run), "sim": bare_name(config.sim), "seed": config.seed},
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from astropy.table import vstack
 
-from galshift.data.paths import split_name
+from galshift.data.paths import bare_name, split_name
 from galshift.domains.splits import absolute, read_splits, split_column
 from galshift.embedding.anomaly import anomaly_scores
 from galshift.embedding.quality import domain_mixing, map_quality
@@ -60,7 +60,7 @@ def work(config: EmbedConfig, run: RunDirectory, device: str, engine: Engine) ->
         **measured,
         "outputs": {"embedding": file, "explorer": "explorer.html"},
     }
-    details = {"run": str(config.run), "reduce": config.reduce.dump(), **measured}
+    details = {"run": bare_name(config.run), "reduce": config.reduce.dump(), **measured}
     if config.shards is None:
         write_predictions(run.path / file, table, provenance=details)
     else:

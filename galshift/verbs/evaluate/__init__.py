@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from galshift.rundirectory import RunDirectory
@@ -57,13 +58,20 @@ class Evaluate(Step):
         """Read the report; attack the first run, or use it where there are no classes to attack."""
         first, named = results["results"][0], self.all_named(results, "on")
         images = list(first["domains"].values())[0 if named else -1]
-        data = named[0] if named else shlex.quote(_near(images["path"]))
+        run = self.named(results, "runs", "RUN")
+        data = named[0] if named else shlex.quote(_near(self._own_data(run, images["role"])))
         said = "" if images["role"] == "source" else self.said(results)
-        run = shlex.quote(first["run"])
         attack = f"galshift one-pixel-attack {run} {data}{said}"
         use = f"galshift predict {run} {data} {self.unused('predictions.fits')}{said}"
         known = "classes" in results and images["labelled"]
         return [*super().next_steps(results), attack if known else use]
+
+    @staticmethod
+    def _own_data(run: str, role: str) -> str:
+        """Return where the data lie that the run itself split, and that the images of `role` are of."""
+        from galshift.domains.splits import read_splits
+
+        return read_splits(Path(shlex.split(run)[0]))[role].path
 
 
 def _near(path: str) -> str:

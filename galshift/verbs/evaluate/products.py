@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from galshift.data.paths import bare_name
 from galshift.evaluation.predictions import write_predictions
 from galshift.provenance import write_json
 from galshift.report import build
@@ -45,7 +46,7 @@ def write_evaluation(found: Evaluation, directory: Path, *, samples: int, seed: 
     for position, classifier in enumerate(found.classifiers):
         role = "predictions" if position == 0 else f"predictions-{position}"
         outputs[role] = f"{role}.fits"
-        details = {"classifier": classifier.name, "run": str(classifier.path)}
+        details = {"classifier": classifier.name, "run": bare_name(classifier.path)}
         write_predictions(directory / outputs[role], found.predictions(classifier), provenance=details)
     build(directory / "report.html", report_data(found, samples=samples, seed=seed))
     return outputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from galshift.data.paths import bare_name
 from galshift.evaluation.gap import gap_sentence
 from galshift.report import ReportData, Section, about
 from galshift.report.pictures import gallery
@@ -35,7 +36,7 @@ def report_data(found: Evaluation, *, samples: int, seed: int) -> ReportData:
     sections.append(Section("How to read this page", (_INTERVALS, *page.reading, _HELD_OUT)))
     runs = {
         c.name: {
-            "path": str(c.path),
+            "path": bare_name(c.path),
             "method": c.method,
             "seed": c.trained.meta.get("seed"),
             "model": c.trained.model.spec,

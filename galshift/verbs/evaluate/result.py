@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from astropy.table import Table, vstack
 
+from galshift.data.paths import bare_name
 from galshift.evaluation.metric import Metric
 from galshift.report import Card, Section
 from galshift.runs.answers import Answers
@@ -199,7 +200,7 @@ class Evaluation:
 
     def _result(self, c: Classifier) -> dict[str, Any]:
         found: dict[str, Any] = {
-            "run": str(c.path),
+            "run": bare_name(c.path),
             "name": c.name,
             "method": c.method,
             "adapted": c.adapted,

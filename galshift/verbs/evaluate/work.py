@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from galshift.data.paths import bare_name
 from galshift.errors import DataError
 from galshift.evaluation.gap import domain_gap
 from galshift.evaluation.metric import shown_in
@@ -95,7 +96,7 @@ def _outcome(task: Task, c: Classifier, s: TestSet, config: EvaluateConfig, ask:
     facts = {
         "role": s.role,
         "split": s.split,
-        "path": str(s.dataset.path),
+        "path": bare_name(s.dataset.path),
         "n_flagged": int((~answers.usable).sum()),
     }
     scores, unknown = task.unknown(c, s, answers)

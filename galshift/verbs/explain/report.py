@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from galshift.data.paths import bare_name
 from galshift.evaluation.explain import enlarged
 from galshift.report import Card, Figure, Gallery, Picture, ReportData, Section, Table, about, figures
 from galshift.report.pictures import composite, data_uri, heat
@@ -34,7 +35,7 @@ def explain_report(found: Explanation, *, samples: int, seed: int) -> ReportData
         cards=_cards(found),
         warnings=warnings(found),
         sections=sections,
-        facts={"run": str(found.trained.path.parent), "layer": found.layer},
+        facts={"run": bare_name(found.trained.path.parent), "layer": found.layer},
     )
 
 

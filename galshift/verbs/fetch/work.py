@@ -8,21 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pooch
-
 from galshift import console
 from galshift.data.fetch import fetch
 from galshift.data.public import public_set
+from galshift.provenance import atomic_path
+from galshift.user_cache import user_cache, writable_cache
 from galshift.verbs.fetch.config import FetchConfig
 
 
 def work(config: FetchConfig, folder: Path) -> dict[str, Any]:
     """Fetch what is not in the cache, check it, link it into `folder`, and return the headline results."""
     wanted = public_set(config.name)
-    cache = Path(pooch.os_cache("galshift")) / "public" / config.name.replace(":", "-")
+    cache = writable_cache(f"public/{config.name.replace(':', '-')}")
+    if cache is None:
+        console.say(f"note: {user_cache('public')} cannot be written, so that {folder} alone has the files")
     with console.progress(f"fetch {config.name} [MB]") as bar:
-        fetched = fetch(wanted, cache, only=config.only, progress=_in_megabytes(bar))
-    for path in fetched.files:
+        fetched = fetch(wanted, cache or folder, only=config.only, progress=_in_megabytes(bar))
+    for path in fetched.files if cache else ():
         _link(path, folder / path.name)
     here = {path.name for path in fetched.files}
     opens = [
@@ -61,8 +63,8 @@ def _in_megabytes(bar: console.Progress) -> Callable[[int], None]:
 
 def _link(path: Path, place: Path) -> None:
     """Give a file a second name, or copy it where that cannot be (another disk)."""
-    place.unlink(missing_ok=True)
-    try:
-        os.link(path, place)
-    except OSError:
-        shutil.copy2(path, place)
+    with atomic_path(place) as temporary:
+        try:
+            os.link(path, temporary)
+        except OSError:
+            shutil.copy2(path, temporary)

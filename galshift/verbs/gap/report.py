@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from galshift.data.paths import bare_name
 from galshift.evaluation.gap import gap_sentence
 from galshift.report import Card, Figure, ReportData, Section, Table, about, figures
 from galshift.report.pictures import gallery
@@ -37,7 +38,11 @@ def gap_report(found: Comparison, *, samples: int) -> ReportData:
         cards=_cards(found),
         warnings=found.warnings,
         sections=sections,
-        facts={"a": str(a.dataset.path), "b": str(b.dataset.path), "model": str(found.model)},
+        facts={
+            "a": bare_name(a.dataset.path),
+            "b": bare_name(b.dataset.path),
+            "model": None if found.model is None else bare_name(found.model),
+        },
     )
 
 

@@ -13,7 +13,7 @@ from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs._options import option, reading, titled
-from galshift.verbs.make_mocks.config import KIND, VERSION, MakeMocksConfig
+from galshift.verbs.make_mocks.config import INPUTS, KIND, VERSION, MakeMocksConfig
 from galshift.verbs.make_mocks.instead import CHECK, DRY_RUN
 from galshift.verbs.make_mocks.paths import beside, product_paths, surveys_of
 
@@ -67,18 +67,7 @@ class MakeMocks(Step):
     resources = ("device", "workers", "scheduler")
     out_help = "A .h5 file, or a folder for one FITS file an image."
     instead = (CHECK, DRY_RUN)
-    inputs = (
-        "input",
-        "read.labels?",
-        "read.psf?",
-        "read.weights?",
-        "survey?",
-        "pair?",
-        "psf",
-        "input_psf?",
-        "sky",
-        "noise_correlation?",
-    )
+    inputs = INPUTS
     product = "mocks.h5"
     resumable = True
 

@@ -10,6 +10,21 @@ from galshift.mocks.config import ObserveConfig
 KIND, VERSION = "make-mocks", 1  # of the step; its products say so too
 
 
+#: What enters fingerprints by content, and products by name.
+INPUTS = (
+    "input",
+    "read.labels?",
+    "read.psf?",
+    "read.weights?",
+    "survey?",
+    "pair?",
+    "psf",
+    "input_psf?",
+    "sky",
+    "noise_correlation?",
+)
+
+
 class MakeMocksConfig(ObserveConfig):
     """What to observe, with which survey, and how."""
 

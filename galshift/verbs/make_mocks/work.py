@@ -12,13 +12,14 @@ from galshift import console, surveys
 from galshift.data.cutouts import Dataset
 from galshift.data.identity import numbering_of
 from galshift.data.open import open_dataset
+from galshift.data.paths import without_places
 from galshift.domains.domain import teaches_classes
 from galshift.errors import DataError
 from galshift.mocks.contact_sheet import contact_sheet
 from galshift.mocks.units import to_njy
 from galshift.provenance import software
 from galshift.verbs._base import Context
-from galshift.verbs.make_mocks.config import KIND, VERSION, MakeMocksConfig
+from galshift.verbs.make_mocks.config import INPUTS, KIND, VERSION, MakeMocksConfig
 from galshift.verbs.make_mocks.jobs import Job, Piece, made, pieces
 from galshift.verbs.make_mocks.paths import beside, is_hdf5, place
 from galshift.verbs.make_mocks.plan import bytes_per_image, device_of, nested_pair, plan
@@ -91,7 +92,7 @@ def _provenance(config: MakeMocksConfig, survey: str) -> dict[str, Any]:
     return {
         "step": KIND,
         "version": VERSION,
-        "config": config.model_dump(mode="json"),
+        "config": without_places(config.model_dump(mode="json"), INPUTS),
         "survey": {"name": preset.name, "version": preset.version, "mode": preset.mode},
         "environment": software(),
     }

@@ -11,7 +11,7 @@ from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs._options import READING, counted_votes, option, reading
-from galshift.verbs.pack.config import PackConfig
+from galshift.verbs.pack.config import INPUTS, PackConfig
 
 
 @STEPS.register("pack")
@@ -43,7 +43,7 @@ class Pack(Step):
     )
     resources = ("workers", "scheduler")
     newer = ("shards",)
-    inputs = ("data", "read.labels?", "read.psf?", "read.weights?", "read.catalog")
+    inputs = INPUTS
     product = "packed.h5"
     resumable = True
 

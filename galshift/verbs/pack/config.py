@@ -7,6 +7,9 @@ from pydantic import Field
 from galshift.data.options import ReadOptions
 from galshift.types import Strict
 
+#: What enters fingerprints by content, and products by name.
+INPUTS = ("data", "read.labels?", "read.psf?", "read.weights?", "read.catalog")
+
 
 class PackConfig(Strict):
     """What to pack; see :func:`galshift.data.pack.pack`."""

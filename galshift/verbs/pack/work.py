@@ -9,14 +9,19 @@ from typing import Any
 from galshift import console
 from galshift.data.open import open_dataset
 from galshift.data.pack import pack
+from galshift.data.paths import without_places
 from galshift.provenance import software
 from galshift.spread import Engine
-from galshift.verbs.pack.config import PackConfig
+from galshift.verbs.pack.config import INPUTS, PackConfig
 
 
 def work(config: PackConfig, out: Path, scratch: Path, engine: Engine) -> dict[str, Any]:
     """Pack into `out` by way of the folder `scratch` and return the headline results."""
-    provenance = {"step": "pack", "config": config.model_dump(mode="json"), **software()}
+    provenance = {
+        "step": "pack",
+        "config": without_places(config.model_dump(mode="json"), INPUTS),
+        **software(),
+    }
     dataset = open_dataset(config.data, config.read)
     info = dataset.info
     with console.progress("pack", info.n) as bar:

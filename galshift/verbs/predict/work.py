@@ -11,6 +11,7 @@ from astropy.table import Table
 
 from galshift.console import progress
 from galshift.data.cutouts import Dataset
+from galshift.data.paths import bare_name
 from galshift.domains.splits import absolute, read_splits, split_column
 from galshift.evaluation.honesty import unlabelled_summary
 from galshift.evaluation.predictions import write_predictions
@@ -38,7 +39,7 @@ def work(config: PredictConfig, path: Path, device: str, engine: Engine) -> dict
     trained = load_checkpoint(config.run)
     opened = open_for(trained, config.data, config.read)
     dataset, said = opened.dataset, _Said(trained, opened, config.data)
-    details = {"run": str(config.run), "data": str(config.data), "meta": trained.meta}
+    details = {"run": bare_name(config.run), "data": bare_name(config.data), "meta": trained.meta}
     with progress("predict", len(dataset)) as bar:
         made = passes(
             trained, dataset, device=device, engine=engine, progress=bar.advance, features=said.scores_unknown

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
+from galshift.data.paths import bare_name
 from galshift.report import ReportData, Section, about
 from galshift.report.pictures import gallery
 from galshift.runs.answers import AnsweredSet
@@ -69,5 +70,5 @@ def similar_report(
         f"Galaxies like {results['id']}",
         lede=opening_sentences(results),
         sections=[Section("The galaxy", (), (asked,)), Section("Those most like it", (found,), (shown,))],
-        facts={"run": str(trained.path.parent)},
+        facts={"run": bare_name(trained.path.parent)},
     )

@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from galshift.data.identity import same_galaxies
+from galshift.data.paths import bare_name
 from galshift.embedding.neighbors import nearest, rarity
 from galshift.errors import DataError
 from galshift.evaluation.predictions import write_predictions
@@ -55,7 +56,9 @@ def work(config: SimilarConfig, run: RunDirectory, device: str) -> dict[str, Any
         "nearest": [str(i) for i in table["id"][:10]],
         "outputs": {"table": "similar.fits", "report": "report.html"},
     }
-    write_predictions(run.path / "similar.fits", table, provenance={"run": config.run, "id": config.id})
+    write_predictions(
+        run.path / "similar.fits", table, provenance={"run": bare_name(config.run), "id": config.id}
+    )
     build(run.path / "report.html", similar_report(trained, home, place, searched, rows, table, results))
     return results
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
+from galshift.data.paths import bare_name
 from galshift.evaluation.honesty import entropy
 from galshift.report import Figure, ReportData, Section, about, figures
 from galshift.report.pictures import gallery
@@ -60,5 +61,5 @@ def suggest_report(
         lede=opening_sentences(results),
         warnings=results["warnings"],
         sections=sections,
-        facts={"run": config.run, "seed": config.seed},
+        facts={"run": bare_name(config.run), "seed": config.seed},
     )
