@@ -76,7 +76,9 @@ def test_what_is_printed_to_a_full_disk(
 
 
 def test_every_verb_is_in_a_list() -> None:
-    assert {words[0] for words in (*COMMANDS.values(), *SHOWN)} == set(names())
+    # Other tests of the same process register steps of their own.
+    own = {name for name in names() if not name.startswith("toy")}
+    assert {words[0] for words in (*COMMANDS.values(), *SHOWN)} == own
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def home(kind: str, tmp_path: Path) -> Iterator[str | None]:
 
 
 def _read_only(place: Path) -> Iterator[str]:
-    """Yield `place` with empty caches in it, where nothing can be written: to root, only a mount does that."""
+    """Yield `place` with empty caches in it, where nothing can be written; for root that takes a mount."""
     root = os.geteuid() == 0
     if root:
         mount = shutil.which("mount")
