@@ -92,6 +92,19 @@ def table(
     Console(file=stream, width=width, no_color="NO_COLOR" in os.environ or None, emoji=False).print(drawn)
 
 
+def markdown(text: str) -> None:
+    """Print our own Markdown as a result: set for reading on a terminal, as it is elsewhere."""
+    if muted():
+        return
+    if not sys.stdout.isatty():
+        result(text.rstrip("\n"))
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console(no_color="NO_COLOR" in os.environ or None).print(Markdown(text, code_theme="bw"))
+
+
 class Progress:
     """One progress bar on a terminal, or a line every 30 seconds elsewhere.  Made by :func:`progress`."""
 

@@ -41,7 +41,7 @@ FLOORS: list[set[str]] = [
     {"domains"},
     {"training", "evaluation", "audit", "embedding", "simulate"},
     {"mocks", "report"},
-    {"methods", "selection", "models", "data", "surveys", "settings"},
+    {"methods", "selection", "models", "data", "surveys", "settings", "guides"},
     {
         "types",
         "plain",
