@@ -34,7 +34,7 @@ class Depth:
     target: NoiseMatcher | None = None
 
     @property
-    def noisier(self) -> str:
+    def added_to(self) -> str:
         """In words, which images were given noise."""
         given = [name for name in ("source", "target") if getattr(self, name) is not None]
         return " and ".join(given)
@@ -43,7 +43,7 @@ class Depth:
 def common_depth(
     source: tuple[Dataset, np.ndarray], target: tuple[Dataset, np.ndarray], pre: Preprocessing, seed: int
 ) -> Depth:
-    """Return what either domain lacks to be as noisy as the other, by an even sample of `(data set, rows)`."""
+    """Return what either domain, `(data set, rows)`, lacks to be as noisy as the other, by an even sample."""
     most = max(16, min(_SAMPLE, _SAMPLE_BYTES // (4 * pre.n_bands * pre.size**2)))
     samples = [_sample(dataset, rows, pre, most) for dataset, rows in (source, target)]
     if not all(map(len, samples)):
@@ -104,7 +104,6 @@ def _read(
 def _sample(dataset: Dataset, rows: np.ndarray, pre: Preprocessing, most: int) -> torch.Tensor:
     """The linear images of an even sample of `rows`, less those without good pixels."""
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
-    parts = [
-        _read(dataset, chosen[start : start + _CHUNK], pre, None) for start in range(0, len(chosen), _CHUNK)
-    ]
+    starts = range(0, len(chosen), _CHUNK)
+    parts = [_read(dataset, chosen[start : start + _CHUNK], pre, None) for start in starts]
     return torch.from_numpy(np.concatenate([linear[good] for linear, good in parts]))

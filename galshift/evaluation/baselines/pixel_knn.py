@@ -31,7 +31,7 @@ class PixelKnn(Baseline):
         return stretched.reshape(len(linear), -1).astype(np.float64)
 
     def learn(self, features: np.ndarray, labels: np.ndarray, n_classes: int, seed: int) -> Predict:
-        """Remember the images; a neighbour counts by one over the number of its class, as if all were as many."""
+        """Remember the images; a neighbour counts by one over the number of its class."""
         from sklearn.impute import SimpleImputer
         from sklearn.neighbors import KNeighborsClassifier
 
@@ -49,7 +49,7 @@ class PixelKnn(Baseline):
 
 
 def block_average(images: np.ndarray) -> np.ndarray:
-    """Return means over square blocks, at most `SIDE` a side; what is left over of the edges is cut off evenly.
+    """Return means over square blocks, at most `SIDE` a side; what is left over at the edges is cut off.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Classifiers without a network on the same splits: fitted on the source's training part, scored beside it."""
+"""Classifiers without a network: fitted on the source's training part, scored on the same test images."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ def baselines_of(found: Evaluation, config: EvaluateConfig) -> dict[str, Any] | 
         return None
     seed, pre = config.seed, found.main.trained.preprocessing
     baselines = {name: BASELINES.get(name)() for name in BASELINES.available()}
-    training = {
-        role: _training(found, role, seed) for role in ("source", "target") if role in found.main.splits
-    }
+    training = {role: _training(found, role, seed) for role in found.main.splits}
     depth = common_depth(training["source"], training["target"], pre, seed) if len(training) == 2 else Depth()
 
     def features(dataset: Dataset, rows: np.ndarray, role: str, part: str) -> dict[str, np.ndarray]:
@@ -87,7 +85,7 @@ def baselines_of(found: Evaluation, config: EvaluateConfig) -> dict[str, Any] | 
         "decided_by": BY,
         "n_train": {role: len(rows) for role, (_, rows) in training.items()},
         "most": {"train": MOST_TRAIN, "test": MOST_TEST},
-        "noise_added_to": depth.noisier,
+        "noise_added_to": depth.added_to,
         "results": [
             _result(name, baseline, own, (learnt[name], labels), tested, found, config)
             for name, baseline in baselines.items()
@@ -107,11 +105,13 @@ def _training(found: Evaluation, role: str, seed: int) -> tuple[Dataset, np.ndar
     record = found.main.splits[role]
     dataset = record.open()
     rows = record.rows(dataset, "train")
+    if role == "source":
+        rows = rows[matched_labels(dataset, rows, found.classes)[0] >= 0]
     return dataset, rows[drawn_rows(len(rows), MOST_TRAIN, seed, "baselines", role, "train")]
 
 
 def _compared(found: Evaluation, s: TestSet, seed: int) -> np.ndarray:
-    """The places of labelled images of a test set that the main network answers, some where there are many."""
+    """The places of labelled images of a test set that the network answers, some where there are many."""
     known = np.flatnonzero(found.answers(found.main, s).usable & (s.labels >= 0))
     return known[drawn_rows(len(known), MOST_TEST, seed, "baselines", s.name, "test")]
 

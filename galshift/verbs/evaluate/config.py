@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from galshift.data.options import ReadOptions
 from galshift.types import Strict
@@ -16,17 +16,18 @@ class EvaluateConfig(Strict):
     read: ReadOptions = Field(ReadOptions(), description="How to read them, or the held-out target.")
     baseline: bool = Field(True, description="Evaluate the source-only companion of an adapted run too.")
     baselines: bool = Field(
-        False, description="Compare with classifiers without a network on the runs' own test images."
+        False, description="Compare with classifiers without a network, on the first run's own splits."
     )
     n_bootstrap: int = Field(1000, ge=0, le=100_000, description="Resamples of galaxies for intervals.")
     n_permutations: int = Field(1000, ge=0, le=100_000, description="Relabellings for the MMD's p-value.")
     samples: int = Field(24, ge=0, le=500, description="Images shown in the report.")
     seed: int = 42
 
-    @model_validator(mode="after")
-    def _own_test_sets(self) -> EvaluateConfig:
-        if self.baselines and self.on:
+    @field_validator("baselines")
+    @classmethod
+    def _on_own_splits(cls, wanted: bool, info: ValidationInfo) -> bool:
+        if wanted and info.data.get("on"):
             raise ValueError(
-                "baselines are for the test images that the runs set aside: leave out --on, or --baselines"
+                "baselines are for the images that a run set aside: leave out --on or --baselines"
             )
-        return self
+        return wanted
