@@ -13,7 +13,7 @@ from galshift.evaluation.morphology import measure
 if TYPE_CHECKING:
     from galshift.data.preprocess import Preprocessing
 
-N_TREES = 200
+N_TREES = 100
 
 
 @BASELINES.register("morphology-forest")

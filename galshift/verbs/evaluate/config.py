@@ -27,7 +27,5 @@ class EvaluateConfig(Strict):
     @classmethod
     def _on_own_splits(cls, wanted: bool, info: ValidationInfo) -> bool:
         if wanted and info.data.get("on"):
-            raise ValueError(
-                "baselines are for the images that a run set aside: leave out --on or --baselines"
-            )
+            raise ValueError("only on images that a run set aside: leave out --on, or --baselines")
         return wanted
