@@ -325,7 +325,7 @@ def test_the_headline_says_that_all_are_beaten() -> None:
         "all baselines beaten, the best: morphology forest macro F1 0.71, difference +0.11 (0.06 to 0.16)"
     )
     assert baseline_lines(said, class_metrics())[-1] == f"sky: coral: {expected}"
-    sentence = f"On sky, beside classifiers without a network: {expected}."
+    sentence = f"On sky, against classifiers without a network: {expected}."
     assert baseline_sentences(said, class_metrics()) == [sentence]
     assert baseline_lines(None, class_metrics()) == baseline_sentences(None, class_metrics()) == []
 

@@ -32,7 +32,7 @@ def baseline_sentences(document: Document | None, metrics: Sequence[Metric]) -> 
     """Return a sentence for each test set, the target's first: whether the network beats the baselines."""
     if not document:
         return []
-    told = [f"On {where}, beside classifiers without a network" for where in _sets(document)]
+    told = [f"On {where}, against classifiers without a network" for where in _sets(document)]
     verdicts = _verdicts(document, _decisive(document, metrics))
     return [f"{a}: {b}." for a, b in zip(told, verdicts, strict=True)][::-1]
 
@@ -43,7 +43,7 @@ def baseline_section(found: Evaluation) -> Section | None:
     if not document:
         return None
     metrics = found.task.metrics()
-    by, shown = _decisive(document, metrics), shown_in("table", metrics)
+    by, shown = _decisive(document, metrics), shown_in("headline", metrics)
     lines: list[tuple[Any, ...]] = []
     for s in found.sets[::-1]:
         mine = _on(document, s.name)
