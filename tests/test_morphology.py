@@ -41,7 +41,7 @@ def test_agrees_with_statmorph() -> None:
     from photutils.segmentation import SegmentationImage
 
     names = ("concentration", "asymmetry", "smoothness", "gini", "m20", "r50", "rpetro_circ")
-    images = mocks(4)
+    images = mocks(8)
     segments = segment(images)
     assert segments.any(axis=(1, 2)).all()
     ours = measure(images[:, None], segments=segments)
@@ -202,3 +202,52 @@ def test_segments_are_the_galaxy_in_the_middle() -> None:
     rows, columns = cutout(inside)
     assert rows.stop - rows.start == columns.stop - columns.start
     assert 48 <= rows.stop - rows.start <= 2.5 * 2.3 * radius
+
+
+@pytest.mark.parametrize("bands", [1, 5])
+@pytest.mark.parametrize("side", [1, 2, 5, 16, 33])
+def test_nothing_that_an_image_may_hold_raises_or_warns(side: int, bands: int) -> None:
+    """Warnings are errors in these tests; what is not defined is NaN, never infinite, and flagged."""
+    rng = np.random.default_rng(side)
+    y, x = np.indices((side, side)) - side // 2
+    galaxy = np.exp(-(x**2 + y**2) / (0.03 * side**2))
+    one_band_dark = np.tile(galaxy, (bands, 1, 1))
+    one_band_dark[0] = 0
+    speck = np.zeros((bands, side, side))
+    speck[:, side // 2, side // 2] = 1
+    kinds = [
+        np.full((bands, side, side), 3.0),
+        np.zeros((bands, side, side)),
+        np.full((bands, side, side), np.nan),
+        np.where(x < 0, np.nan, galaxy)[None].repeat(bands, axis=0),
+        np.where(y == 0, np.inf, galaxy)[None].repeat(bands, axis=0),
+        -np.tile(galaxy, (bands, 1, 1)),
+        speck,
+        one_band_dark,
+        1e37 * np.tile(galaxy, (bands, 1, 1)),
+        1e-37 * np.tile(galaxy, (bands, 1, 1)),
+        *rng.normal(0, 1, (12, bands, side, side)),
+        *rng.poisson(0.05, (12, bands, side, side)),
+        *rng.standard_cauchy((12, bands, side, side)),
+    ]
+    with np.errstate(all="raise", under="ignore"):
+        found = measure(np.stack(kinds))
+    features = found.features()
+    assert features.shape == (len(kinds), len(MEASURES) + bands - 1)
+    assert not np.isinf(features).any()
+    assert (found.flag[np.isnan(features[:, : len(MEASURES)]).any(axis=1)] == BAD).all()
+    assert np.isnan(features[:5, : len(MEASURES)]).all()
+    assert (found.flag[:6] == BAD).all()
+
+
+def test_no_images_have_no_measures() -> None:
+    assert measure(np.zeros((0, 2, 16, 16))).features().shape == (0, len(MEASURES) + 1)
+
+
+def test_an_image_that_is_broken_leaves_the_others_as_they_are() -> None:
+    images = mocks(3)[:, None]
+    whole = measure(images).features()
+    images[1, 0, 3, 3] = np.nan
+    found = measure(images)
+    assert np.isnan(found.features()[1]).all()
+    np.testing.assert_array_equal(found.features()[[0, 2]], whole[[0, 2]])

@@ -219,7 +219,8 @@ def petrosian(growth: Growth | EllipseGrowth, largest: float, eta: float = 0.2) 
 
     radii = np.linspace(1.0, largest, TRIALS)
     (flux, area), (before, less), (after, more) = (growth.rough(radii + shift) for shift in (0, -0.5, 0.5))
-    around, inside = np.abs((after - before) / np.maximum(more - less, 1e-9)), np.abs(flux / area)
+    around = np.abs((after - before) / np.maximum(more - less, 1e-9))
+    inside = np.abs(np.divide(flux, area, out=np.zeros_like(flux), where=area > 0))
     place = _first(lambda radius: -excess(radius), radii, around < eta * inside)
     if place is None:
         return largest, False

@@ -20,7 +20,7 @@ from galshift.evaluation._apertures import (
     petrosian,
     radius_of_fraction,
 )
-from galshift.evaluation._asymmetry import Asymmetry, centre_of_symmetry, sky_box, smoothness
+from galshift.evaluation._asymmetry import OUTSIDE, Asymmetry, centre_of_symmetry, sky_box, smoothness
 
 MEASURES = ("concentration", "asymmetry", "smoothness", "gini", "m20", "r_half", "r_petrosian")
 GOOD, SUSPECT, BAD = 0, 1, 2
@@ -59,7 +59,8 @@ def measure(
     Parameters
     ----------
     images : ndarray
-        (N, C, H, W) linear flux, any unit; the sky, the median of the frame, is taken off.
+        (N, C, H, W) linear flux, any unit; the sky, the median of the frame, is taken off.  Of an image with
+        a pixel that is not finite nothing is measured.
     bands : tuple of str
         Names of the C bands, for colours; without them they are numbered.
     segments : ndarray, optional
@@ -70,6 +71,9 @@ def measure(
     Morphology
     """
     images = np.asarray(images, dtype=np.float64)
+    broken = ~np.isfinite(images).all(axis=(1, 2, 3))
+    if broken.any():
+        images = np.where(broken[:, None, None, None], 0.0, images)
     images = images - _sky(images)[0][..., None, None]
     detection = images.mean(axis=1)
     if segments is None:
@@ -99,8 +103,8 @@ def segment(images: np.ndarray) -> np.ndarray:
     height, width = smooth.shape[1:]
     central = np.zeros((height, width), dtype=bool)
     central[height // 4 : height - height // 4, width // 4 : width - width // 4] = True
-    peak = np.where(central, smooth, -np.inf).reshape(len(smooth), -1).argmax(axis=1)
-    chosen = np.take_along_axis(pieces.reshape(len(smooth), -1), peak[:, None], axis=1)
+    peak = np.where(central, smooth, -np.inf).reshape(len(smooth), height * width).argmax(axis=1)
+    chosen = np.take_along_axis(pieces.reshape(len(smooth), height * width), peak[:, None], axis=1)
     return (pieces == chosen[..., None]) & (chosen[..., None] > 0)
 
 
@@ -126,9 +130,10 @@ def measure_one(image: np.ndarray, inside: np.ndarray) -> tuple[tuple[float, ...
     ellipse = _shape(light, centre)
     long_axis, long_found = petrosian(EllipseGrowth(image, ellipse), largest * ellipse.elongation)
     body, pieces = _body(image, centroid, ellipse, long_axis)
+    turned = asymmetry(centre)
     values = (
         5 * np.log10(outer / inner) if inner > 0 else np.nan,
-        asymmetry(centre),
+        turned if turned < OUTSIDE else np.nan,
         smoothness(image, growth, radius, box),
         gini(image[body]),
         m20(np.where(body, image, 0.0)),

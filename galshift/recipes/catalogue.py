@@ -19,6 +19,7 @@ REGISTRIES = {
     "reducers": ("galshift.embedding.reducers", "REDUCERS"),
     "galaxies": ("galshift.simulate", "KINDS"),
     "verbs": ("galshift.verbs", "STEPS"),
+    "baselines": ("galshift.evaluation.baselines", "BASELINES"),
     "metrics": ("galshift.evaluation", "METRICS"),
 }
 # What can be named where a thing of the kind is asked for, and is none itself.

@@ -43,6 +43,7 @@ class Adapt(Step):
         option("epochs", "training.epochs"),
         SELECT,
         "seeds",
+        "baselines",
         OBSERVE,
         *TRAINING,
         *reading("read", both="read_target"),
@@ -69,7 +70,7 @@ class Adapt(Step):
         "init",
         "model.path",
     )
-    newer = ("settings",)
+    newer = ("settings", "baselines")
     display = ("samples", *NO_NUMBERS)
     resumable = True
     distributed = True
@@ -104,7 +105,10 @@ class Adapt(Step):
         """Say how well the adapted and the source-only network do on images that neither saw."""
         from galshift.verbs.evaluate.products import headlines
 
-        lines = [*settings_lines(results), *headlines(results["results"], results["warnings"])]
+        lines = [
+            *settings_lines(results),
+            *headlines(results["results"], results["warnings"], results.get("baselines")),
+        ]
         choice = results.get("selection")
         if choice is None:
             return lines

@@ -68,6 +68,9 @@ class AdaptStepConfig(WithSettings):
     )
     training: TrainConfig = TrainConfig()
     seeds: int = Field(1, ge=1, le=20, description="Repeat with so many seeds, for a mean and an interval.")
+    baselines: bool = Field(
+        True, description="Compare with classifiers without a network, on the same splits."
+    )
     samples: int = Field(24, ge=0, le=500, description="Images shown in the report.")
     seed: int = 42
 

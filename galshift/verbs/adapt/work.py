@@ -17,6 +17,7 @@ from galshift.rundirectory import AUTO, BASELINE, SELECTION
 from galshift.runs.classifiers import Classifier, open_classifiers
 from galshift.runs.test_sets import open_test_sets
 from galshift.selection.choose import Choice
+from galshift.training import parallel
 from galshift.training.checkpoint import FILE
 from galshift.training.feature_store import FeatureStore
 from galshift.training.job import NetworkJob
@@ -176,7 +177,9 @@ def _evaluated(
     config: AdaptStepConfig, folder: Path, records: dict[str, SplitRecord], pair: Pair, device: str
 ) -> Evaluation:
     """The evaluation of both networks on the open domains, with what needs no label to be said."""
-    how = EvaluateConfig(runs=[str(folder)], seed=config.seed)
+    # What the other processes of a distributed training write is thrown away.
+    baselines = config.baselines and parallel.connect().rank == 0
+    how = EvaluateConfig(runs=[str(folder)], seed=config.seed, baselines=baselines)
     networks = {one.directory: one.trained for one in (pair.adapted, pair.plain)}
     classifiers = [
         replace(one, splits=records) for one in open_classifiers(how.runs, finished=False, networks=networks)

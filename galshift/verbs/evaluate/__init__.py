@@ -30,6 +30,7 @@ class Evaluate(Step):
     positionals = ("runs",)
     options = (
         option("on", metavar="DATA...", several=True),
+        "baselines",
         option("bootstrap", "n_bootstrap"),
         "samples",
         *reading("read"),
@@ -39,6 +40,7 @@ class Evaluate(Step):
         "galshift evaluate runs/train-1a2b3c4d runs/adapt-1a2b3c4d --on wide=sdss/ --labels votes.csv",
     )
     inputs = ("runs", "on", "read.labels?", "read.psf?", "read.weights?")
+    newer = ("baselines",)
     display = ("samples",)
     resources = ("device", "workers", "scheduler")
 
@@ -52,7 +54,7 @@ class Evaluate(Step):
         """Say every accuracy with its interval and its majority-class line."""
         from galshift.verbs.evaluate.products import headlines
 
-        return headlines(results["results"], results["warnings"])
+        return headlines(results["results"], results["warnings"], results.get("baselines"))
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
         """Read the report; attack the first run, or use it where there are no classes to attack."""

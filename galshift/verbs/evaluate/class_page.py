@@ -16,6 +16,7 @@ from galshift.report import scores as parts
 from galshift.runs.classifiers import Classifier
 from galshift.runs.test_sets import TestSet
 from galshift.selection.label_shift import class_mix
+from galshift.verbs.evaluate.baseline_words import baseline_section
 from galshift.verbs.evaluate.class_mix import predicted_mix
 from galshift.verbs.evaluate.class_words import class_losses, opening_sentences, unlabelled_sentences
 from galshift.verbs.evaluate.result import Evaluation, Page, Row
@@ -34,8 +35,8 @@ _TABLE_CAPTION = (
 def class_page(found: Evaluation, label: str) -> Page:
     """Return the page's own parts; `label` is what the scored numbers are called."""
     rows = found.rows(label)
-    unknown = unknown_section(found)
-    results = [*([_how_well(found, rows)] if rows else []), *([unknown] if unknown else [])]
+    further = [one for one in (baseline_section(found), unknown_section(found)) if one is not None]
+    results = [*([_how_well(found, rows)] if rows else []), *further]
     details = [
         parts.confusion_section(rows, found.classes),
         parts.roc_section(_roc_curves(found)),

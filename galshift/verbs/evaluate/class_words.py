@@ -11,6 +11,7 @@ from galshift.evaluation.classes import ACCURACY, MACRO_F1
 from galshift.evaluation.honesty import labels_needed
 from galshift.runs.classifiers import Classifier, augmentation_of
 from galshift.runs.test_sets import TestSet
+from galshift.verbs.evaluate.baseline_words import baseline_sentences
 from galshift.verbs.evaluate.result import Evaluation
 
 _LOST_RECALL = 0.15
@@ -28,6 +29,7 @@ def opening_sentences(found: Evaluation) -> list[str]:
                 f"{s.name} has no labels, so nothing is claimed about accuracy there; what can be said "
                 "without labels is below."
             )
+    lines += baseline_sentences(found.baselines, found.task.metrics())
     augmented = augmentation_sentence(found)
     return [*lines, *([augmented] if augmented else [])]
 

@@ -12,6 +12,7 @@ from galshift.provenance import write_json
 from galshift.report import build
 from galshift.spread import Engine
 from galshift.timing import timed
+from galshift.verbs.evaluate.baseline_words import baseline_lines
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.report import report_data
 from galshift.verbs.evaluate.result import Evaluation
@@ -52,12 +53,15 @@ def write_evaluation(found: Evaluation, directory: Path, *, samples: int, seed: 
     return outputs
 
 
-def headlines(results: Sequence[Mapping[str, Any]], warnings: Sequence[str]) -> list[str]:
-    """Say the headline numbers, and what a constant answer reaches; then what to beware of."""
+def headlines(
+    results: Sequence[Mapping[str, Any]], warnings: Sequence[str], baselines: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Say the headline numbers, what a constant answer and baselines reach; then what to beware of."""
     lines = []
     for result in results:
         for name, domain in result["domains"].items():
             # Documents about classes do not name their kind.
             task = TASKS[domain.get("label_kind", "class")]
             lines += task.headline(name, result["name"], domain)
+    lines += baseline_lines(baselines, TASKS["class"].metrics())
     return [*lines, *(f"note: {line}" for line in warnings)]

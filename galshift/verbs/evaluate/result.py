@@ -142,6 +142,8 @@ class Evaluation:
     warnings : tuple of str
     estimates : dict
         Set name to its class mix as label shift explains the reference's predictions.
+    baselines : dict or None
+        What ``metrics.json`` says of classifiers without a network, where these were asked for.
     sections, opening : tuple of Section
         Further parts of the report, and its first ones.
     training : dict
@@ -159,6 +161,7 @@ class Evaluation:
     reference: str | None = None
     warnings: tuple[str, ...] = ()
     estimates: dict[str, MixEstimate] = field(default_factory=dict)
+    baselines: dict[str, Any] | None = None
     sections: tuple[Section, ...] = ()
     opening: tuple[Section, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
@@ -195,6 +198,7 @@ class Evaluation:
         return own | {
             "results": [self._result(c) for c in self.classifiers],
             "reference": self.reference,
+            **({} if self.baselines is None else {"baselines": self.baselines}),
             "warnings": list(self.warnings),
         }
 

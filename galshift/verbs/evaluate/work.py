@@ -19,6 +19,7 @@ from galshift.runs.test_sets import TestSet, open_test_sets
 from galshift.spread import HERE, Engine
 from galshift.timing import timed
 from galshift.training.checkpoint import Trained, load_checkpoint
+from galshift.verbs.evaluate.baselines import NO_CLASSES, baselines_of
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.result import Evaluation, Outcome, Task
 from galshift.verbs.evaluate.tasks import TASKS
@@ -80,7 +81,8 @@ def evaluate_open(
         gaps=_gaps(found, config),
         differences=_differences(found, config),
         seeds=_over_seeds(found, config, ask),
-        warnings=tuple(_warnings(found)),
+        baselines=baselines_of(found, config) if config.baselines else None,
+        warnings=(*_warnings(found), *([NO_CLASSES] if config.baselines and head.kind != "class" else [])),
         estimates=task.estimates(found),
     )
 

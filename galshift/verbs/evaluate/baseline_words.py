@@ -1,0 +1,120 @@
+"""What terminal and report say of baselines: a line each, and whether the network beats them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from galshift.evaluation.baselines import BASELINES
+from galshift.evaluation.metric import Metric, shown_in
+from galshift.report import Section, Table
+from galshift.report.scores import number, with_interval
+from galshift.verbs.evaluate.result import Evaluation
+
+Document = Mapping[str, Any]  # what metrics.json has under "baselines"
+Named = tuple[str, Mapping[str, Any]]  # a baseline's title and its scores on one test set
+
+
+def baseline_lines(document: Document | None, metrics: Sequence[Metric]) -> list[str]:
+    """Return a line for each baseline, then one for each test set: beaten or not; none without baselines."""
+    if not document:
+        return []
+    by = _decisive(document, metrics)
+    lines = []
+    for one in document["results"]:
+        scores = [f"{with_interval(row, by.key)} on {where}" for where, row in one["domains"].items()]
+        lines.append(f"baseline {_title(one)}: {by.name} {', '.join(scores)}")
+    told = [f"{where}: {document['network']}" for where in _sets(document)]
+    return [*lines, *(f"{a}: {b}" for a, b in zip(told, _verdicts(document, by), strict=True))]
+
+
+def baseline_sentences(document: Document | None, metrics: Sequence[Metric]) -> list[str]:
+    """Return a sentence for each test set, the target's first: whether the network beats the baselines."""
+    if not document:
+        return []
+    told = [f"On {where}, against classifiers without a network" for where in _sets(document)]
+    verdicts = _verdicts(document, _decisive(document, metrics))
+    return [f"{a}: {b}." for a, b in zip(told, verdicts, strict=True)][::-1]
+
+
+def baseline_section(found: Evaluation) -> Section | None:
+    """Return the table of baselines beside the network's scores; None without baselines."""
+    document = found.baselines
+    if not document:
+        return None
+    metrics = found.task.metrics()
+    by, shown = _decisive(document, metrics), shown_in("headline", metrics)
+    lines: list[tuple[Any, ...]] = []
+    for s in found.sets[::-1]:
+        mine = _on(document, s.name)
+        own = [(found.main.name, found.metrics(found.main, s))] if mine else []
+        for name, row in [*own, *mine]:
+            cells = [with_interval(row, m.key) if m.interval else number(row[m.key]) for m in shown]
+            difference = _difference(row, by) if "network_minus_baseline" in row else None
+            lines.append((s.name, name, row["n_groups"], *cells, difference))
+    last = f"{by.name} of {found.main.name} less this"
+    columns = ("data set", "classifier", "galaxies", *(m.name for m in shown), last)
+    caption = "In brackets: 95% intervals from resampling galaxies; of differences, on the same galaxies."
+    titles = {one["name"]: one["title"] for one in document["results"]}
+    what = [f"{title[:1].upper()}{title[1:]}: {BASELINES.summary(name)}" for name, title in titles.items()]
+    text = (" ".join(what), _how(document))
+    return Section("Beside classifiers without a network", text, (Table(columns, tuple(lines), caption),))
+
+
+def _how(document: Document) -> str:
+    """How they were fitted and on what."""
+    most, noise = document["most"], document["noise_added_to"]
+    lines = [
+        f"They learnt from {document['n_train']['source']} images of the source's training part, every class "
+        "weighing the same, and are scored on test galaxies of the networks.",
+        "Standardised: the features of each domain have zero mean and unit variance over its own training "
+        "images, of which no label was asked.",
+        f"At most {most['train']:,} training and {most['test']:,} test images of a data set are measured, "
+        "drawn by the seed.",
+    ]
+    if noise:
+        lines.append(f"Before that, images of the {noise} got the noise that the other domain has more of.")
+    return " ".join(lines)
+
+
+def _verdicts(document: Document, by: Metric) -> list[str]:
+    """For each test set, which baseline is not beaten beyond the interval, or that all are."""
+    found = []
+    for where in _sets(document):
+        rows = sorted(_on(document, where), key=lambda row: -(row[1][by.key] or 0.0))
+        unbeaten = [row for row in rows if not row[1]["beaten"]]
+        if not unbeaten:
+            found.append(f"all baselines beaten, the best: {_against(rows[0], by)}")
+            continue
+        others = f", and {len(unbeaten) - 1} more" if len(unbeaten) > 1 else ""
+        found.append(f"not beaten: {_against(unbeaten[0], by)}{others}")
+    return found
+
+
+def _decisive(document: Document, metrics: Sequence[Metric]) -> Metric:
+    return next(one for one in metrics if one.key == document["decided_by"])
+
+
+def _sets(document: Document) -> list[str]:
+    return list(dict.fromkeys(where for one in document["results"] for where in one["domains"]))
+
+
+def _on(document: Document, where: str) -> list[Named]:
+    return [(_title(one), one["domains"][where]) for one in document["results"] if where in one["domains"]]
+
+
+def _title(one: Mapping[str, Any]) -> str:
+    return f"standardised {one['title']}" if one["standardised"] else one["title"]
+
+
+def _against(one: Named, by: Metric) -> str:
+    """``morphology forest macro F1 0.81, difference +0.01 (-0.03 to 0.05)``."""
+    title, row = one
+    return f"{title} {by.name} {number(row[by.key])}, difference {_difference(row, by)}"
+
+
+def _difference(row: Mapping[str, Any], by: Metric) -> str:
+    change = row["network_minus_baseline"][by.key]
+    low, high = (number(bound) for bound in change["ci95"])
+    shown = f"{change['difference']:+.2f}"
+    return shown if low is None else f"{shown} ({low} to {high})"
