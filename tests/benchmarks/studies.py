@@ -1,7 +1,7 @@
 """Every shipped recipe from nothing to its end: what it costs, and whether it gives what it expects.
 
-``python -m tests.benchmarks.studies FOLDER [NAME ...]`` runs recipes in FOLDER, each once, in its own process and
-with one torch thread; what is done there already is skipped and keeps its line in FOLDER/done.json.  The
+``python -m tests.benchmarks.studies FOLDER [NAME ...]`` runs recipes in FOLDER, each once, in its own process
+and with one torch thread; what is done there already is skipped and keeps its line in FOLDER/done.json.  The
 table goes to ``studies.md``.  ``your-survey`` is a template of files that are not there, and is left out.
 """
 
