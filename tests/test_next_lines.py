@@ -65,6 +65,7 @@ REST = {
     "audit": (f"'my runs/train' 'my data/few.npy' {READ} {LABELS} --limit 1", "one-pixel-attack"),
     "one-pixel-attack": (f"'my runs/train' 'my data/few.npy' {READ} {LABELS} --limit 1", ""),
     "depth": ("'my runs/train' 'my data/sim.h5' --survey sdss --times 0.5,1", ""),
+    "figures": ("'my runs/adapt' 'my figures' --format svg", ""),
     "pack": (f"{SECOND} 'my data/packed.h5'", "inspect"),
     "make-mocks, no labels": ("'my data/bare.h5' 'my data/bare mocks.h5' --survey sdss", "inspect"),
     "pretrain": (f"'my data/bare.h5' 'my data/sim.h5' {VIT}", "train"),
