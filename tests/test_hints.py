@@ -22,7 +22,7 @@ from tests.file_operations import Server
 _FOREIGN = {"--force-reinstall", "--upgrade", "--nproc-per-node", "--nthreads", "--scheduler-file"}
 _BEGINNINGS = {"--no-", "--source-", "--target-"}
 # Words that follow "galshift" where it is the subject of a sentence.
-_SENTENCE = re.compile(r"galshift (can|data|does|follows|never|reads|recipe|ships|that)\b")
+_SENTENCE = re.compile(r"galshift (can|data|does|follows|never|reads|recipe|ships|that|wrote)\b")
 
 
 def _options(command: object) -> set[str]:
