@@ -17,6 +17,7 @@ _STORAGE = {
     "chunks": {"chunks": (64,)},
     "gzip": {"chunks": (64,), "compression": "gzip"},
     "shuffle": {"chunks": (77,), "compression": "gzip", "shuffle": True},
+    "shuffle in two": {"chunks": (31,), "compression": "lzf", "shuffle": True},
     "lzf": {"chunks": (300,), "compression": "lzf"},
 }
 

@@ -6,6 +6,7 @@ text once, so that all of them together are never larger than their file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,12 +108,18 @@ def _chunks(data: Any, width: int) -> Iterator[bytes]:
             yield raw
             continue
         with h5py.File("chunk", "w", driver="core", backing_store=False) as file:
+            # What a filter could not do, as shuffle cannot with such values, stands in the mask.
+            used = [i for i in range(plist.get_nfilters()) if not mask >> i & 1]
+            filters = [plist.get_filter(i)[:3] for i in used]
+            # Shuffle takes bytes apart by the size of an item that it was told.
+            shuffled = (values for code, _, values in filters if code == h5py.h5z.FILTER_SHUFFLE)
+            item = next((values[0] for values in shuffled if values), width)
+            shape = (math.prod(data.chunks) * width // item,)
             same = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-            same.set_chunk(data.chunks)
-            for i in range(plist.get_nfilters()):
-                code, flags, values, _ = plist.get_filter(i)
-                same.set_filter(code, flags, values)
-            kind = h5py.h5t.py_create(np.dtype(f"V{width}"))
-            copied = h5py.h5d.create(file.id, b"x", kind, h5py.h5s.create_simple(data.chunks), same)
-            copied.write_direct_chunk((0,) * data.ndim, raw, mask)
+            same.set_chunk(shape)
+            for one in filters:
+                same.set_filter(*one)
+            kind = h5py.h5t.py_create(np.dtype(f"V{item}"))
+            copied = h5py.h5d.create(file.id, b"x", kind, h5py.h5s.create_simple(shape), same)
+            copied.write_direct_chunk((0,), raw)
             yield h5py.Dataset(copied)[()].tobytes()
