@@ -185,7 +185,7 @@ def _held(folder: Path, holder: dict[str, Any], soft: Path | None = None) -> Res
             f": process {_plain(holder.get('pid'))} on {_plain(holder.get('host'))}, since "
             f"{_plain(holder.get('since'))} ({command})"
         )
-    hint = "wait for it, or choose another --out"
+    hint = "wait for it, or choose another output"
     if soft is not None:
         hint += f"; if it is no more, remove {soft}"
     return ResourceError(f"another process is writing this run{who}", where=folder, hint=hint)

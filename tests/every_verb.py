@@ -64,6 +64,7 @@ COMMANDS: dict[str, list[str]] = {
         *("--set", "search=de", "--set", "de.generations=2", "--set", "de.population=8"),
     ],
     "fetch": ["fetch", NAME, "--out", "out"],
+    "guide": ["guide", "own-data", "--html", "out.html"],
     "inspect --save": ["inspect", "mocks.h5", "--save", "out.yaml"],
     "recipes cp": ["recipes", "cp", "quickstart", "out.yaml"],
     "run": ["run", "small.yaml"],

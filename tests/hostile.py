@@ -401,6 +401,55 @@ def a_unit_that_is_none(path: Path) -> None:
     _hdf5(path, lambda f: f.attrs.__setitem__("unit", "\x1b[31mred\u202e"))
 
 
+@writer("fits")
+def a_hole_that_is_an_image(path: Path) -> None:
+    """Three kilobytes on the disk, of which one image of 8 GB is read."""
+    start = primary(axes=(40_000, 50_000))
+    path.write_bytes(start)
+    os.truncate(path, len(start) + 4 * 40_000 * 50_000 + 640)
+
+
+def _one_text_many_times(path: Path, n: int, text: bytes, **storage: object) -> None:
+    """Write `n` references to one text: HDF5 has 16 bytes of each in the data set, and the text in a heap."""
+
+    def fill(file: h5py.File) -> None:
+        kind = h5py.string_dtype()
+        data = file.create_dataset("table/note", (n,), kind, **storage)
+        data[0] = text
+
+    _hdf5(path, fill)
+    with h5py.File(path) as file:
+        data = file["table/note"]
+        place = data.id.get_offset()
+        place = data.id.get_chunk_info(0).byte_offset if place is None else place
+    with path.open("r+b") as stream:
+        stream.seek(place)
+        reference = stream.read(16)
+        stream.seek(place)
+        stream.write(reference * n)
+
+
+@writer("h5")
+def a_text_of_many_names(path: Path) -> None:
+    _one_text_many_times(path, 50_000, b"x" * 60_000)
+
+
+@writer("h5")
+def a_text_of_many_names_packed(path: Path) -> None:
+    """The references are packed too, a thousand to one."""
+    _one_text_many_times(path, 4, b"x" * 60_000, chunks=(4,))
+    with h5py.File(path, "r+") as file:
+        _, reference = file["table/note"].id.read_direct_chunk((0,))
+        packed = file.create_dataset("table/more", (50_000,), h5py.string_dtype(), chunks=True, compression=1)
+        for start in range(0, 50_000, packed.chunks[0]):
+            packed.id.write_direct_chunk((start,), zlib.compress(reference[:16] * packed.chunks[0]))
+
+
+@writer("h5")
+def a_text_of_many_names_in_chunks(path: Path) -> None:
+    _one_text_many_times(path, 50_000, b"x" * 60_000, chunks=(50_000,))
+
+
 @writer("h5")
 def a_truncated_hdf5(path: Path) -> None:
     _hdf5(path, lambda f: None)

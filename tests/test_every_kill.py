@@ -15,6 +15,7 @@ from tests.every_verb import (
     COMMANDS,
     differences,
     fresh,
+    run,
     sample,
     stopped,
     whole,
@@ -35,6 +36,22 @@ def test_the_same_command_ends_as_if_left_alone(
     first, second = sample(wanted.operations, 2, len(verb))
     kills = [(first, signal.SIGKILL), (second, signal.SIGTERM)]
     assert stopped(server, inputs, place, verb, kills, wanted) == ([], [])
+
+
+def test_what_a_kill_left_of_a_transfer_is_checked(tmp_path: Path, inputs: Path, server: Server) -> None:
+    place = tmp_path / "place"
+    wanted = whole(server, inputs, place, "fetch")
+    fresh(inputs, place)
+    for operation in [i + 1 for i, name in enumerate(wanted.operations) if name == "fs"]:
+        assert run(server, place, inputs, "fetch", kill=operation).code == -signal.SIGKILL
+        found = list(place.glob("cache/galshift/public/*/.part/x.npy"))
+        if found:
+            break
+    (part,) = found
+    part.write_bytes(part.read_bytes()[:1000] + b"spoilt")
+    ended = run(server, place, inputs, "fetch")
+    assert ended.code == 0, ended.said
+    assert differences(written(place, inputs), wanted.files) == []
 
 
 def test_publishing_is_taken_up_between_any_two_renames(tmp_path: Path, inputs: Path, server: Server) -> None:

@@ -21,10 +21,13 @@ from hypothesis import strategies as st
 from galshift.__main__ import main
 from galshift.data.card import KEY
 from galshift.data.options import ReadOptions
+from galshift.data.public import names, public_set
 from galshift.recipes.inputs import identify
+from galshift.verbs import STEPS
 from galshift.verbs._base import Step
 from galshift.verbs._options import reading_words
 from galshift.verbs._parameters import config_values, parameters
+from galshift.verbs.fetch import Fetch
 from galshift.verbs.predict import Predict
 
 WORD = st.text("abcXYZ019_-* ", min_size=1, max_size=6).filter(lambda text: text == text.strip(" -*"))
@@ -61,6 +64,8 @@ REST = {
     "ladder": (f"'my data/sim.h5' 'my data/sky.npy' --survey sdss {READ}", "make-mocks"),
     "audit": (f"'my runs/train' 'my data/few.npy' {READ} {LABELS} --limit 1", "one-pixel-attack"),
     "one-pixel-attack": (f"'my runs/train' 'my data/few.npy' {READ} {LABELS} --limit 1", ""),
+    "depth": ("'my runs/train' 'my data/sim.h5' --survey sdss --times 0.5,1", ""),
+    "figures": ("'my runs/adapt' 'my figures' --format svg", ""),
     "pack": (f"{SECOND} 'my data/packed.h5'", "inspect"),
     "make-mocks, no labels": ("'my data/bare.h5' 'my data/bare mocks.h5' --survey sdss", "inspect"),
     "pretrain": (f"'my data/bare.h5' 'my data/sim.h5' {VIT}", "train"),
@@ -73,17 +78,17 @@ REST = {
 }
 
 
-def galshift(words: str) -> str:
-    """Run the command line `words`, which must succeed; return what it says on stderr."""
+def galshift(words: str, code: int = 0) -> str:
+    """Run the command line `words`, which must end with `code`; return what it says on stderr."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
         patch.setattr(sys, "argv", ["galshift", *shlex.split(words)])
         with contextlib.redirect_stderr(err):
             try:
-                code = main()
+                ended = main()
             except SystemExit as stop:
-                code = stop.code
-    assert not code, f"galshift {words}\n{err.getvalue()}"
+                ended = stop.code
+    assert (ended or 0) == code, f"galshift {words}\n{err.getvalue()}"
     return err.getvalue()
 
 
@@ -149,6 +154,27 @@ def test_every_next_line_works_as_printed(
         _fill_in(Path(shlex.split(words)[-1]) / "suggest.csv", Path("my data/all.csv"))
     for line in lines:
         galshift(line)
+
+
+def test_every_verb_says_what_comes_next_in_a_test() -> None:
+    assert {name.split(",")[0] for name in (*BASE, *REST)} | {"fetch"} == set(STEPS.names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_fetch_says_to_open_is_understood(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    opens = [f"{one.path} {one.options}".strip() for one in public_set(name).open]
+    for line in Fetch().next_steps({"run": "my runs/fetched", "open": opens}):
+        said = galshift(line.removeprefix("galshift "), code=4)  # nothing has been fetched
+        assert "there is no such file" in said
+
+
+def test_a_copied_recipe_runs_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (line,) = next_lines(galshift("recipes cp quickstart 'my study.yaml'"))
+    galshift(f"{line} --dry-run")
 
 
 @pytest.mark.parametrize(

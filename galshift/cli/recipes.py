@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -52,4 +53,4 @@ def cp(
 
     path = copy_recipe(name, destination)
     console.result(str(path))
-    console.say(f"next: galshift run {path}")
+    console.say(f"next: galshift run {shlex.quote(str(path))}")

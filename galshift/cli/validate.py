@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from galshift import console
 from galshift.cli._common import Json, RecipeArgument, Set
 
@@ -24,4 +26,4 @@ def command(recipe: RecipeArgument, set: Set = None, json: Json = False) -> None
         console.json_document({"recipe": checked.name, "valid": True, "steps": list(plan)})
         return
     console.result(f"{path}: valid, {len(plan)} step{'s' if len(plan) != 1 else ''}: {', '.join(plan)}")
-    console.say(f"next: galshift run {recipe} --dry-run")
+    console.say(f"next: galshift run {shlex.quote(recipe)} --dry-run")

@@ -13,7 +13,15 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from galshift.bounds import DAMAGE, check_unpacked, open_unpacked, plain_file, size
+from galshift.bounds import (
+    DAMAGE,
+    MOST_UNPACKED,
+    check_unpacked,
+    open_unpacked,
+    plain_file,
+    size,
+    stored_bytes,
+)
 from galshift.errors import DataError
 
 BLOCK = 2880
@@ -49,6 +57,10 @@ def check_structure(path: Path) -> None:
         One sentence; of what is too large, with the limit.
     """
     n_bytes = plain_file(path)
+    if n_bytes > MOST_UNPACKED:
+        check_unpacked(
+            n_bytes, stored_bytes(path), path, what="a file with holes", hint="copy it without them"
+        )
     try:
         with open_unpacked(path) as stream:
             packed = not isinstance(stream, io.BufferedReader)  # as it is on the disk

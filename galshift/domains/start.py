@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from galshift.data.options import ReadOptions
 from galshift.data.preprocess import PreprocessConfig, Preprocessing, fit_preprocessing
 from galshift.domains.domain import Domain
 from galshift.domains.frame import common_frame
+from galshift.errors import DataError
 from galshift.training.checkpoint import Trained
 from galshift.training.start import start_from
 
@@ -39,12 +44,25 @@ def started(
     path, first = source
     bands = config.bands or list(first.info.bands)
     trained = start_from(init, list(first.info.classes), bands, read.label_kind)
-    if trained is None:
-        frame = common_frame(config, first.info, *(domain.info for _, domain in others))
-        preprocessing = fit_preprocessing(first.dataset, first.parts["train"], frame, seed)
-    else:
-        preprocessing = trained.preprocessing
-        preprocessing.check(first.info, path)
+    with _said_of("source" if others else ""):
+        if trained is None:
+            frame = common_frame(config, first.info, *(domain.info for _, domain in others))
+            preprocessing = fit_preprocessing(first.dataset, first.parts["train"], frame, seed)
+        else:
+            preprocessing = trained.preprocessing
+            preprocessing.check(first.info, path)
     for where, domain in others:
-        preprocessing.check(domain.info, where)
+        with _said_of("target"):
+            preprocessing.check(domain.info, where)
     return trained, preprocessing
+
+
+@contextmanager
+def _said_of(role: str) -> Iterator[None]:
+    """Let hints name the options about one of two data sets; without the role in them they go for both."""
+    try:
+        yield
+    except DataError as error:
+        if role and error.hint:
+            error.hint = re.sub(r"--(unit|pixel-scale|bands|hdu)\b", rf"--{role}-\1", error.hint)
+        raise

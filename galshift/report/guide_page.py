@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from galshift.guides import guide, picture_of
-from galshift.provenance import atomic_path
+from galshift.provenance import atomic_path, remove_dead_parts
 from galshift.report.page import template_environment
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def write_guide(path: Path, topic: str) -> Path:
     environment.filters["words"] = words
     environment.globals["picture"] = lambda made: _uri(picture_of(topic, made))
     text = environment.get_template("guide.html.j2").render(guide=found)
+    remove_dead_parts(path)
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

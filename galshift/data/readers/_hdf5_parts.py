@@ -11,6 +11,7 @@ import numpy as np
 
 from galshift import plain
 from galshift.bounds import check_unpacked, plain_file
+from galshift.data.readers._hdf5_texts import check_texts_claimed
 from galshift.data.table_bounds import check_texts
 from galshift.errors import DataError
 
@@ -112,6 +113,7 @@ def check_data(data: Any, path: object, *, whole: bool = False) -> None:
     ]
     units += [math.prod(data.shape)] if whole else []
     check_unpacked(item * max(units), stored, path, what=f"'{data.name}'")
+    check_texts_claimed(data, path)
 
 
 def check_rows(data: Any, path: object) -> None:
