@@ -1,4 +1,4 @@
-"""The fraction of a class in a finite set of galaxies, from a random sample of labels and predictions for all.
+"""The fraction of a class in a finite set of galaxies, from a random sample of labels and answers to all.
 
 Two forms.  *Strata*: the galaxies that the network gives the class, whose number is known exactly, and the
 others; in each the labels say how many are of the class, with Jeffreys' prior, and the galaxies that nobody
@@ -11,8 +11,8 @@ probabilities say more than the answer, but it needs many labels and many errors
 References
 ----------
 Prediction-powered inference: Angelopoulos et al. 2023 (Science 382, 669, arXiv:2301.09633); its weight:
-Angelopoulos, Duchi & Zrnic 2023 (arXiv:2311.01453, example 6.1).  Jeffreys' interval of a binomial: Brown, Cai
-& DasGupta 2001 (Statistical Science 16, 101).  Strata after sampling: Holt & Smith 1979 (JRSS A 142, 33).
+Angelopoulos, Duchi & Zrnic 2023 (arXiv:2311.01453, example 6.1).  Jeffreys' interval of a binomial: Brown,
+Cai & DasGupta 2001 (Statistical Science 16, 101).  Strata after sampling: Holt & Smith 1979 (JRSS A 142, 33).
 """
 
 from __future__ import annotations

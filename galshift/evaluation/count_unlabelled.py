@@ -10,7 +10,7 @@ of one class just like the source's images of another.
 
 References
 ----------
-Estimate: Saerens, Latinne & Decaestecker 2002 (Neural Computation 14, 21); Alexandari, Kundaje & Shrikumar 2020
+Estimate: Saerens, Latinne & Decaestecker 2002 (Neural Computation 14, 21); Alexandari et al. 2020
 (arXiv:1901.06852); Garg et al. 2020 (arXiv:2003.07554).  Confusion: Lipton, Wang & Smola 2018
 (arXiv:1802.03916).  The distribution of a likelihood ratio by simulation: Davison & Hinkley 1997, chapter 4.
 """
