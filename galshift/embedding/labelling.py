@@ -77,10 +77,10 @@ def at_random(groups: np.ndarray, budget: int, seed: int = 0) -> np.ndarray:
 
 
 def at_random_in_strata(groups: np.ndarray, strata: np.ndarray, budget: int, seed: int = 0) -> np.ndarray:
-    """Return the rows of `budget` galaxies, one image of each: half as `at_random`, half even over the strata.
+    """Return the rows of `budget` galaxies, one image of each: half as `at_random`, half even over strata.
 
     Within a stratum every galaxy has the same chance; a stratum that is too small is taken whole, and what it
-    leaves goes to the others.
+    leaves goes to others.
 
     Parameters
     ----------

@@ -17,7 +17,8 @@ Cai & DasGupta 2001 (Statistical Science 16, 101).  Strata after sampling: Holt 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import norm
@@ -98,6 +99,16 @@ def class_fraction(sample: Sampled, seed: int = 0, *, simple: bool = True) -> Fr
             mine = sample.score[sample.labelled]
             return prediction_powered(sample.is_class, mine, unlabelled, population=sample.n_population)
     return by_strata(sample, seed)
+
+
+def summing_to_one(fractions: Sequence[Fraction]) -> list[Fraction]:
+    """Return the fractions of all classes, each of which was estimated by itself, scaled to a sum of one.
+
+    The intervals stay, and hold their estimates.
+    """
+    total = sum(one.estimate for one in fractions)
+    scaled = [float(np.clip(one.estimate / total, one.low, one.high)) for one in fractions]
+    return [replace(one, estimate=value) for one, value in zip(fractions, scaled, strict=True)]
 
 
 def by_strata(sample: Sampled, seed: int = 0) -> Fraction:

@@ -1,4 +1,4 @@
-"""What a run never trained on: its source's held-out images with their answers, and unseen galaxies of data."""
+"""What a run never trained on: held-out images of its source with answers, and unseen galaxies of others."""
 
 from __future__ import annotations
 

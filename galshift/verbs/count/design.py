@@ -61,7 +61,7 @@ def design_of(galaxies: Galaxies, classes: Sequence[str], read: ReadOptions) -> 
         raise DataError(
             "no galaxy has a label and was left alone by the training",
             where=read.labels,
-            hint="galshift suggest RUN DATA --budget 100 --aim measure chooses galaxies to label",
+            hint="galshift suggest --aim measure chooses galaxies to label among the others",
         )
     said = _said(galaxies, read)
     simple = True

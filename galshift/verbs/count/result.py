@@ -48,7 +48,7 @@ def write_table(folder: Path, document: Mapping[str, Any]) -> None:
     table = table_of(document)
     with atomic_path(folder / "counts.csv") as temporary:
         write_csv(temporary, table)
-    keys = ("data", "run", "by", "with_labels", "answer")
+    keys = ("data", "model", "by", "with_labels", "answer")
     about = {**software(), **{key: document[key] for key in keys}}
     table.meta["galshift"] = canonical_json(jsonable(about))
     with atomic_path(folder / "counts.ecsv") as temporary:

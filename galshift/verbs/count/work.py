@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from galshift.errors import DataError
-from galshift.evaluation.count_labelled import Fraction, Sampled, class_fraction, labels_alone
+from galshift.evaluation.count_labelled import Fraction, Sampled, class_fraction, labels_alone, summing_to_one
 from galshift.evaluation.count_unlabelled import LEVEL, LabelFree, label_free
 from galshift.provenance import write_json
 from galshift.report import build
@@ -17,6 +18,7 @@ from galshift.runs.classifiers import require_classes
 from galshift.runs.held_out import source_outputs
 from galshift.spread import Engine
 from galshift.training.checkpoint import load_checkpoint
+from galshift.verbs._options import OF_LABELS, reading_words
 from galshift.verbs.count.config import CountConfig
 from galshift.verbs.count.design import Design, design_of
 from galshift.verbs.count.galaxies import Bin, Galaxies, bins_of, open_galaxies
@@ -26,9 +28,6 @@ from galshift.verbs.count.words import basis
 
 OTHER = "other"  # what labels say and the network does not know
 _FEW = 20
-HINT = (
-    "galshift suggest RUN DATA --budget 100 --aim measure chooses galaxies to label; then count with --labels"
-)
 
 
 def work(config: CountConfig, run: RunDirectory, device: str, engine: Engine) -> dict[str, Any]:
@@ -57,7 +56,7 @@ def work(config: CountConfig, run: RunDirectory, device: str, engine: Engine) ->
         found = _without_labels(galaxies, source, trained.classes, bins, config, notes)
     document = {
         "data": galaxies.name,
-        "run": str(config.run),
+        "model": str(config.run),
         "n_galaxies": len(galaxies.rows),
         "n_unanswered": galaxies.n_unanswered,
         **found,
@@ -70,6 +69,17 @@ def work(config: CountConfig, run: RunDirectory, device: str, engine: Engine) ->
     build(run.path / "report.html", count_report(document, config))
     files = {"results": "count.json", "table": "counts.ecsv", "csv": "counts.csv", "report": "report.html"}
     return {**document, "outputs": files}
+
+
+def advice(config: CountConfig) -> str:
+    """Return what helps where a count needs labels: the command that chooses galaxies to label."""
+    said = config.read.model_dump(mode="json", exclude_defaults=True)
+    words = reading_words({key: said[key] for key in said if key not in OF_LABELS})
+    run, data = shlex.quote(config.run), shlex.quote(config.data)
+    return (
+        f"choose galaxies to label: galshift suggest {run} {data} --budget 100 --aim measure{words}; then "
+        "count with --labels"
+    )
 
 
 def _with_labels(
@@ -119,25 +129,28 @@ def _sampled(
         return None
     p = galaxies.probabilities[inside]
     answers, labels = p.argmax(axis=1), galaxies.labels[inside][places]
-    found = {}
-    for k, name in enumerate(names):
+    fractions = []
+    for k in range(len(names)):
         known = k < p.shape[1]
-        others = 1 + (0 if design.simple else answers)
+        others = 1 + (np.zeros(len(inside), dtype=int) if design.simple else answers)
         sample = Sampled(
             labels == k,
             places,
             p[:, k] if known else np.zeros(len(inside)),
-            np.where(answers == k, 0, others) if known else np.broadcast_to(others, answers.shape),
+            np.where(answers == k, 0, others),
             len(members) - len(inside),
         )
-        one = class_fraction(sample, seed, simple=design.simple and known)
-        alone = labels_alone(int((labels == k).sum()), len(labels)) if design.simple else None
+        fractions.append(class_fraction(sample, seed, simple=design.simple and known))
+    everyone = galaxies.probabilities[members].argmax(axis=1)
+    found = {}
+    for k, (name, one) in enumerate(zip(names, summing_to_one(fractions), strict=True)):
+        hits = int((labels == k).sum())
         found[name] = {
             **counted(one, len(members)),
             "form": one.form,
-            "predicted_fraction": float((galaxies.probabilities[members].argmax(axis=1) == k).mean()),
-            "n_labels": int((labels == k).sum()),
-            "labels_alone_ci95": None if alone is None else list(alone),
+            "predicted_fraction": float((everyone == k).mean()),
+            "n_labels": hits,
+            "labels_alone_ci95": list(labels_alone(hits, len(labels))) if design.simple else None,
         }
     return found
 
@@ -156,14 +169,14 @@ def _without_labels(
     try:
         whole = label_free(source, galaxies.outputs(everything), **how)
     except DataError as error:
-        raise DataError(error.what, where=error.where or config.run, hint=HINT) from error
+        raise DataError(error.what, where=error.where or config.run, hint=advice(config)) from error
     if not whole.holds:
         raise DataError(
             f"{galaxies.name} cannot be counted without labels: what the network gives for it is no mixture "
-            f"of what it gives for the classes of its source (p = {whole.p:.2g} by the test of {whole.worst}, "
+            f"of what it gives for its source's classes (p = {whole.p:.2g} by the test of {whole.worst}, "
             f"corrected for {len(whole.tests)} tests; refused below {LEVEL})",
             where=galaxies.path,
-            hint=HINT,
+            hint=advice(config),
         )
     parts = [label_free(source, galaxies.outputs(one.members), **how) for one in bins]
     refused = [one.name for one, part in zip(bins, parts, strict=True) if not part.holds]

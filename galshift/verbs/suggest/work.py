@@ -17,7 +17,7 @@ from galshift.report import build
 from galshift.rundirectory import RunDirectory
 from galshift.runs.answers import AnsweredSet, answered_set
 from galshift.runs.classifiers import load_classifier
-from galshift.runs.held_out import PROBABILITY, STRATUM, unseen_galaxies
+from galshift.runs.held_out import PROBABILITY, STRATUM, first_images, unseen_galaxies
 from galshift.training.checkpoint import Trained
 from galshift.verbs.suggest.config import LABEL, SuggestConfig
 from galshift.verbs.suggest.report import suggest_report
@@ -128,9 +128,8 @@ def choose(pool: AnsweredSet, candidates: np.ndarray, config: SuggestConfig) -> 
 def answered(pool: AnsweredSet, candidates: np.ndarray) -> np.ndarray:
     """Return the class that each candidate's galaxy is given: the answer to the first of its images."""
     first = first_images(pool.groups, pool.usable)
-    return pool.probabilities[first].argmax(axis=1)[
-        np.searchsorted(pool.groups[first], pool.groups[candidates])
-    ]
+    given = pool.probabilities[first].argmax(axis=1)
+    return given[np.searchsorted(pool.groups[first], pool.groups[candidates])]
 
 
 def say_chances(
@@ -143,15 +142,14 @@ def say_chances(
     by_answer: bool,
 ) -> None:
     """Add to the table how probable it was that each galaxy would be drawn, and from among which."""
-    everyone = np.unique(pool.groups[candidates], return_index=True)[1]
+    one_each = candidates[np.unique(pool.groups[candidates], return_index=True)[1]]
     cell = np.zeros(len(pool.groups), dtype=int)
     if by_answer:
         cell[candidates] = answered(pool, candidates)
         table[STRATUM] = np.array(classes)[cell[chosen]]
-    n_drawn, n_all = (
-        np.bincount(cell[rows], minlength=len(classes)) for rows in (chosen, candidates[everyone])
-    )
-    table[PROBABILITY] = (n_drawn / np.maximum(n_all, 1))[cell[chosen]]
+    drawn, there = (np.bincount(cell[rows], minlength=len(classes)) for rows in (chosen, one_each))
+    asked = len(pool.rows) / len(pool.dataset)  # where --limit left some out, at random
+    table[PROBABILITY] = (asked * drawn / np.maximum(there, 1))[cell[chosen]]
 
 
 def suggestion_table(trained: Trained, pool: AnsweredSet, chosen: np.ndarray) -> Table:
