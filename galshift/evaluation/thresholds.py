@@ -1,7 +1,7 @@
 """From which probability on to select a class, and what purity and completeness to expect of that.
 
 The threshold is chosen on held-out images of the source, which stand for those of another class mix by the
-weights ``p_target(k) / p_source(k)``.  A threshold that is the best of many flatters itself: what its choice gains on
+weights ``p_target(k) / p_source(k)``.  The best threshold of many flatters itself: what its choice gains on
 resampled galaxies over all of them is taken off (Efron 1983, JASA 78, 316).
 """
 

@@ -169,7 +169,7 @@ def per_class_section(
         for title, lines_ in curves.items()
     )
     text = (
-        "A rare class can be lost while the accuracy stays high. The curves show what purity a threshold on a "
+        "A rare class can be lost while accuracy stays high. The curves show what purity a threshold on a "
         "class's probability buys at which completeness; --threshold chooses one."
     )
     return Section(

@@ -31,9 +31,9 @@ from galshift.training.unknown import THRESHOLD, load_scorer, unknown_scores
 from galshift.verbs._threshold import rules_of
 from galshift.verbs.predict.config import PredictConfig
 
-_MIX_OF = (
-    4000  # images whose answers tell the class mix: more would not tell it better than the source allows
-)
+# Images whose answers tell the class mix: more would not tell it better than the source allows.
+_MIX_OF = 4000
+_SEED = 42  # as the default of count
 
 
 def work(config: PredictConfig, path: Path, device: str, engine: Engine) -> dict[str, Any]:
@@ -86,10 +86,10 @@ def _selection(
             "thresholds are of classes, and this run predicts something else", where="--threshold"
         )
     rules = rules_of(config.threshold, tuple(trained.classes))
-    rows = drawn_rows(len(dataset), _MIX_OF, 0, "threshold", "mix")
+    rows = drawn_rows(len(dataset), _MIX_OF, _SEED, "threshold", "mix")
     found = answer(trained, dataset, rows, device=device, label="class mix", engine=engine)
     target = outputs_of(found, dataset.info.groups[rows], np.flatnonzero(found.usable))
-    return select(trained, rules, target, device)
+    return select(trained, rules, target, device, seed=_SEED)
 
 
 def _thresholds(selection: Selection | None) -> dict[str, Any]:
