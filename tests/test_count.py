@@ -83,7 +83,9 @@ def test_two_strata_weigh_what_their_labels_say_by_their_known_sizes() -> None:
 
 @pytest.mark.parametrize("n", [30, 100])
 def test_labels_alone_hold_the_truth_as_often_as_they_say(n: int) -> None:
-    limits = np.array([labels_alone(k, n) for k in range(n + 1)])
+    size = 100_000
+    of = [Sampled(np.arange(n) < k, np.arange(n), np.zeros(size), np.zeros(size, int)) for k in range(n + 1)]
+    limits = np.array([(one.low, one.high) for one in map(labels_alone, of)])
     truths = np.linspace(0.05, 0.95, 181)
     holds = [binom(n, p).pmf(np.arange(n + 1)) @ ((limits[:, 0] <= p) & (p <= limits[:, 1])) for p in truths]
     assert np.mean(holds) == pytest.approx(0.95, abs=0.01)
@@ -101,8 +103,8 @@ def test_intervals_hold_whether_the_network_is_right_or_wrong(wrong: bool) -> No
         found = class_fraction(sample, seed)
         holds.append(found.low <= is_class.mean() <= found.high)
         width.append(found.high - found.low)
-        low, high = labels_alone(int(is_class[labelled].sum()), 60)
-        alone.append(high - low)
+        simple = labels_alone(sample, seed)
+        alone.append(simple.high - simple.low)
     assert 0.91 <= np.mean(holds) <= 0.995
     assert np.mean(width) < 0.8 * np.mean(alone)  # an answer that is always the other one tells as much
 

@@ -94,9 +94,9 @@ def class_fraction(sample: Sampled, seed: int = 0, *, simple: bool = True) -> Fr
     n, hits = len(sample.is_class), int(sample.is_class.sum())
     wrong = int(((sample.stratum[sample.labelled] == 0) != sample.is_class).sum())
     if simple and min(hits, n - hits) >= MANY and wrong >= MANY_WRONG:
-        unlabelled = np.delete(sample.score, sample.labelled)
-        if len(unlabelled) > 1:
-            mine = sample.score[sample.labelled]
+        unlabelled, mine = np.delete(sample.score, sample.labelled), sample.score[sample.labelled]
+        # A network that is wrong on the whole tells nothing to the one, and all to the other.
+        if len(unlabelled) > 1 and mine[sample.is_class].mean() > mine[~sample.is_class].mean():
             return prediction_powered(sample.is_class, mine, unlabelled, population=sample.n_population)
     return by_strata(sample, seed)
 
@@ -185,9 +185,6 @@ def prediction_powered(
     return Fraction(*map(float, bounded), "prediction-powered")
 
 
-def labels_alone(n_class: int, n: int) -> tuple[float, float]:
-    """Return Jeffreys' 95 % interval of a fraction from `n` labels alone, for comparison."""
-    from scipy.stats import beta
-
-    low, high = beta.ppf([0.025, 0.975], n_class + _PRIOR, n - n_class + _PRIOR)
-    return (0.0 if n_class == 0 else float(low)), (1.0 if n_class == n else float(high))
+def labels_alone(sample: Sampled, seed: int = 0) -> Fraction:
+    """Return the fraction as the labels of a simple random sample tell it alone, for comparison."""
+    return by_strata(replace(sample, stratum=np.ones(len(sample.score), dtype=int)), seed)

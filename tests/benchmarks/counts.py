@@ -12,8 +12,9 @@ twice); targets are drawn from their target images without replacement, with one
 ``wrong on purpose`` the network of ``depth`` has its answers moved on by one class.
 
 A cell is ``--repeats`` targets.  ``holds``: share of intervals that hold the truth (a 95 % interval of that
-from 300 is +- 2.5 points).  ``width``: mean width over that of Jeffreys' interval from the labels alone, with
-which the same galaxies are counted.  ``r``: correlation of label and prediction (0 or 1) among all.
+from 300 is +- 2.5 points).  ``width``: mean width; ``of labels alone``: over that of the interval from the
+labels alone, in the same way: with Jeffreys' prior, for the same finite set.  ``r``: correlation of label and
+answer (0 or 1) among all.
 The tables are written to ``counts.md`` beside this file.
 """
 
@@ -87,12 +88,12 @@ def counted(
     rng = np.random.default_rng([seed, n])
     labelled = rng.permutation(len(is_class))[:n]
     truth = is_class.mean()
-    found = class_fraction(Sampled(is_class[labelled], labelled, score, np.where(answer, 0, 1)), seed)
-    low, high = labels_alone(int(is_class[labelled].sum()), n)
+    sample = Sampled(is_class[labelled], labelled, score, np.where(answer, 0, 1))
+    found, alone = class_fraction(sample, seed), labels_alone(sample, seed)
     tally.holds.append(found.low - 1e-9 <= truth <= found.high + 1e-9)
-    tally.alone_holds.append(low <= truth <= high)
+    tally.alone_holds.append(alone.low - 1e-9 <= truth <= alone.high + 1e-9)
     tally.width.append(found.high - found.low)
-    tally.alone.append(high - low)
+    tally.alone.append(alone.high - alone.low)
     varied = answer.any() and not answer.all()
     tally.r.append(float(np.corrcoef(answer, is_class)[0, 1]) if varied else 0.0)
 
@@ -134,7 +135,7 @@ CHANGES = {
 
 def free(repeats: int) -> Iterator[str]:
     """Yield the table of counts without labels: how often refused, and how often right where not."""
-    yield "| what changes | refused | intervals that hold, where not refused | mean error of a fraction |"
+    yield "| what changes | refused | intervals that hold, where not refused | mean error |"
     yield "|---|---|---|---|"
     for name, change in CHANGES.items():
         refused, holds, errors = [], [], []

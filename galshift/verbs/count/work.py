@@ -129,7 +129,7 @@ def _sampled(
         return None
     p = galaxies.probabilities[inside]
     answers, labels = p.argmax(axis=1), galaxies.labels[inside][places]
-    fractions = []
+    fractions, alone = [], []
     for k in range(len(names)):
         known = k < p.shape[1]
         others = 1 + (np.zeros(len(inside), dtype=int) if design.simple else answers)
@@ -141,16 +141,16 @@ def _sampled(
             len(members) - len(inside),
         )
         fractions.append(class_fraction(sample, seed, simple=design.simple and known))
+        alone.append(labels_alone(sample, seed))
     everyone = galaxies.probabilities[members].argmax(axis=1)
     found = {}
     for k, (name, one) in enumerate(zip(names, summing_to_one(fractions), strict=True)):
-        hits = int((labels == k).sum())
         found[name] = {
             **counted(one, len(members)),
             "form": one.form,
             "predicted_fraction": float((everyone == k).mean()),
-            "n_labels": hits,
-            "labels_alone_ci95": list(labels_alone(hits, len(labels))) if design.simple else None,
+            "n_labels": int((labels == k).sum()),
+            "labels_alone_ci95": [alone[k].low, alone[k].high] if design.simple else None,
         }
     return found
 
