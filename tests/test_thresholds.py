@@ -93,9 +93,9 @@ def test_each_rule_leads_where_it_says() -> None:
 
 def test_another_mix_weighs_the_classes() -> None:
     rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1], [500, 500])
-    score = rng.normal(1.5 * (labels == 0), 1)
-    how = {"score": score, "labels": labels, "groups": np.arange(1000), "index": 0}
+    labels = np.repeat([0, 1], [4000, 4000])
+    score = rng.normal(2 * (labels == 0), 1)
+    how = {"score": score, "labels": labels, "groups": np.arange(8000), "index": 0, "n_bootstrap": 20}
     found = choose("purity", 0.8, **how, mix=np.array([0.1, 0.9]))
     chosen = score >= found.threshold
     right, wrong = (chosen[labels == k].mean() for k in (0, 1))

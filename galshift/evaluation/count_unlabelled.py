@@ -35,6 +35,7 @@ LEVEL = 0.05
 FEWEST = 8
 _BINS = 3  # of each number, within an answer
 _MOST = 4000  # galaxies of the data in a resample: more would not narrow what the source leaves open
+_LEAST_REST = 0.5  # of the width of an interval that is never taken for chance
 _STEPS = 200  # of the fit of the mixture
 
 
@@ -137,9 +138,10 @@ def label_free(source: Outputs, target: Outputs, *, n_bootstrap: int = 300, seed
             for drawn, rows in _resamples(source, len(target.groups), n_bootstrap, rng)
         ]
     )
+    tests = {"agreement": _agreement(both[0] - both[1], draws[:, 0] - draws[:, 1])}
+    draws[:, 0] = _of_these(draws[:, 0], both[0], len(target.groups))
     low, high = np.quantile(draws[:, 0], [0.025, 0.975], axis=0)
     low, high = np.minimum(low, both[0]), np.maximum(high, both[0])
-    tests = {"agreement": _agreement(both[0] - both[1], draws[:, 0] - draws[:, 1])}
     tests |= mixture_tests(source.one_each(), target, n_simulated=n_bootstrap, rng=rng)
     mix = class_mix(source.labels, source.logits.shape[1])
     return LabelFree(mix, both[0], low, high, both[1], tests, draws[:, 0])
@@ -188,6 +190,18 @@ def _resamples(
         while len(np.unique(source.labels[drawn])) < present:
             drawn = np.concatenate([members[i] for i in rng.integers(0, n_groups, n_groups)])
         yield drawn, rng.integers(0, n_target, min(n_target, _MOST))
+
+
+def _of_these(draws: np.ndarray, estimate: np.ndarray, n: int) -> np.ndarray:
+    """Return (B, K) draws for the mix of these `n` galaxies, from those for galaxies of their kind.
+
+    A resample also varies as another sample of the sky would, by p (1 - p) / n, which is no error of a count.
+    """
+    spread = draws.var(axis=0)
+    chance = estimate * (1 - estimate) / n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rest = np.where(spread > 0, np.sqrt(np.clip(1 - chance / spread, _LEAST_REST**2, 1)), 1.0)
+    return np.clip(estimate + rest * (draws - estimate), 0, 1)
 
 
 def _agreement(found: np.ndarray, drawn: np.ndarray) -> float:
