@@ -2,14 +2,16 @@
 
 ::
 
-    python -m tests.benchmarks.counts --work FOLDER [--repeats 300] [--parts synthetic,free,pairs]
+    python -m tests.benchmarks.counts --work FOLDER [--repeats 300] [--parts synthetic,strata,free,pairs]
 
 *synthetic*: scores of a class that follow two Gaussians, calibrated for another mix: ``good`` and ``weak``
-networks, and a ``wrong`` one that takes the class for the rest and the rest for the class.  *free*: three
+networks, and a ``wrong`` one that takes the class for the rest and the rest for the class.  *strata*: three
+classes of which a network gives most, or few, or (``wrong``) always another.  *free*: three
 Gaussian classes of which the mix changes, without and with a change of the images.  *pairs*: a small network
 (source-only, deepmerge, 12 epochs) of three pairs of the transfer benchmark and of ``same`` (one survey
-twice); targets are drawn from their target images without replacement, with one class at 3, 10 or 35 %.  In
-``wrong on purpose`` the network of ``depth`` has its answers moved on by one class.
+twice); targets are drawn from their target images without replacement, with one class at 3, 10 or 35 % (for
+counts without labels 10, 35 or 60 %).  In ``wrong on purpose`` the network of ``depth`` has its answers moved
+on by one class.
 
 A cell is ``--repeats`` targets.  ``holds``: share of intervals that hold the truth (a 95 % interval of that
 from 300 is +- 2.5 points).  ``width``: mean width; ``of labels alone``: over that of the interval from the
@@ -34,7 +36,8 @@ from safetensors.torch import load_file
 from scipy.special import softmax
 
 from galshift.errors import DataError
-from galshift.evaluation.count_labelled import Sampled, class_fraction, labels_alone
+from galshift.embedding.labelling import at_random_in_strata
+from galshift.evaluation.count_labelled import Sampled, by_strata, class_fraction, labels_alone
 from galshift.evaluation.count_unlabelled import Outputs, label_free
 from galshift.models.build import build_model
 from tests.benchmarks.transfer_runs import run_cell
@@ -122,6 +125,34 @@ def synthetic(repeats: int) -> Iterator[str]:
                     score = make(is_class, rng)
                     counted(tally, is_class, score, score >= 0.5, n, seed)
                 yield f"| {name} | {share:.0%} | {n} | {tally.row()} |"
+
+
+def by_answer(repeats: int) -> Iterator[str]:
+    """Yield the table of samples with as many again from the galaxies of each answer (suggest --strata)."""
+    yield "| network | class | labels | holds | width | of a simple sample's |"
+    yield "|---|---|---|---|---|---|"
+    for name, right in (("good", 0.92), ("weak", 0.6), ("wrong", 0.05)):
+        for share in FRACTIONS:
+            for n in LABELS:
+                drawn, simple = empty(), empty()
+                for seed in range(repeats):
+                    rng = np.random.default_rng(seed)
+                    mix = np.array([share, 0.6 * (1 - share), 0.4 * (1 - share)])
+                    labels = rng.choice(3, N_SYNTHETIC, p=mix)
+                    answer = np.where(
+                        rng.random(N_SYNTHETIC) < right, labels, rng.integers(0, 3, N_SYNTHETIC)
+                    )
+                    answer = (answer + 1) % 3 if name == "wrong" else answer
+                    is_class = labels == 0
+                    counted(simple, is_class, np.where(answer == 0, 0.9, 0.1), answer == 0, n, seed)
+                    rows = at_random_in_strata(np.arange(N_SYNTHETIC), answer, n, seed)
+                    stratum = np.where(answer == 0, 0, 1 + answer)
+                    found = by_strata(Sampled(is_class[rows], rows, answer.astype(float), stratum), seed)
+                    drawn.holds.append(found.low - 1e-9 <= is_class.mean() <= found.high + 1e-9)
+                    drawn.width.append(found.high - found.low)
+                ratio = np.mean(drawn.width) / np.mean(simple.width)
+                told = f"{np.mean(drawn.holds):.1%} | {np.mean(drawn.width):.3f} | {ratio:.2f}"
+                yield f"| {name} | {share:.0%} | {n} | {told} |"
 
 
 CHANGES = {
@@ -256,11 +287,12 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, required=True, help="folder of what takes long to make")
     parser.add_argument("--repeats", type=int, default=300)
-    parser.add_argument("--parts", default="synthetic,free,pairs")
+    parser.add_argument("--parts", default="synthetic,strata,free,pairs")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     tables = {
         "synthetic": ("Synthetic classifiers, with labels", lambda: synthetic(arguments.repeats)),
+        "strata": ("Synthetic classifiers, labels drawn by answer", lambda: by_answer(arguments.repeats)),
         "free": ("Synthetic classifiers, without labels", lambda: free(arguments.repeats)),
         "pairs": ("Networks of built-in pairs", lambda: pairs(arguments.repeats, arguments.work)),
     }
