@@ -35,8 +35,8 @@ import torch
 from safetensors.torch import load_file
 from scipy.special import softmax
 
-from galshift.errors import DataError
 from galshift.embedding.labelling import at_random_in_strata
+from galshift.errors import DataError
 from galshift.evaluation.count_labelled import Sampled, by_strata, class_fraction, labels_alone
 from galshift.evaluation.count_unlabelled import Outputs, label_free
 from galshift.models.build import build_model
