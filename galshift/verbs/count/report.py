@@ -93,6 +93,7 @@ def _by_bin(document: Mapping[str, Any]) -> Section:
             range(len(bins)), [figures.plain(one["name"]) for one in bins], rotation=20, ha="right"
         )
         axes.set(xlabel=figures.plain(document["by"]), ylabel="fraction of the galaxies", ylim=(0, None))
+        axes.set_xlim(-0.5, len(bins) - 0.5)
         if axes.get_legend_handles_labels()[1]:
             figure.legend(loc="outside right upper")
 
