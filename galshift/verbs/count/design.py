@@ -11,6 +11,7 @@ from scipy.stats import chi2_contingency
 
 from galshift.data.join import join_rows
 from galshift.data.options import ReadOptions
+from galshift.data.paths import bare_name
 from galshift.data.tables import read_table
 from galshift.errors import DataError
 from galshift.runs.held_out import PROBABILITY, STRATUM
@@ -67,7 +68,7 @@ def design_of(galaxies: Galaxies, classes: Sequence[str], read: ReadOptions) -> 
     simple = True
     if said is None:
         notes.append(
-            f"{read.labels} does not say how its galaxies were chosen: they are taken for a random sample."
+            f"{bare_name(read.labels)} does not say how its galaxies were chosen: they are taken for a random sample."
         )
     else:
         simple = _held_against(said, galaxies, labelled, classes, notes)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from galshift.data.paths import bare_name
 from galshift.report import Card, Figure, ReportData, Section, Table, about, figures
 from galshift.verbs.count.config import CountConfig
 from galshift.verbs.count.words import fraction, number
@@ -44,7 +45,7 @@ def count_report(document: Mapping[str, Any], config: CountConfig) -> ReportData
         cards=cards,
         warnings=document["warnings"],
         sections=sections,
-        facts={"run": config.run, "seed": config.seed},
+        facts={"run": bare_name(config.run), "seed": config.seed},
     )
 
 

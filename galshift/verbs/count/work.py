@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from galshift.data.paths import bare_name
 from galshift.errors import DataError
 from galshift.evaluation.count_labelled import Fraction, Sampled, class_fraction, labels_alone, summing_to_one
 from galshift.evaluation.count_unlabelled import LEVEL, LabelFree, label_free
@@ -56,7 +57,7 @@ def work(config: CountConfig, run: RunDirectory, device: str, engine: Engine) ->
         found = _without_labels(galaxies, source, trained.classes, bins, config, notes)
     document = {
         "data": galaxies.name,
-        "model": str(config.run),
+        "model": bare_name(config.run),
         "n_galaxies": len(galaxies.rows),
         "n_unanswered": galaxies.n_unanswered,
         **found,
