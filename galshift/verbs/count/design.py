@@ -67,8 +67,9 @@ def design_of(galaxies: Galaxies, classes: Sequence[str], read: ReadOptions) -> 
     said = _said(galaxies, read)
     simple = True
     if said is None:
+        said_by = bare_name(read.labels)
         notes.append(
-            f"{bare_name(read.labels)} does not say how its galaxies were chosen: they are taken for a random sample."
+            f"{said_by} does not say how its galaxies were chosen: they are taken for a random sample."
         )
     else:
         simple = _held_against(said, galaxies, labelled, classes, notes)
