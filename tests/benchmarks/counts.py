@@ -2,7 +2,7 @@
 
 ::
 
-    python -m tests.benchmarks.counts --work FOLDER [--repeats 300] [--parts synthetic,strata,free,pairs]
+    python -m tests.benchmarks.counts --work FOLDER [--repeats 300] [--parts PART,...]
 
 *synthetic*: scores of a class that follow two Gaussians, calibrated for another mix: ``good`` and ``weak``
 networks, and a ``wrong`` one that takes the class for the rest and the rest for the class.  *strata*: three
@@ -13,7 +13,7 @@ twice); targets are drawn from their target images without replacement, with one
 counts without labels 10, 35 or 60 %).  In ``wrong on purpose`` the network of ``depth`` has its answers moved
 on by one class.
 
-A cell is ``--repeats`` targets.  ``holds``: share of intervals that hold the truth (a 95 % interval of that
+A cell is ``--repeats`` targets (of ``pairs-free`` a third).  ``holds``: share of intervals that hold the truth (a 95 % interval of that
 from 300 is +- 2.5 points).  ``width``: mean width; ``of labels alone``: over that of the interval from the
 labels alone, in the same way: with Jeffreys' prior, for the same finite set.  ``r``: correlation of label and
 answer (0 or 1) among all.
@@ -234,14 +234,18 @@ def _target(pool: Outputs, k: int, share: float, rng: np.random.Generator) -> np
     return np.concatenate([rng.permutation(mine)[:hits], rng.permutation(rest)[: n - hits]])
 
 
-def pairs(repeats: int, work: Path) -> Iterator[str]:
-    """Yield the tables of real networks, with labels and without."""
+def _pools(work: Path) -> dict[str, Pool]:
+    """The pairs, and the one whose network is wrong on purpose."""
     pools = {name: pool_of(name, work) for name in ("depth", "sdss", "mix", "same")}
     moved = pools["depth"].target
     wrong = Outputs(np.roll(moved.logits, 1, axis=1), moved.groups, moved.features, moved.labels)
-    shown = {name: pools[name].target for name in ("depth", "sdss", "mix")} | {"wrong on purpose": wrong}
+    return pools | {"wrong on purpose": Pool(pools["depth"].source, wrong)}
+
+
+def pairs(repeats: int, work: Path) -> Iterator[str]:
+    """Yield the table of real networks with labels."""
     yield from (HEAD.replace("network", "pair"), RULE)
-    for name, pool in shown.items():
+    for name, pool in ((name, one.target) for name, one in _pools(work).items() if name != "same"):
         for share in FRACTIONS:
             for n in LABELS:
                 tally = empty()
@@ -253,11 +257,14 @@ def pairs(repeats: int, work: Path) -> Iterator[str]:
                     score = softmax(pool.logits[rows], axis=1)[:, k]
                     counted(tally, pool.labels[rows] == k, score, answer, n, seed)
                 yield f"| {name} | {share:.0%} | {n} | {tally.row()} |"
-    yield ""
-    yield "| pair, without labels | refused | intervals that hold, where not refused | mean error |"
+
+
+def pairs_free(repeats: int, work: Path) -> Iterator[str]:
+    """Yield the table of real networks without labels, of a third of the repeats."""
+    yield "| pair | refused | intervals that hold, where not refused | mean error |"
     yield "|---|---|---|---|"
-    for name, pool in (*pools.items(), ("wrong on purpose", Pool(pools["depth"].source, wrong))):
-        yield f"| {name} | {_free_row(pool, repeats)} |"
+    for name, pool in _pools(work).items():
+        yield f"| {name} | {_free_row(pool, repeats // 3)} |"
 
 
 def _free_row(pool: Pool, repeats: int) -> str:
@@ -287,14 +294,21 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, required=True, help="folder of what takes long to make")
     parser.add_argument("--repeats", type=int, default=300)
-    parser.add_argument("--parts", default="synthetic,strata,free,pairs")
+    parser.add_argument("--parts", default="synthetic,strata,free,pairs,pairs-free")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     tables = {
         "synthetic": ("Synthetic classifiers, with labels", lambda: synthetic(arguments.repeats)),
         "strata": ("Synthetic classifiers, labels drawn by answer", lambda: by_answer(arguments.repeats)),
         "free": ("Synthetic classifiers, without labels", lambda: free(arguments.repeats)),
-        "pairs": ("Networks of built-in pairs", lambda: pairs(arguments.repeats, arguments.work)),
+        "pairs": (
+            "Networks of built-in pairs, with labels",
+            lambda: pairs(arguments.repeats, arguments.work),
+        ),
+        "pairs-free": (
+            "Networks of built-in pairs, without labels",
+            lambda: pairs_free(arguments.repeats, arguments.work),
+        ),
     }
     for part in arguments.parts.split(","):
         title, made = tables[part]
