@@ -6,17 +6,16 @@
 
 *synthetic*: scores of a class that follow two Gaussians, calibrated for another mix: ``good`` and ``weak``
 networks, and a ``wrong`` one that takes the class for the rest and the rest for the class.  *strata*: three
-classes of which a network gives most, or few, or (``wrong``) always another.  *free*: three Gaussian classes of which
-the mix changes, without and with a change of the images.  *pairs*: a small network
-(source-only, deepmerge, 12 epochs) of three pairs of the transfer benchmark and of ``same`` (one survey
-twice); targets are drawn from their target images without replacement, with one class at 3, 10 or 35 % (for
-counts without labels 10, 35 or 60 %).  In ``wrong on purpose`` the network of ``depth`` has its answers moved
-on by one class.
+classes of which a network gives most, or few, or (``wrong``) always another.  *free*: three Gaussian classes
+of which the mix changes, without and with a change of the images.  *pairs*: a small network (source-only,
+deepmerge, 12 epochs) of three pairs of the transfer benchmark and of ``same`` (one survey twice); targets are
+drawn from their target images without replacement, with one class at 3, 10 or 35 % (for counts without labels
+10, 35 or 60 %).  In ``wrong on purpose`` the network of ``depth`` has its answers moved on by one class.
 
 A cell is ``--repeats`` targets, without labels of the pairs a third.  ``holds``: share of intervals that hold
-the truth (a 95 % interval of that from 300 is +- 2.5 points).  ``width``: mean width; ``of labels alone``: over
-that of the interval from the labels alone, in the same way: with Jeffreys' prior, for the same finite set.
-``r``: correlation of label and answer (0 or 1) among all.
+the truth (a 95 % interval of that from 300 is +- 2.5 points).  ``width``: mean width; ``of labels alone``:
+over that of the interval from the labels alone, in the same way: with Jeffreys' prior, for the same finite
+set.  ``r``: correlation of label and answer (0 or 1) among all.
 The tables are written to ``counts.md`` beside this file.
 """
 
