@@ -54,6 +54,7 @@ COMMANDS: dict[str, list[str]] = {
     "figures": ["figures", "evaluated", "out", "--format", "svg"],
     "similar": ["similar", "run", "mocks.h5", "FIRST", "--out", "out"],
     "suggest": ["suggest", "run", "mocks.h5", "--budget", "4", "--out", "out"],
+    "count": ["count", "run", "mocks.h5", "--labels", "few.csv", "--out", "out"],
     "explain": ["explain", "run", "mocks.h5", "--out", "out"],
     "gap": ["gap", "sim.h5", "mocks.h5", "--out", "out"],
     "ladder": ["ladder", "sim.h5", "mocks.h5", "--survey", "lsst-y10", "--out", "out"],
@@ -89,11 +90,17 @@ _TIMED = ("log.txt", ".lock", ".lock.soft")
 
 def make_inputs(folder: Path, server: Server) -> None:
     """Write what the commands read into `folder`."""
+    import h5py
+
     folder.mkdir(parents=True, exist_ok=True)
     for words in INPUTS:
         ended = server.run(folder, words)
         assert ended.code == 0, (words, ended.said)
     (folder / "small.yaml").write_text(RECIPE)
+    with h5py.File(folder / "mocks.h5") as file:
+        ids, labels = file["ids"].asstr()[:], file["labels"][:]
+    rows = [f"{name},{('merger', 'elliptical')[label]}" for name, label in zip(ids, labels, strict=True)]
+    (folder / "few.csv").write_text("\n".join(["id,label", *rows]))
 
 
 def words_of(verb: str, folder: Path) -> list[str]:

@@ -193,7 +193,8 @@ def test_absent_class_is_null_and_left_out_of_macro_averages():
     got = classification_metrics(y, p3, ["a", "b", "ghost"], n_bootstrap=50)
     assert got["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(y, p.argmax(axis=1)))
     ghost = jsonable(got)["per_class"]["ghost"]
-    assert ghost == {"precision": None, "recall": None, "f1": None, "n": 0}
+    unknown = {"precision": [None, None], "recall": [None, None]}
+    assert ghost == {"precision": None, "recall": None, "f1": None, "n": 0, "ci95": unknown}
     json.dumps(jsonable(got), allow_nan=False)
 
 

@@ -73,7 +73,12 @@ REST = {
     "suggest": (f"'my runs/train' 'my data/sky.npy' {READ} --budget 24 --out 'my runs/sg'", "train"),
     "suggest, measure": (
         f"'my runs/train' 'my data/sky.npy' {READ} --budget 9 --aim measure --out 'my runs/measure'",
-        "evaluate",
+        "evaluate count",
+    ),
+    "count": (f"'my runs/train' 'my data/sky.npy' {READ} {LABELS}", ""),
+    "predict, threshold": (
+        "'my runs/adapt' 'my data/sky.npy' 'my data/chosen.fits' --threshold merger=p:0.5",
+        "",
     ),
 }
 

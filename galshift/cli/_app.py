@@ -28,7 +28,7 @@ PANELS = {
     "Start here": ("run", "inspect", "simulate", "doctor"),
     "Make data": ("make-mocks", "pack", "fetch"),
     "Train and adapt": ("train", "adapt", "pretrain"),
-    "Evaluate and use": ("evaluate", "predict", "figures", "gap", "explain", "ladder", "depth"),
+    "Evaluate and use": ("evaluate", "predict", "count", "figures", "gap", "explain", "ladder", "depth"),
     "Probe": ("one-pixel-attack", "audit", "embed", "similar", "suggest"),
     "Recipes and reference": ("recipes", "validate", "status", "list", "schema", "help"),
 }

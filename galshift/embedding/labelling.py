@@ -76,6 +76,31 @@ def at_random(groups: np.ndarray, budget: int, seed: int = 0) -> np.ndarray:
     return generator.permutation(drawn)[:budget]
 
 
+def at_random_in_strata(groups: np.ndarray, strata: np.ndarray, budget: int, seed: int = 0) -> np.ndarray:
+    """Return the rows of `budget` galaxies, one image of each: half as `at_random`, half even over strata.
+
+    Within a stratum every galaxy has the same chance; a stratum that is too small is taken whole, and what it
+    leaves goes to others.
+
+    Parameters
+    ----------
+    groups : ndarray
+        (N,).
+    strata : ndarray
+        (N,) int, the same for all images of a galaxy.
+    budget, seed : int
+    """
+    order = at_random(groups, len(groups), seed)
+    inside = [order[strata[order] == name] for name in np.unique(strata)]
+    size = np.array([len(one) for one in inside])
+    wanted = (0.5 * size / size.sum() + 0.5 / len(size)) * budget
+    n = np.minimum(np.floor(wanted).astype(int), size)
+    while n.sum() < min(budget, size.sum()):
+        n[np.argmax(np.where(n < size, wanted - n, -np.inf))] += 1
+    chosen = np.concatenate([one[:m] for one, m in zip(inside, n, strict=True)])
+    return numpy_stream(seed, "suggest", "strata").permutation(chosen)
+
+
 def _most_uncertain_of_each(entropy: np.ndarray, groups: np.ndarray) -> np.ndarray:
     order = np.argsort(-np.asarray(entropy), kind="stable")
     return np.sort(order[np.unique(np.asarray(groups)[order], return_index=True)[1]])

@@ -4,6 +4,10 @@
 metric             what a metric is: one row; ``METRICS`` holds them all, those of other packages too
 classes            the metrics of classes, and the tables beside them in ``metrics.json``
 values, votes      the metrics of continuous labels and of votes
+per_class          completeness and purity of each class with their intervals
+thresholds         from which probability on to select a class, and what to expect of that
+count_labelled     the fraction of a class by a random sample of labels and predictions for all
+count_unlabelled   the class mix without labels, and tests of its premise
 bootstrap          draws of galaxies, intervals, paired differences between two networks
 calibration        reliability curves, expected calibration error
 honesty            what may be said without labels, and warnings in plain words

@@ -14,8 +14,9 @@ import numpy as np
 
 from galshift.errors import DataError
 from galshift.evaluation.bootstrap import changes, point_values, scores
-from galshift.evaluation.class_sample import ClassSample, recall_and_f1, summarise
+from galshift.evaluation.class_sample import ClassSample, summarise
 from galshift.evaluation.metric import Metric, add, metrics_for
+from galshift.evaluation.per_class import per_class, per_class_intervals
 
 
 def _accuracy(sample: ClassSample) -> np.ndarray:
@@ -192,7 +193,8 @@ def classification_metrics(
     -------
     dict
         ``n``, ``n_groups``, ``n_unlabelled``, the metrics by key, ``ci95`` (key to [low, high]),
-        ``majority_class``, ``majority_class_accuracy``, ``per_class`` and ``confusion`` (rows true).
+        ``majority_class``, ``majority_class_accuracy``, ``per_class`` (whose ``ci95`` are of precision and
+        recall) and ``confusion`` (rows true).
         NaN where a number is not defined: precision of a class never predicted, anything of an absent class.
 
     Raises
@@ -205,6 +207,10 @@ def classification_metrics(
     confusion = scored.confusion.sum(axis=0).astype(int)
     counts = confusion.sum(axis=1)
     majority = int(counts.argmax())
+    rows = per_class(confusion, classes)
+    if n_bootstrap:
+        for name, ci95 in per_class_intervals(scored, classes, n_bootstrap, seed).items():
+            rows[name]["ci95"] = ci95
     return {
         "n": len(labels),
         "n_groups": scored.n_groups,
@@ -212,24 +218,9 @@ def classification_metrics(
         **scores(class_metrics(), scored, n_bootstrap, seed),
         "majority_class": classes[majority],
         "majority_class_accuracy": float(counts[majority] / counts.sum()),
-        "per_class": per_class(confusion, classes),
+        "per_class": rows,
         "confusion": confusion.tolist(),
         "n_bootstrap": n_bootstrap,
-    }
-
-
-def per_class(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return precision, recall, f1 and n of each class from (K, K) counts, true class first."""
-    recall, f1 = recall_and_f1(confusion)
-    predicted = confusion.sum(axis=0)
-    return {
-        name: {
-            "precision": float(confusion[k, k] / predicted[k]) if predicted[k] else float("nan"),
-            "recall": float(recall[k]),
-            "f1": float(f1[k]),
-            "n": int(confusion[k].sum()),
-        }
-        for k, name in enumerate(classes)
     }
 
 

@@ -38,6 +38,7 @@ def predictions_table(
     labels: np.ndarray | None = None,
     flags: np.ndarray | None = None,
     unknown: np.ndarray | None = None,
+    selected: Mapping[str, np.ndarray] | None = None,
     catalogue: Table | None = None,
 ) -> Table:
     """Return the table of predictions of one data set.
@@ -57,6 +58,8 @@ def predictions_table(
         (N,) integers; default zero.
     unknown : ndarray, optional
         (N,) scores in [0, 1] of an unknown class.
+    selected : mapping of str to ndarray, optional
+        (N,) bool columns of selected classes, by name.
     catalogue : Table, optional
         N rows.
     """
@@ -74,6 +77,7 @@ def predictions_table(
     columns["entropy"] = np.where(usable, entropy(filled), np.nan)
     if unknown is not None:
         columns["unknown_score"] = np.asarray(unknown, dtype=np.float64)
+    columns |= selected or {}
     columns["flag"] = np.zeros(n, np.int32) if flags is None else np.asarray(flags, dtype=np.int32)
     return _with_catalogue(_table(columns), catalogue)
 

@@ -129,16 +129,51 @@ def confusion_section(rows: Sequence[Row], classes: Sequence[str]) -> Section:
         Figure(figures.confusion(metrics["confusion"], classes, title=f"{name} on {where}"))
         for name, where, metrics in rows
     )
-    lines = tuple(
-        (where, name, label, row["n"], *(number(row[key]) for key in ("precision", "recall", "f1")))
-        for name, where, metrics in rows
-        for label, row in metrics["per_class"].items()
-    )
-    table = Table(("data set", "classifier", "class", "images", "precision", "recall", "F1"), lines)
     return Section(
         "Which classes are confused",
         ("Each row of a table holds the images of one true class; the diagonal is what was right.",),
-        (*drawn, table),
+        drawn,
+    )
+
+
+def per_class_section(
+    rows: Sequence[Row], curves: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]
+) -> Section:
+    """Return completeness and purity of each class, and its precision-recall curves.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    curves : mapping
+        For each panel title, class name to (recall, precision).
+    """
+    lines = []
+    for name, where, metrics in rows:
+        total = sum(row["n"] for row in metrics["per_class"].values())
+        for label, row in metrics["per_class"].items():
+            shares = (with_interval(row, key) for key in ("recall", "precision"))
+            lines.append(
+                (where, name, label, row["n"], f"{row['n'] / total:.1%}", *shares, number(row["f1"]))
+            )
+    columns = ("data set", "classifier", "class", "images", "share", "completeness", "purity", "F1")
+    caption = (
+        "Completeness (recall): the share of a class that is found. Purity (precision): the share of what is "
+        "given the class that is of it. In brackets: 95% intervals."
+    )
+    drawn = tuple(
+        Figure(
+            figures.curves(
+                lines_, x_label="completeness", y_label="purity", title=title, limits=(-0.02, 1.02)
+            )
+        )
+        for title, lines_ in curves.items()
+    )
+    text = (
+        "A rare class can be lost while accuracy stays high. The curves show what purity a threshold on a "
+        "class's probability buys at which completeness; --threshold chooses one."
+    )
+    return Section(
+        "Completeness and purity of each class", (text,), (Table(columns, tuple(lines), caption), *drawn)
     )
 
 

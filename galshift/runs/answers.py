@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,7 @@ class Answers:
         data_set: str,
         split: str | np.ndarray,
         unknown: np.ndarray | None = None,
+        selected: Mapping[str, np.ndarray] | None = None,
     ) -> Table:
         """Return the table of predictions, one row an image.
 
@@ -92,6 +93,8 @@ class Answers:
         split : str or ndarray of str
         unknown : ndarray, optional
             (N,) scores of an unknown class, beside classes only.
+        selected : mapping of str to ndarray, optional
+            (N,) bool columns of selected classes, by name; beside classes only.
         """
         info = dataset.info
         columns = {
@@ -104,7 +107,12 @@ class Answers:
         }
         if self.kind == "class":
             return predictions_table(
-                probabilities=self.centre, classes=self.names, labels=truth, unknown=unknown, **columns
+                probabilities=self.centre,
+                classes=self.names,
+                labels=truth,
+                unknown=unknown,
+                selected=selected,
+                **columns,
             )
         if self.kind == "votes":
             return votes_table(

@@ -12,6 +12,7 @@ from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs._options import option, reading
+from galshift.verbs._threshold import THRESHOLD
 from galshift.verbs.evaluate.config import EvaluateConfig
 
 
@@ -33,15 +34,18 @@ class Evaluate(Step):
         "baselines",
         option("bootstrap", "n_bootstrap"),
         "samples",
+        THRESHOLD,
         *reading("read"),
     )
     examples = (
         "galshift evaluate runs/adapt-1a2b3c4d",
         "galshift evaluate runs/train-1a2b3c4d runs/adapt-1a2b3c4d --on wide=sdss/ --labels votes.csv",
+        "galshift evaluate runs/adapt-1a2b3c4d --threshold merger=purity:0.9",
     )
     inputs = ("runs", "on", "read.labels?", "read.psf?", "read.weights?")
     newer = ("baselines",)
     display = ("samples",)
+    newer = ("threshold",)
     resources = ("device", "workers", "scheduler")
 
     def run(self, config: EvaluateConfig, run: RunDirectory, context: Context) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_curve
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from galshift.evaluation.calibration import reliability
 from galshift.evaluation.classes import ACCURACY, always_majority
@@ -38,6 +38,7 @@ def class_page(found: Evaluation, label: str) -> Page:
     further = [one for one in (baseline_section(found), unknown_section(found)) if one is not None]
     results = [*([_how_well(found, rows)] if rows else []), *further]
     details = [
+        parts.per_class_section(rows, _precision_recall_curves(found)),
         parts.confusion_section(rows, found.classes),
         parts.roc_section(_roc_curves(found)),
         parts.reliability_section(_reliability_curves(found)),
@@ -144,6 +145,16 @@ def _roc_curves(found: Evaluation) -> dict[str, dict[str, tuple[np.ndarray, np.n
                 false_positive, true_positive, _ = roc_curve(labels == k, probabilities[:, k])
                 curve = _thinned(false_positive, true_positive)
                 panels.setdefault(f"{c.name} on {s.name}", {})[label] = curve
+    return panels
+
+
+def _precision_recall_curves(found: Evaluation) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    for c, s, labels, probabilities in _labelled(found):
+        for k, label in enumerate(found.classes):
+            if 0 < (labels == k).sum() < len(labels):
+                precision, recall, _ = precision_recall_curve(labels == k, probabilities[:, k])
+                panels.setdefault(f"{c.name} on {s.name}", {})[label] = _thinned(recall, precision)
     return panels
 
 

@@ -6,6 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from galshift.data.options import ReadOptions
 from galshift.types import Strict
+from galshift.verbs._threshold import Thresholds
 
 
 class EvaluateConfig(Strict):
@@ -21,6 +22,7 @@ class EvaluateConfig(Strict):
     n_bootstrap: int = Field(1000, ge=0, le=100_000, description="Resamples of galaxies for intervals.")
     n_permutations: int = Field(1000, ge=0, le=100_000, description="Relabellings for the MMD's p-value.")
     samples: int = Field(24, ge=0, le=500, description="Images shown in the report.")
+    threshold: Thresholds = {}
     seed: int = 42
 
     @field_validator("baselines")

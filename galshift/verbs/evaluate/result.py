@@ -36,11 +36,14 @@ class Outcome:
         As in ``metrics.json``.
     unknown : ndarray or None
         (N,) scores of the method, above 0.5 for a class that the source does not have.
+    selected : mapping of str to ndarray or None
+        (N,) bool columns of the classes that thresholds select.
     """
 
     answers: Answers
     metrics: dict[str, Any]
     unknown: np.ndarray | None = None
+    selected: Mapping[str, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -224,6 +227,7 @@ class Evaluation:
                 data_set=s.name,
                 split=s.split,
                 unknown=self.outcomes[c.name, s.name].unknown,
+                selected=self.outcomes[c.name, s.name].selected,
             )
             for s in self.sets
         ]

@@ -23,6 +23,7 @@ from galshift.verbs.evaluate.baselines import NO_CLASSES, baselines_of
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.result import Evaluation, Outcome, Task
 from galshift.verbs.evaluate.tasks import TASKS
+from galshift.verbs.evaluate.thresholds import with_thresholds
 
 Ask = Callable[..., Answers]  # a network and a data set with its rows to the network's answers
 
@@ -39,7 +40,8 @@ def evaluate(
     """
     classifiers = open_classifiers(config.runs, with_baseline=config.baseline, finished=finished)
     sets = open_test_sets(classifiers, config.on, config.read, classifiers[0].trained.head.names)
-    return evaluate_open(classifiers, sets, config, device, engine)
+    found = evaluate_open(classifiers, sets, config, device, engine)
+    return with_thresholds(found, config, device) if config.threshold else found
 
 
 @timed("evaluation")

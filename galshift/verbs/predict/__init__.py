@@ -10,6 +10,7 @@ from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs._options import reading
+from galshift.verbs._threshold import THRESHOLD
 from galshift.verbs.predict.config import PredictConfig
 
 
@@ -19,23 +20,24 @@ class Predict(Step):
 
     Columns: id, group, data_set, split (train, valid or test where the run used the image), label,
     prediction, confidence, p_<class>, entropy [nat], flag (0 = good).  For a continuous label: label, value,
-    value_sigma; for votes also observed_<class>, votes, concentration.
+    value_sigma; for votes also observed_<class>, votes, concentration.  With --threshold: selected.
     """
 
     kind = "predict"
     version = 1
     Config = PredictConfig
     positionals = ("run", "data")
-    options = ("shards", *reading("read"))
+    options = ("shards", THRESHOLD, *reading("read"))
     examples = (
         "galshift predict runs/adapt-1a2b3c4d sdss/ predictions.fits",
         "galshift predict runs/adapt-1a2b3c4d sdss/ predictions.csv --on-error skip",
+        "galshift predict runs/adapt-1a2b3c4d sdss/ mergers.fits --threshold merger=purity:0.9",
         "galshift predict runs/adapt-1a2b3c4d 'sdss/*.h5' predictions.parquet --shards 100000 --workers 4",
     )
     out_help = "Table to write: .fits, .csv or .parquet."
     inputs = ("run", "data", "read.labels?", "read.psf?", "read.weights?")
     product = "predictions.fits"
-    newer = ("shards",)
+    newer = ("shards", "threshold")
     resources = ("device", "workers", "scheduler")
 
     def product_of(self, config: PredictConfig) -> str:
@@ -71,4 +73,5 @@ class Predict(Step):
             )
         if "share_unknown" in results:
             lines.append(f"{results['share_unknown']:.0%} of the images look like no class of the source")
+        lines += results.get("selection", [])
         return [*lines, *(f"note: {line}" for line in results["warnings"])]

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from galshift.data.options import ReadOptions
 from galshift.types import Strict
+from galshift.verbs._threshold import Thresholds
 
 
 class PredictConfig(Strict):
@@ -17,3 +18,4 @@ class PredictConfig(Strict):
     shards: int | None = Field(
         None, ge=1, description="Write a folder of Parquet files of so many rows each; OUT ends in .parquet."
     )
+    threshold: Thresholds = {}

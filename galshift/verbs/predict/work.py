@@ -13,19 +13,27 @@ from galshift.console import progress
 from galshift.data.cutouts import Dataset
 from galshift.data.paths import bare_name
 from galshift.domains.splits import absolute, read_splits, split_column
+from galshift.errors import DataError
 from galshift.evaluation.honesty import unlabelled_summary
 from galshift.evaluation.predictions import write_predictions
 from galshift.evaluation.shards import write_shards
-from galshift.runs.answers import answers_of
+from galshift.runs.answers import answer, answers_of, drawn_rows
+from galshift.runs.held_out import outputs_of
 from galshift.runs.known_data import Opened, open_for
 from galshift.runs.passes import joined, passes
 from galshift.runs.test_sets import matched_labels
+from galshift.runs.thresholds import Selection, select
 from galshift.runs.truth import truth_of
 from galshift.spread import Engine
 from galshift.training.checkpoint import Trained, load_checkpoint
 from galshift.training.predict import Forward
 from galshift.training.unknown import THRESHOLD, load_scorer, unknown_scores
+from galshift.verbs._threshold import rules_of
 from galshift.verbs.predict.config import PredictConfig
+
+# Images whose answers tell the class mix: more would not tell it better than the source allows.
+_MIX_OF = 4000
+_SEED = 42  # as the default of count
 
 
 def work(config: PredictConfig, path: Path, device: str, engine: Engine) -> dict[str, Any]:
@@ -38,8 +46,15 @@ def work(config: PredictConfig, path: Path, device: str, engine: Engine) -> dict
     """
     trained = load_checkpoint(config.run)
     opened = open_for(trained, config.data, config.read)
-    dataset, said = opened.dataset, _Said(trained, opened, config.data)
-    details = {"run": bare_name(config.run), "data": bare_name(config.data), "meta": trained.meta}
+    dataset = opened.dataset
+    selection = _selection(trained, dataset, config, device, engine) if config.threshold else None
+    said = _Said(trained, opened, config.data, selection)
+    details = {
+        "run": bare_name(config.run),
+        "data": bare_name(config.data),
+        "meta": trained.meta,
+        **_thresholds(selection),
+    }
     with progress("predict", len(dataset)) as bar:
         made = passes(
             trained, dataset, device=device, engine=engine, progress=bar.advance, features=said.scores_unknown
@@ -54,11 +69,34 @@ def work(config: PredictConfig, path: Path, device: str, engine: Engine) -> dict
     return {
         **said.summary(),
         "n": len(dataset),
+        **_thresholds(selection),
         "reading": list(opened.notes),
         "warnings": said.notes,
         "outputs": {"predictions": path.name},
         "product": path.name,
     }
+
+
+def _selection(
+    trained: Trained, dataset: Dataset, config: PredictConfig, device: str, engine: Engine
+) -> Selection:
+    """Choose the thresholds of `config` for this data set, by the answers to some of its images."""
+    if trained.head.kind != "class":
+        raise DataError(
+            "thresholds are of classes, and this run predicts something else", where="--threshold"
+        )
+    rules = rules_of(config.threshold, tuple(trained.classes))
+    rows = drawn_rows(len(dataset), _MIX_OF, _SEED, "threshold", "mix")
+    found = answer(trained, dataset, rows, device=device, label="class mix", engine=engine)
+    target = outputs_of(found, dataset.info.groups[rows], np.flatnonzero(found.usable))
+    return select(trained, rules, target, device, seed=_SEED)
+
+
+def _thresholds(selection: Selection | None) -> dict[str, Any]:
+    """What the table's header and the results say of thresholds; nothing without."""
+    if selection is None:
+        return {}
+    return {"thresholds": selection.document(), "selection": selection.sentences()}
 
 
 class _Said:
@@ -70,10 +108,15 @@ class _Said:
     opened : Opened
     data : str
         As it was named.
+    selection : Selection or None
+        Which classes are selected, if any.
     """
 
-    def __init__(self, trained: Trained, opened: Opened, data: str) -> None:
-        self.trained, self.dataset = trained, opened.dataset
+    def __init__(
+        self, trained: Trained, opened: Opened, data: str, selection: Selection | None = None
+    ) -> None:
+        self.trained, self.dataset, self.selection = trained, opened.dataset, selection
+        self._selected = 0
         self.notes: list[str] = []
         if trained.head.kind == "class":
             everything = np.arange(len(self.dataset))
@@ -96,6 +139,10 @@ class _Said:
         unknown = None if self._scorer is None else unknown_scores(self._scorer, outputs)
         self._centre.append(answers.centre)
         self._unknown += [] if unknown is None else [unknown]
+        columns = {}
+        if self.selection is not None:
+            columns = self.selection.columns(answers.centre, tuple(self.trained.classes))
+            self._selected += int(columns["selected"].sum())
         return answers.table(
             self.dataset,
             rows,
@@ -103,6 +150,7 @@ class _Said:
             data_set=self.dataset.name,
             split=self._splits[rows],
             unknown=unknown,
+            selected=columns,
         )
 
     def summary(self) -> dict[str, Any]:
@@ -114,6 +162,8 @@ class _Said:
             return {**_of_numbers(head.kind, head.names, centre[usable]), **flagged}
         known = unlabelled_summary(centre[usable], self.trained.classes) if usable.any() else {}
         found = {key: value for key, value in known.items() if key != "labelled"}
+        if self.selection is not None:
+            found["n_selected"] = self._selected
         if self._unknown:
             found["share_unknown"] = float((np.concatenate(self._unknown)[usable] > THRESHOLD).mean())
         return {**found, "classes": list(self.trained.classes), **flagged}

@@ -17,7 +17,8 @@ class Suggest(Step):
     """Suggest which galaxies to label next.
 
     To improve: galaxies that the classifier is unsure of, one from each cluster of its features (CLUE).  To
-    measure: a simple random sample, whose accuracy is that of the whole.  Galaxies that have a label are left
+    measure: a simple random sample, whose accuracy is that of the whole; or, to count rare classes, one with
+    more of the galaxies that are answered so.  Galaxies that have a label are left
     out.  Writes suggest.csv, with a column to fill in, and report.html.
     """
 
@@ -25,13 +26,14 @@ class Suggest(Step):
     version = 1
     Config = SuggestConfig
     positionals = ("run", "data")
-    options = ("budget", "aim", "limit", *reading("read"))
+    options = ("budget", "aim", "strata", "limit", *reading("read"))
     examples = (
         "galshift suggest runs/adapt-1a2b3c4d sdss/ --budget 100",
         "galshift suggest runs/adapt-1a2b3c4d sdss/ --budget 400 --aim measure",
     )
     inputs = ("run", "data", "read.labels?", "read.psf?", "read.weights?")
     display = ("pictures",)
+    newer = ("strata",)
 
     def run(self, config: SuggestConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Forward, choose, draw."""
@@ -59,8 +61,9 @@ class Suggest(Step):
         run, data = self.named(results, "run", "RUN"), self.named(results, "data")
         pixels = self.said(results, of_labels=False)
         if results["aim"] == "measure":
-            return [
-                f"fill in {first}",
-                f"galshift evaluate {run} --on {data} --labels {table}{measure}{pixels}",
-            ]
+            count = f"galshift count {run} {data} --labels {table}{measure}{pixels}"
+            if results.get("strata", "none") != "none":
+                return [f"fill in {first}", count]
+            judged = f"galshift evaluate {run} --on {data} --labels {table}{measure}{pixels}"
+            return [f"fill in {first}", judged, *([count] if columns == [LABEL] else [])]
         return [f"fill in {first}", f"galshift train {data} --labels {table}{teach}{pixels} --init {run}"]

@@ -21,6 +21,11 @@ class SuggestConfig(Strict):
     aim: Literal["improve", "measure"] = Field(
         "improve", description="Labels to train on, or to measure the accuracy with."
     )
+    strata: Literal["none", "answers"] = Field(
+        "none",
+        description="To measure: draw from all alike, or as many again from the galaxies of each answer, for "
+        "a count of rare classes.",
+    )
     limit: int = Field(100_000, ge=10, description="At most as many images, drawn at random.")
     pictures: int = Field(60, ge=0, le=1000, description="Images shown in the report.")
     read: ReadOptions = ReadOptions()

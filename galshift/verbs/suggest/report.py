@@ -19,6 +19,12 @@ from galshift.verbs.suggest.config import SuggestConfig
 
 def opening_sentences(results: Mapping[str, Any]) -> list[str]:
     """Return plain sentences about a choice."""
+    if results.get("strata", "none") != "none":
+        return [
+            f"{results['n']} galaxies of {results['n_candidates']}, drawn at random among those of each "
+            f"answer: their labels count the classes of {results['data']}, the rare ones too.",
+            "Label all of them. Their accuracy is not that of the whole: draw others for that.",
+        ]
     if results["aim"] == "measure":
         return [
             f"{results['n']} galaxies of {results['n_candidates']}, drawn at random: their labels give the "

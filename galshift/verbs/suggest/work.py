@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from astropy.table import Table
 
 from galshift.data.paths import split_name
-from galshift.domains.splits import absolute, read_splits, split_column
-from galshift.embedding.labelling import at_random, uncertain_and_different
+from galshift.embedding.labelling import at_random, at_random_in_strata, uncertain_and_different
 from galshift.errors import DataError
 from galshift.evaluation.honesty import entropy
 from galshift.evaluation.predictions import write_predictions
@@ -17,6 +17,7 @@ from galshift.report import build
 from galshift.rundirectory import RunDirectory
 from galshift.runs.answers import AnsweredSet, answered_set
 from galshift.runs.classifiers import load_classifier
+from galshift.runs.held_out import PROBABILITY, STRATUM, first_images, unseen_galaxies
 from galshift.training.checkpoint import Trained
 from galshift.verbs.suggest.config import LABEL, SuggestConfig
 from galshift.verbs.suggest.report import suggest_report
@@ -37,11 +38,14 @@ def work(config: SuggestConfig, run: RunDirectory, device: str) -> dict[str, Any
         candidates = not_trained_on(pool, candidates, trained, config.data, notes)
     chosen = candidates[choose(pool, candidates, config)]
     table = suggestion_table(trained, pool, chosen)
+    if config.aim == "measure":
+        say_chances(table, pool, candidates, chosen, trained.classes, by_answer=config.strata != "none")
     n_galaxies = len(set(pool.groups[candidates]))
     if n_galaxies < config.budget:
         notes.append(f"There are only {n_galaxies} galaxies to choose from, fewer than the budget.")
     results = {
         "aim": config.aim,
+        **({} if config.strata == "none" else {"strata": config.strata}),
         "n": len(chosen),
         "n_candidates": n_galaxies,
         "data": pool.name,
@@ -99,10 +103,8 @@ def not_trained_on(
     DataError
         When there are none.
     """
-    splits = read_splits(trained.path.parent)
-    part = split_column(pool.ids, splits, absolute(split_name(data)[1]))
-    seen = np.isin(pool.groups, pool.groups[(part != "") & (part != "test")])
-    left = candidates[~seen[candidates]]
+    unseen = unseen_galaxies(trained, pool.ids, pool.groups, split_name(data)[1])
+    left = candidates[unseen[candidates]]
     if not left.size:
         raise DataError("the run trained on all of these galaxies", where=pool.dataset.path)
     if left.size < candidates.size:
@@ -114,10 +116,40 @@ def not_trained_on(
 def choose(pool: AnsweredSet, candidates: np.ndarray, config: SuggestConfig) -> np.ndarray:
     """Return positions in `candidates`, in the order of labelling."""
     groups = pool.groups[candidates]
+    if config.aim == "measure" and config.strata == "answers":
+        answers = answered(pool, candidates)
+        return at_random_in_strata(groups, answers, config.budget, config.seed)
     if config.aim == "measure":
         return at_random(groups, config.budget, config.seed)
     uncertainty = entropy(pool.probabilities[candidates])
     return uncertain_and_different(pool.features[candidates], uncertainty, groups, config.budget, config.seed)
+
+
+def answered(pool: AnsweredSet, candidates: np.ndarray) -> np.ndarray:
+    """Return the class that each candidate's galaxy is given: the answer to the first of its images."""
+    first = first_images(pool.groups, pool.usable)
+    given = pool.probabilities[first].argmax(axis=1)
+    return given[np.searchsorted(pool.groups[first], pool.groups[candidates])]
+
+
+def say_chances(
+    table: Table,
+    pool: AnsweredSet,
+    candidates: np.ndarray,
+    chosen: np.ndarray,
+    classes: Sequence[str],
+    *,
+    by_answer: bool,
+) -> None:
+    """Add to the table how probable it was that each galaxy would be drawn, and from among which."""
+    one_each = candidates[np.unique(pool.groups[candidates], return_index=True)[1]]
+    cell = np.zeros(len(pool.groups), dtype=int)
+    if by_answer:
+        cell[candidates] = answered(pool, candidates)
+        table[STRATUM] = np.array(classes)[cell[chosen]]
+    drawn, there = (np.bincount(cell[rows], minlength=len(classes)) for rows in (chosen, one_each))
+    asked = len(pool.rows) / len(pool.dataset)  # where --limit left some out, at random
+    table[PROBABILITY] = (asked * drawn / np.maximum(there, 1))[cell[chosen]]
 
 
 def suggestion_table(trained: Trained, pool: AnsweredSet, chosen: np.ndarray) -> Table:

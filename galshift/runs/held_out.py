@@ -1,0 +1,92 @@
+"""What a run never trained on: held-out images of its source with answers, and unseen galaxies of others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from galshift.domains.splits import SplitRecord, absolute, read_splits, split_column
+from galshift.errors import DataError
+from galshift.evaluation.count_unlabelled import Outputs
+from galshift.rundirectory import BASELINE
+from galshift.runs.answers import Answers, answer
+from galshift.runs.test_sets import matched_labels
+from galshift.spread import HERE, Engine
+from galshift.training.checkpoint import Trained
+
+# Columns of a file of galaxies to label: how probable each was to be drawn, and from among which.
+PROBABILITY, STRATUM = "inclusion_probability", "stratum"
+
+
+def first_images(groups: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """Return the first image with an answer of each galaxy, in the order of the galaxies' names."""
+    rows = np.flatnonzero(usable)
+    return rows[np.unique(np.asarray(groups)[rows], return_index=True)[1]]
+
+
+def unseen_galaxies(trained: Trained, ids: np.ndarray, groups: np.ndarray, path: str) -> np.ndarray:
+    """Return which images (N,) are of galaxies that the run neither trained on nor adapted to.
+
+    Parameters
+    ----------
+    trained : Trained
+    ids, groups : ndarray
+        (N,) of images of the data set at `path`.
+    path : str
+    """
+    part = split_column(ids, splits_of(trained), absolute(path))
+    return ~np.isin(groups, np.asarray(groups)[(part != "") & (part != "test")])
+
+
+def splits_of(trained: Trained) -> dict[str, SplitRecord]:
+    """Return which images a network's run used, by domain; of a companion they stand in its run's folder."""
+    folder = trained.path.parent
+    return read_splits(folder) or (read_splits(folder.parent) if folder.name == BASELINE else {})
+
+
+def source_outputs(
+    trained: Trained, device: str, *, parts: Sequence[str] = ("valid", "test"), engine: Engine = HERE
+) -> Outputs:
+    """Return what the network gives for held-out images of its source, with their labels.
+
+    Parameters
+    ----------
+    trained : Trained
+    device : str
+    parts : sequence of str
+        Of the source: ``valid``, by which epochs were chosen, and ``test``.
+    engine : Engine
+
+    Raises
+    ------
+    DataError
+        When the run has no record of such images, or they are gone.
+    """
+    record = splits_of(trained).get("source")
+    wanted = [part for part in parts if record is not None and record.parts.get(part)]
+    if record is None or not wanted:
+        raise DataError(
+            "this run keeps no record of held-out images of its source", where=trained.path.parent
+        )
+    dataset = record.open()
+    rows = np.sort(np.concatenate([record.rows(dataset, part) for part in wanted]))
+    found = answer(trained, dataset, rows, device=device, label="held-out source", engine=engine)
+    labels, _ = matched_labels(dataset, rows, trained.classes)
+    known = found.usable & (labels >= 0)
+    if not known.any():
+        raise DataError("no held-out image of the run's source has a label", where=record.path)
+    return outputs_of(found, dataset.info.groups[rows], known, labels)
+
+
+def outputs_of(
+    answers: Answers, groups: np.ndarray, rows: np.ndarray, labels: np.ndarray | None = None
+) -> Outputs:
+    """Return what the network gave for the images at `rows`, in the form that counts and thresholds take."""
+    logits, features = answers.outputs.logits[rows], answers.features[rows]
+    return Outputs(
+        logits.astype(np.float64),
+        np.asarray(groups)[rows],
+        features.astype(np.float64) if features.shape[1] else None,
+        None if labels is None else labels[rows],
+    )
