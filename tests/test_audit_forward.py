@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from galshift.audit.graph import trace
 from galshift.audit.prober import Prober, paste
 from galshift.models.build import build_model
 from galshift.types import Output
@@ -98,8 +99,10 @@ def worst_difference(model: nn.Module, bands: int, size: int, patch: int) -> tup
     [
         ("deepmerge", {}, 24),
         ("deepmerge", {}, 27),
+        ("deepmerge", {}, 60),
         ("deepmerge", {"latent": "convolutional"}, 24),
         ("sidda", {}, 27),
+        ("sidda", {}, 61),
         ("equivariant", {"width": 2, "blocks": 3}, 24),
         ("equivariant", {"width": 2, "blocks": 3, "group": "c4"}, 27),
         ("resnet18", {"width": 4}, 24),
@@ -113,6 +116,25 @@ def test_incremental_is_the_full_forward_for_every_pixel(
     assert prober.incremental
     assert spread > 1e-3
     assert worst < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "size", "by_windows"),
+    [
+        ("deepmerge", {}, 60, True),
+        ("sidda", {}, 61, True),
+        # The whole map counts: most of it changes, or it is what the network gives as features.
+        ("deepmerge", {}, 24, False),
+        ("deepmerge", {"latent": "convolutional"}, 60, False),
+    ],
+)
+def test_a_linear_layer_of_a_map_is_asked_by_windows_where_they_are_small(
+    name: str, options: dict, size: int, by_windows: bool
+) -> None:
+    model = lively(build_model(name, in_channels=2, size=size, n_classes=3, options=options))
+    network = trace(model, (2, size, size))
+    assert bool(network.dense) is by_windows
+    assert bool(network.frontier) is not by_windows
 
 
 @pytest.mark.parametrize("size", [21, 24])
