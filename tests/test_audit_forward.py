@@ -74,7 +74,7 @@ def lively(model: nn.Module) -> nn.Module:
 
 
 def worst_difference(model: nn.Module, bands: int, size: int, patch: int) -> tuple[Prober, float, float]:
-    """Return the prober, the largest difference of logits over 1 + the largest logit, and how much they vary."""
+    """Return the prober, the largest difference of logits over 1 + the largest, and how much they vary."""
     generator = torch.Generator().manual_seed(3)
     image = torch.randn(bands, size, size, generator=generator)
     prober = Prober(model, (bands, size, size), patch)
