@@ -27,9 +27,9 @@ def wilson_interval(successes: float, trials: int, *, confidence: float = 0.95) 
     """
     if trials == 0:
         return 0.0, 1.0
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    z = float(norm.ppf(0.5 + confidence / 2))
+    z = float(ndtri(0.5 + confidence / 2))
     share = successes / trials
     centre = share + z * z / (2 * trials)
     spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))

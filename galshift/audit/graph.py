@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import fx, nn
 
+from galshift.audit.dense import Dense, dense_readers
 from galshift.audit.layers import PLAIN, Local, Pointwise, View, image_arguments, operation_of
 from galshift.audit.tracer import EXAMPLE, record
 
@@ -44,16 +45,19 @@ class Network:
     layers : tuple of Layer
         The trunk in the order of computation.
     frontier : tuple of str
-        The trunk maps that the head reads, in the order of its arguments.
+        The trunk maps that the head reads whole, its first arguments.
+    dense : tuple of Dense
+        Linear layers of trunk maps; their answers (B, D) are the head's other arguments.
     head : nn.Module
-        From those maps (B, C, H, W) to the model's own output.
+        From those to the model's own output.
     head_floats : int
-        Numbers that one image's frontier maps hold.
+        Numbers that one image's frontier maps hold, and those that dense layers read.
     """
 
     source: str
     layers: tuple[Layer, ...]
     frontier: tuple[str, ...]
+    dense: tuple[Dense, ...]
     head: nn.Module
     head_floats: int
 
@@ -79,24 +83,30 @@ def trace(model: nn.Module, shape: tuple[int, int, int], patch: int = 1) -> Netw
     sources = [node for node in nodes if node.op == "placeholder"]
     if len(sources) != 1:
         return None
-    trunk = _trunk(traced, nodes, sources[0], patch)
+    trunk, extent = _trunk(traced, nodes, sources[0], patch)
     depends = _dependents(nodes, sources[0])
     frontier = [n for n in (sources[0], *trunk) if any(u in depends and u not in trunk for u in n.users)]
     if sources[0] in frontier or not any(isinstance(layer.operation, Local) for layer in trunk.values()):
         return None
     for node, layer in trunk.items():
         layer.users = len(node.users)
+    dense = _dense(traced, trunk, extent, frontier)
+    read = {one.source for one in dense.values()}
+    whole = [node for node in frontier if node.name not in read]
     return Network(
         sources[0].name,
         tuple(trunk.values()),
-        tuple(node.name for node in frontier),
-        _head(traced, trunk, sources[0], frontier),
+        tuple(node.name for node in whole),
+        tuple(dense.values()),
+        _head(traced, trunk, sources[0], whole, list(dense)),
         sum(node.meta[EXAMPLE][0].numel() for node in frontier),
     )
 
 
-def _trunk(traced: fx.GraphModule, nodes: list[fx.Node], source: fx.Node, patch: int) -> dict[fx.Node, Layer]:
-    """Return the layers that are worth recomputing by windows."""
+def _trunk(
+    traced: fx.GraphModule, nodes: list[fx.Node], source: fx.Node, patch: int
+) -> tuple[dict[fx.Node, Layer], dict[fx.Node, int]]:
+    """Return the layers that are worth recomputing by windows, and the side of each window."""
     depends = _dependents(nodes, source)
     modules = dict(traced.named_modules())
     trunk: dict[fx.Node, Layer] = {}
@@ -116,7 +126,25 @@ def _trunk(traced: fx.GraphModule, nodes: list[fx.Node], source: fx.Node, patch:
         if isinstance(operation, Local) and not operation.pool and _share(node, extent[node]) > WORTHWHILE:
             continue
         trunk[node] = Layer(node.name, operation, tuple(arg.name for arg in inputs), view)
-    return {node: layer for node, layer in trunk.items() if any(user in depends for user in node.users)}
+    used = {node: layer for node, layer in trunk.items() if any(user in depends for user in node.users)}
+    return used, extent
+
+
+def _dense(
+    traced: fx.GraphModule,
+    trunk: dict[fx.Node, Layer],
+    extent: dict[fx.Node, int],
+    frontier: list[fx.Node],
+) -> dict[fx.Node, Dense]:
+    """Return the linear layers worth asking by windows: on a CPU, for a GPU waits for small products."""
+    modules = dict(traced.named_modules())
+    found = {}
+    for node in frontier:
+        on_cpu = node.meta[EXAMPLE].device.type == "cpu"
+        if on_cpu and trunk[node].view == PLAIN and _share(node, extent[node]) <= WORTHWHILE:
+            for reader in dense_readers(node, modules):
+                found[reader] = Dense(reader.name, node.name, modules[reader.target])
+    return found
 
 
 def _extent(operation: Local | Pointwise, size: int) -> int:
@@ -141,10 +169,13 @@ def _dependents(nodes: list[fx.Node], source: fx.Node) -> set[fx.Node]:
     return found
 
 
-def _head(traced: fx.GraphModule, trunk: dict, source: fx.Node, frontier: list[fx.Node]) -> nn.Module:
-    """Return the rest of the network as a module of the frontier's maps."""
+def _head(
+    traced: fx.GraphModule, trunk: dict, source: fx.Node, frontier: list[fx.Node], dense: list[fx.Node]
+) -> nn.Module:
+    """Return the rest of the network as a module of the frontier's maps and the dense layers' answers."""
     graph = fx.Graph()
-    copies = {node: graph.placeholder(node.name) for node in frontier}
+    copies = {node: graph.placeholder(node.name) for node in (*frontier, *dense)}
+    flat = {arg for node in dense for arg in node.all_input_nodes}
     for node in frontier:
         view = trunk[node].view
         if view.fields:
@@ -152,7 +183,7 @@ def _head(traced: fx.GraphModule, trunk: dict, source: fx.Node, frontier: list[f
         if view.stacked:
             copies[node] = graph.call_method("flatten", (copies[node], 2, 3))
     for node in traced.graph.nodes:
-        if node is source or node in trunk:
+        if node is source or node in trunk or node in flat or node in dense:
             continue
         copies[node] = graph.node_copy(node, lambda argument: copies[argument])
     head = fx.GraphModule(traced, graph)

@@ -2,8 +2,9 @@
 
 A change of one pixel reaches a small window of every map of a convolution network.  The maps of the clean
 image are cached; for each query only the windows are recomputed, layer by layer through the network's own
-layers (:mod:`galshift.audit.graph`), pasted into the clean maps, and given to the head.  The result equals
-the full forward up to the rounding of float32 sums.
+layers (:mod:`galshift.audit.graph`), pasted into the clean maps, and given to the head; a linear layer of a
+whole map (:mod:`galshift.audit.dense`) gets the windows alone.  The result equals the full forward up to the
+rounding of float32 sums.
 
 Windows are of one size for all queries of a layer (the largest any alignment needs) and are kept inside the
 map, so a batch of queries at any positions, edges and corners included, is one batch of tensors.
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from galshift.audit.dense import DenseForward, Order
 from galshift.audit.graph import Layer, Network
 from galshift.audit.layers import Local
 from galshift.types import Output
@@ -47,6 +49,7 @@ class Plan:
     size: int
     windows: dict[str, Window]
     gathers: dict[tuple[str, str], Gather]
+    orders: tuple[Order, ...] = ()
 
 
 class IncrementalForward:
@@ -70,7 +73,7 @@ class IncrementalForward:
         self.patch = patch
         self._maps: dict[str, Tensor] = {}
         self._rows: dict[tuple[str, str], Tensor] = {}
-        self._consumers = {(name, layer.name): layer for layer in network.layers for name in layer.inputs}
+        self._dense = [DenseForward(dense) for dense in network.dense]
 
     @torch.inference_mode()
     def load(self, image: Tensor) -> None:
@@ -89,6 +92,8 @@ class IncrementalForward:
                 maps[layer.name] = layer.operation.apply(*inputs)
         for name in self.network.frontier:
             self._rows[name, ""] = _rows(maps[name])
+        for dense in self._dense:
+            dense.load(maps[dense.source])
         self._maps = maps
 
     @torch.inference_mode()
@@ -119,7 +124,9 @@ class IncrementalForward:
             if gather is not None:
                 gathers[name, ""] = gather
         moved = {key: replace(gather, index=gather.index.to(device)) for key, gather in gathers.items()}
-        return Plan(len(rows), windows, moved)
+        at = [windows[dense.source] for dense in self._dense]
+        orders = [dense.order(one.top, one.left) for dense, one in zip(self._dense, at, strict=True)]
+        return Plan(len(rows), windows, moved, tuple(orders))
 
     @torch.inference_mode()
     def forward(self, plan: Plan, values: Tensor) -> Output:
@@ -134,9 +141,12 @@ class IncrementalForward:
         for layer in self.network.layers:
             inputs = [self._assemble(plan, name, layer.name, maps[name]) for name in layer.inputs]
             maps[layer.name] = layer.operation.apply(*inputs)
-        return self.network.head(
-            *(self._assemble(plan, name, "", maps[name]) for name in self.network.frontier)
-        )
+        whole = [self._assemble(plan, name, "", maps[name]) for name in self.network.frontier]
+        answers = [
+            dense.forward(order, maps[dense.source])
+            for dense, order in zip(self._dense, plan.orders, strict=True)
+        ]
+        return self.network.head(*whole, *answers)
 
     def _assemble(self, plan: Plan, name: str, user: str, changed: Tensor) -> Tensor:
         """Return the part of map `name` that `user` reads: changed windows pasted into the clean map."""

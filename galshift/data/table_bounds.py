@@ -58,8 +58,12 @@ def check_text(path: Path) -> None:
 def check_texts(lengths: Sequence[int], where: object) -> None:
     """Refuse texts of which a few are so long that an array of all would be far larger than they are."""
     if len(lengths):
-        wide = 4 * int(max(lengths)) * len(lengths)
-        check_unpacked(wide, int(sum(lengths)), where, what="a column with a text so long", hint="shorten it")
+        check_text_width(int(max(lengths)), len(lengths), int(sum(lengths)), where)
+
+
+def check_text_width(longest: int, number: int, total: int, where: object) -> None:
+    """Refuse an array of `number` texts, `total` signs together, that the `longest` of them makes too wide."""
+    check_unpacked(4 * longest * number, total, where, what="a column with a text so long", hint="shorten it")
 
 
 def check_votable(path: Path) -> None:

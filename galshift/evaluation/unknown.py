@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
+
+from galshift.evaluation.ranks import average_ranks
 
 
 def unknown_metrics(
@@ -34,7 +35,7 @@ def unknown_metrics(
     both = n_unknown > 0 and n_known > 0
     found: dict[str, Any] = {"n_known": n_known, "n_unknown": n_unknown, "auroc": None}
     if both:
-        above = rankdata(scores)[unknown].sum() - n_unknown * (n_unknown + 1) / 2
+        above = average_ranks(scores)[unknown].sum() - n_unknown * (n_unknown + 1) / 2
         found["auroc"] = float(above / (n_unknown * n_known))
     if threshold is None:
         return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 import torch
 from torch import nn
@@ -40,9 +42,22 @@ def build_optimizer(
     """Return the optimiser of `config` over `parameters`, with their `rates`."""
     groups = parameter_groups(parameters, config, rates)
     if config.optimiser == "sgd":
-        return torch.optim.SGD(groups, momentum=config.momentum, nesterov=config.momentum > 0, foreach=True)
-    kind = torch.optim.Adam if config.optimiser == "adam" else torch.optim.AdamW
+        kind = _uncompiled(torch.optim.SGD)
+        return kind(groups, momentum=config.momentum, nesterov=config.momentum > 0, foreach=True)
+    kind = _uncompiled(torch.optim.Adam if config.optimiser == "adam" else torch.optim.AdamW)
     return kind(groups, betas=config.betas, fused=True)
+
+
+@cache
+def _uncompiled(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """Return `kind` with its methods as they are written.
+
+    PyTorch wraps them for the sake of its compiler, which the first call of any would import: a second of CPU
+    time in every training.  No optimiser is compiled here.
+    """
+    names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict", "step")
+    written = {name: inspect.unwrap(getattr(kind, name)) for name in names}
+    return type(kind.__name__, (kind,), {**written, "step": torch.no_grad()(written["step"])})
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 from galshift import plain
 from galshift.bounds import check_unpacked, plain_file
 from galshift.data.readers._hdf5_texts import check_texts_claimed
-from galshift.data.table_bounds import check_texts
+from galshift.data.table_bounds import check_text_width, check_texts
 from galshift.errors import DataError
 
 _GAP_BYTES = 256 << 10
+_TEXTS = 4096  # that are read at once: each is an object for a while
 _MOST_NAMES = 1_000_000
 
 
@@ -161,6 +162,20 @@ def texts(values: Any, where: object = None) -> np.ndarray:
     words = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
     check_texts([len(word) for word in words], where)
     return np.asarray(words, dtype=str)
+
+
+def text_rows(data: Any, path: object) -> np.ndarray:
+    """Return all of a text data set (N,) as a numpy array of str; little more than that is ever held."""
+    check_data(data, path, whole=True)
+    found, longest, total = np.empty(len(data), dtype=str), 0, 0
+    for start in range(0, len(data), _TEXTS):
+        part = texts(data[start : start + _TEXTS], path)
+        lengths = np.char.str_len(part)
+        longest, total = max(longest, int(lengths.max())), total + int(lengths.sum())
+        check_text_width(longest, start + len(part), total, path)
+        found = found.astype(f"U{max(longest, 1)}", copy=False)
+        found[start : start + len(part)] = part
+    return found
 
 
 def attribute_text(file: Any, name: str) -> str | None:

@@ -25,6 +25,7 @@ from galshift.data.readers._hdf5_parts import (
     one_line,
     open_file,
     read_rows,
+    text_rows,
     texts,
     whole,
 )
@@ -175,8 +176,10 @@ def _own_info(path: Path, file: Any, options: ReadOptions) -> DataInfo:
     bands = tuple(attribute_list(file, "bands")) or tuple(f"band{i}" for i in range(images.shape[1]))
     if len(bands) != images.shape[1]:
         raise DataError(f"{len(bands)} band names for {images.shape[1]} bands", where=path)
-    ids = texts(whole(file["ids"], path), path) if "ids" in file else np.arange(n).astype(str)
-    groups = texts(whole(file["groups"], path), path) if "groups" in file else None
+    ids = text_rows(file["ids"], path) if "ids" in file else np.arange(n).astype(str)
+    groups = text_rows(file["groups"], path) if "groups" in file else None
+    if groups is not None and np.array_equal(groups, ids):
+        groups = ids  # of a large survey names are most of what is held
     unit = attribute_text(file, "unit")
     if unit is not None and unit_name(unit) is None and options.unit is None:
         raise DataError(

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from galshift.evaluation.calibration import reliability
 from galshift.evaluation.classes import ACCURACY, always_majority
 from galshift.evaluation.metric import shown_in
+from galshift.evaluation.ranks import precision_recall_curve, roc_curve
 from galshift.report import Card, Section
 from galshift.report import scores as parts
 from galshift.runs.classifiers import Classifier
@@ -142,8 +142,7 @@ def _roc_curves(found: Evaluation) -> dict[str, dict[str, tuple[np.ndarray, np.n
     for c, s, labels, probabilities in _labelled(found):
         for k, label in enumerate(found.classes):
             if 0 < (labels == k).sum() < len(labels):
-                false_positive, true_positive, _ = roc_curve(labels == k, probabilities[:, k])
-                curve = _thinned(false_positive, true_positive)
+                curve = _thinned(*roc_curve(labels == k, probabilities[:, k]))
                 panels.setdefault(f"{c.name} on {s.name}", {})[label] = curve
     return panels
 
@@ -153,7 +152,7 @@ def _precision_recall_curves(found: Evaluation) -> dict[str, dict[str, tuple[np.
     for c, s, labels, probabilities in _labelled(found):
         for k, label in enumerate(found.classes):
             if 0 < (labels == k).sum() < len(labels):
-                precision, recall, _ = precision_recall_curve(labels == k, probabilities[:, k])
+                precision, recall = precision_recall_curve(labels == k, probabilities[:, k])
                 panels.setdefault(f"{c.name} on {s.name}", {})[label] = _thinned(recall, precision)
     return panels
 

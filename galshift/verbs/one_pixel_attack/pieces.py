@@ -17,6 +17,7 @@ from galshift.runs.test_sets import TestSet
 from galshift.spread import Engine, Task, spread
 from galshift.training.checkpoint import load_checkpoint
 from galshift.training.device import choose_device
+from galshift.training.memory import held_memory
 from galshift.training.threads import cpu_threads
 from galshift.verbs.one_pixel_attack.config import OnePixelAttackConfig
 from galshift.verbs.one_pixel_attack.models import Attacked
@@ -112,5 +113,5 @@ def _made(bench: _Bench, piece: _Piece) -> list[Row]:
     images = Images(
         bench.reader.read(piece.blocks), piece.labels, piece.ids, list(job.classes), list(bench.bands)
     )
-    with cpu_threads(job.threads):
+    with cpu_threads(job.threads), held_memory():
         return list(attack(bench.setting, images, job.config, tools=bench.tools))

@@ -13,6 +13,7 @@ from galshift.report import build
 from galshift.rundirectory import RunDirectory
 from galshift.spread import Engine
 from galshift.timing import timed
+from galshift.training.memory import held_memory
 from galshift.training.threads import cpu_threads, suited_threads
 from galshift.verbs.one_pixel_attack.config import OnePixelAttackConfig
 from galshift.verbs.one_pixel_attack.models import Attacked, open_attacked
@@ -36,7 +37,7 @@ def work(config: OnePixelAttackConfig, run: RunDirectory, device: str, engine: E
     test_set, attacked = open_attacked(config, device)
     stores = _stores(attacked, run)
     threads = max(suited_threads(one.classifier.trained.model) for one in attacked)
-    with cpu_threads(threads):
+    with cpu_threads(threads), held_memory():
         _announce(attacked, stores, config, run)
         for one, store in zip(attacked, stores, strict=True):
             if engine.alone or not hasattr(test_set.dataset, "reopen"):
