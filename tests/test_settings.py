@@ -25,8 +25,19 @@ SYSTEMS = ["deepadversaries", "deepastrouda", "deepmerge", "deepmerge2", "galaxy
 PUBLISHED = {
     # deepskies/SIDDA 5485e01, src/scripts/example_yaml_train_SIDDA.yaml, train_SIDDA.py, models.py
     "sidda": {
-        "model": {"kind": "sidda", "latent": 256, "dropout": 0.2},
-        "method": {"kind": "sinkhorn", "relative_blur": 0.05, "min_blur": 0.01, "scaling": 0.9},
+        "model": {"kind": "sidda", "latent": 256, "dropout": 0.2, "small_start": True},
+        "method": {
+            "kind": "sinkhorn",
+            "weighting": "uncertainty",
+            "weight": 1.0,
+            "diameter": "between",
+            "relative_blur": 0.05,
+            "min_blur": 0.01,
+            "scaling": 0.9,
+            "anneal_from": "box",
+            "polish": 0,
+        },
+        "preprocess": {"stretch": "linear", "normalise": (0.5, 0.5)},
         "training": {
             "lr": 1e-2,
             "weight_decay": 1e-3,
@@ -37,6 +48,8 @@ PUBLISHED = {
             "lr_milestones": (25, 40),
             "warmup_epochs": 5,
             "clip": 10.0,
+            "clip_of": "network",
+            "decay_of": "all",
             "optimiser": "adamw",
         },
     },
