@@ -23,7 +23,7 @@ from galshift.recipes.execute import execute
 from galshift.simulate.shapes import CLASSES, poisson_snr, shapes
 from galshift.verbs import Context
 
-READ = {"unit": "nJy", "pixel_scale_arcsec": 0.2}  # any will do: both domains have the same
+READ = {"unit": "dimensionless"}  # drawings, which SIDDA takes as pictures
 ROWS: dict[str, dict[str, Any]] = {
     "sinkhorn at our defaults": {"method": "sinkhorn"},
     "sidda": {"settings": "sidda"},
