@@ -62,7 +62,7 @@ PUBLISHED = {
     # AleksCipri/DeepMergeDomainAdaptation 2ffb6ce, train_MMD.py:633 and the notebook's command
     "deepmerge2": {
         "model": {"kind": "deepmerge", "latent": "convolutional"},
-        "method": {"kind": "mmd", "kernels": "merger", "weight": 1.0, "entropy": 0.05, "fisher": 0.01},
+        "method": {"kind": "mmd", "kernels": "merger", "weight": 1.0, "entropy": 0.05, "fisher": 0.64},
         "training": {
             "betas": (0.7, 0.8),
             "lr": 1e-3,
@@ -72,6 +72,7 @@ PUBLISHED = {
             "patience": 20,
             "schedule": "cycle",
             "lr_cycle": 4.5,
+            "decay_of": "all",
         },
     },
     # AleksCipri/DeepAdversaries 2a0d952, training.py:256-258, networks.py
@@ -119,9 +120,18 @@ PUBLISHED = {
             "patience": 10,
         },
     },
-    # GammaLearn's example of an experiment with domain adaptation
+    # gammalearn 0.15.0 of the Python Package Index, configuration/examples/experiment_settings_dann.py
     "gammalearn": {
-        "method": {"kind": "dann", "conditional": True},
+        "model": {"kind": "resnet18", "width": 16, "latent": 256},
+        "method": {
+            "kind": "dann",
+            "conditional": True,
+            "strength": 1.0,
+            "gamma": 10.0,
+            "hidden": 100,
+            "weighting": "uncertainty",
+        },
+        "preprocess": {"size": 55},
         "training": {
             "optimiser": "adam",
             "lr": 1e-3,
@@ -129,7 +139,9 @@ PUBLISHED = {
             "schedule": "step",
             "lr_milestones": (10, 20, 30, 40),
             "lr_decay": 0.1,
-            "label_smoothing": 0.1,
+            "label_smoothing": 0.0,
+            "decay_of": "all",
+            "clip": None,
         },
     },
 }
