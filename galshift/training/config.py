@@ -13,7 +13,7 @@ from galshift.selection import SELECTORS
 from galshift.types import Grown
 
 # What chooses an epoch without a selector; auto is one where there is a target.
-PLAIN_SELECTION = ("auto", "source-loss", "source-accuracy", "last")
+PLAIN_SELECTION = ("auto", "source-loss", "source-accuracy", "total-loss", "last")
 
 # Options that came later, and the values at which they change nothing.
 NEWER = {
@@ -95,8 +95,8 @@ class TrainConfig(Grown):
     select: str = Field(
         "auto",
         description="What chooses the best epoch: source-loss, source-accuracy (of classes, on validation "
-        "images), last or a label-free selector; auto: "
-        "source-loss where only the source is seen, else the default selector.",
+        "images), total-loss (the method's between those and target images added), last or a label-free "
+        "selector; auto: source-loss where only the source is seen, else the default selector.",
     )
     select_limit: int = Field(
         2000, ge=10, description="At most so many target images are scored after an epoch."

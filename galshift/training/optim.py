@@ -16,7 +16,8 @@ def parameter_groups(
     """Return groups with and without weight decay, by learning rate.
 
     Unless `config` says otherwise only tensors of two or more dimensions decay: shrinking a bias, a norm's
-    scale or a learned loss weight towards zero has no meaning.  `rates` are fractions of the run's learning rate; 1 where there is none.
+    scale or a learned loss weight towards zero has no meaning.  `rates` are fractions of the run's learning
+    rate; 1 where there is none.
     """
     by_kind: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in dict.fromkeys(parameters):
