@@ -222,7 +222,7 @@ def test_the_blur_can_follow_the_distances_between_the_clouds_alone() -> None:
 
 
 def annealed_divergence(s: np.ndarray, t: np.ndarray, blur: float, scaling: float) -> float:
-    """Algorithm 1 of Feydy et al. 2019 in numpy: averaged updates as the temperature falls, a full one last."""
+    """Algorithm 1 of Feydy et al. 2019 in numpy: averaged updates while it cools, a full one last."""
     from scipy.special import logsumexp
 
     both = np.concatenate([s, t])
