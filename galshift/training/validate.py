@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -131,9 +130,7 @@ def adaptation_loss(
     size : int
         The last batch may be smaller; what one set has more than the other is left out.
     """
-    networks, method = method.nets, copy.copy(method)
-    method.nets = copy.deepcopy(networks).cpu().eval()
-    values = []
+    method, values = method.apart(), []
     count = min(len(labels), len(place))
     for rows in torch.arange(count).split(size):
         if len(rows) == 1 and count > 1:
