@@ -15,6 +15,7 @@ from galshift.recipes.execute import execute
 from galshift.recipes.json_schema import recipe_schema
 from galshift.recipes.prepare import InvalidConfig, prepare
 from galshift.simulate.generate import simulate
+from galshift.verbs import STEPS
 from galshift.verbs._settings import settings_document, settings_lines
 from galshift.verbs.adapt.config import AdaptStepConfig
 from galshift.verbs.train.config import TrainStepConfig
@@ -221,6 +222,13 @@ def test_train_takes_what_is_not_of_a_method() -> None:
         "source-accuracy",
     )
     assert not any(row[0].startswith("method") for row in settings_document(config)["settings"]["differs"])
+
+
+def test_a_weighting_whose_numbers_changed_is_in_the_fingerprint() -> None:
+    step = STEPS.get("adapt")()
+    assert step.versions(adapt_config(settings="sidda"))["weighting uncertainty"] == 2
+    assert not any("weighting" in name for name in step.versions(adapt_config(method="coral")))
+    assert not any("weighting" in name for name in step.versions(adapt_config(method="auto")))
 
 
 def test_set_reaches_an_option_of_the_settings_method(tmp_path: Path) -> None:
