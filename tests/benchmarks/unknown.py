@@ -88,7 +88,7 @@ def run_row(name: str, task: Task, seed: int, path: Path) -> None:
                 valid=valid,
                 target=TrainingSet(task.target[0]) if method.uses_target else None,
                 training=CONFIG,
-                head=ClassHead(tuple(task.classes)),
+                head=ClassHead((*task.classes, "unknown")[:n_classes]),
                 device="cpu",
                 augment=partial(_augmented, config=AUGMENT),
                 stretch=task.preprocessing.stretch,
