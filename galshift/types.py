@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,6 +16,25 @@ class Strict(BaseModel):
     """Base of every configuration: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+class Grown(Strict):
+    """A config with options that came later: one at a value that changes nothing is left out of its dump.
+
+    Runs from before such an option was there so keep their fingerprint.  `newer` holds those values.
+    """
+
+    newer: ClassVar[Mapping[str, Any]] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_newer(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values = handler(self)
+        return {key: value for key, value in values.items() if self.newer.get(key, ...) != _plain(value)}
+
+
+def _plain(value: Any) -> Any:
+    """A dumped list as the tuple that it was."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)

@@ -291,3 +291,14 @@ def test_splits_by_sky_region_keep_neighbours_together():
     assert len(parts["test"]) == pytest.approx(4000, rel=0.02)
     lost = sky_regions(np.array([np.nan, np.nan, 1.0]), np.array([0.0, 1.0, np.nan]))
     assert len(set(lost.tolist())) == 3
+
+
+@pytest.mark.parametrize(("unit", "mean", "std"), [("dimensionless", 0.5, 0.25), ("nJy", 2.0, 1.0)])
+def test_pictures_can_be_brought_to_a_given_range_and_fluxes_are_measured(unit, mean, std):
+    images = np.zeros((2, 1, 8, 8), dtype=np.float32)
+    images[0], images[1] = 1.0, 3.0  # mean 2, spread 1
+    data = InMemory(Cutouts(images=images, ids=np.array(["a", "b"]), bands=("r",), unit=unit))
+    config = PreprocessConfig(stretch="linear", normalise=(0.5, 0.25))
+    fitted = fit_preprocessing(data, None, config).stretch_constants
+    assert (fitted.mean[0], fitted.std[0]) == pytest.approx((mean, std), rel=1e-2)
+    assert "normalise" not in PreprocessConfig().model_dump()  # older runs are known again

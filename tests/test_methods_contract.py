@@ -17,6 +17,7 @@ import galshift
 from galshift.methods import METHODS
 from galshift.methods._base import Method
 from galshift.methods.pulse import TAUGHT
+from galshift.training.validate import adaptation_loss
 from galshift.types import Batch, Output
 
 NAMES = [name for name in METHODS.names() if name != "auto"]
@@ -358,3 +359,31 @@ def test_nothing_outside_writes_on_a_method() -> None:
                 if isinstance(one, ast.Attribute) and ast.unparse(one.value).split(".")[-1] == "method":
                     found.append(f"{path.name}:{node.lineno}")
     assert found == []
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if METHODS.get(name).needs_source])
+def test_the_loss_between_two_sets_leaves_no_trace(name: str) -> None:
+    method = built(name)
+    if method.views:
+        pytest.skip("compares views of one image")
+    source, target = (Output(*(x.detach() for x in output(n, seed=n, shift=0.5))) for n in (10, 14))
+    labels, place = torch.arange(10) % K, torch.arange(14)
+    before = copy.deepcopy(method.nets.state_dict())
+    first, again = (adaptation_loss(method, source, labels, target, place, size=5) for _ in range(2))
+    assert first == again
+    assert np.isfinite(first)
+    assert all(torch.equal(value, before[key]) for key, value in method.nets.state_dict().items())
+
+
+def test_the_loss_between_two_sets_is_a_mean_over_batches_of_both() -> None:
+    method = METHODS.get("coral")()
+    method.build(D, K, N_TARGET)
+    source, target = output(7, 1), output(9, 2)
+    labels, place = torch.arange(7) % K, torch.arange(9)
+    got = adaptation_loss(method, source, labels, target, place, size=3)
+    parts = []
+    for rows in (slice(0, 3), slice(3, 6)):  # the seventh row of the source alone is left out
+        x, y = (one.features[rows].detach().numpy() for one in (source, target))
+        covariances = (np.cov(x.T) - np.cov(y.T)) ** 2
+        parts.append(covariances.mean() + ((x.mean(axis=0) - y.mean(axis=0)) ** 2).mean())
+    assert got == pytest.approx(np.mean(parts), rel=1e-6)

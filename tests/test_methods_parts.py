@@ -55,11 +55,14 @@ def test_uncertainty_weights_are_those_of_sidda() -> None:
     assert weighting.scale.grad.tolist() == pytest.approx([-1.0, -2.0])
     with torch.no_grad():
         weighting.scale.copy_(torch.tensor([4.0, -1.0]))
-    weighting.combine(torch.tensor(1.0), torch.tensor(1.0), (), 0.0)
+    weighting.scale.grad = None
+    weighting.combine(torch.tensor(8.0), torch.tensor(2.0), (), 0.0).backward()
     assert weighting.scale.tolist() == [4.0, 1.0]  # a quarter of the first
+    # The gradient is that of the scales before they were held: -8 / 64 + 1 / 4 and -2 / -1 + 1 / -1.
+    assert weighting.scale.grad.tolist() == pytest.approx([0.125, 1.0])
     with torch.no_grad():
         weighting.scale.copy_(torch.tensor([-4.0, 2.0]))
-    weighting.combine(torch.tensor(1.0), torch.tensor(1.0), (), 0.0)
+    weighting.combine(torch.tensor(1.0), torch.tensor(1.0), (), 0.0).backward()
     assert weighting.scale.tolist() == pytest.approx([0.001, 2.0])
 
 

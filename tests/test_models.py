@@ -115,6 +115,16 @@ def test_sidda_latent_is_normalised() -> None:
     torch.testing.assert_close(features.var(1, unbiased=False), torch.ones(4), atol=1e-2, rtol=0)
 
 
+def test_sidda_can_start_as_published() -> None:
+    torch.manual_seed(0)
+    model = built("sidda", size=64, options={"small_start": True})
+    # Spread 0.005 over 256 x 2048 weights, 0.01 over 3 x 256: within 5 standard errors.
+    assert model.encoder[4].weight.std().item() == pytest.approx(0.005, rel=5 / (2 * 256 * 2048) ** 0.5)
+    assert model.head.weight.std().item() == pytest.approx(0.01, rel=5 / (2 * 3 * 256) ** 0.5)
+    assert not model.encoder[4].bias.any()
+    assert not model.head.bias.any()
+
+
 @pytest.mark.parametrize(("size", "side"), [(63, 63), (64, 16), (96, 24)])
 def test_resnet_stem_follows_the_size(size: int, side: int) -> None:
     model = built("resnet18", size=size)

@@ -111,6 +111,28 @@ def test_a_selector_chooses_the_epoch(surveys: tuple[str, str], tmp_path: Path, 
     assert all(row["score"] == -row["valid_loss"] for row in plain)
 
 
+def test_the_total_loss_chooses_the_epoch(surveys: tuple[str, str], tmp_path: Path) -> None:
+    given = values(surveys, method="coral")
+    given["training"] |= {"select": "total-loss", "epochs": 4, "warmup_epochs": 1}
+    done = execute("adapt", given, out=tmp_path / "run")
+    rows = [json.loads(line) for line in (done.run.path / "metrics.jsonl").read_text().splitlines()]
+    adapted = [row for row in rows if row["phase"] == "adapt"]
+    assert all(row["score"] < -row["valid_loss"] for row in adapted)  # the method's loss is positive
+    assert rows[-1]["best_epoch"] == max(adapted, key=lambda row: row["score"])["epoch"]
+    plain = [json.loads(line) for line in (done.run.path / "source-only/metrics.jsonl").open()]
+    assert all(row["score"] == -row["valid_loss"] for row in plain)
+
+
+@pytest.mark.parametrize("method", ["adamatch", "shot"])
+def test_a_total_loss_that_cannot_be_had_is_refused(
+    surveys: tuple[str, str], method: str, tmp_path: Path
+) -> None:
+    given = values(surveys, method=method)
+    given["training"] |= {"select": "total-loss"}
+    with pytest.raises(ConfigError, match="not one between validation images"):
+        execute("adapt", given, out=tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("method", "told"),
     [

@@ -15,6 +15,7 @@ from galshift.recipes.execute import execute
 from galshift.recipes.json_schema import recipe_schema
 from galshift.recipes.prepare import InvalidConfig, prepare
 from galshift.simulate.generate import simulate
+from galshift.verbs import STEPS
 from galshift.verbs._settings import settings_document, settings_lines
 from galshift.verbs.adapt.config import AdaptStepConfig
 from galshift.verbs.train.config import TrainStepConfig
@@ -25,8 +26,19 @@ SYSTEMS = ["deepadversaries", "deepastrouda", "deepmerge", "deepmerge2", "galaxy
 PUBLISHED = {
     # deepskies/SIDDA 5485e01, src/scripts/example_yaml_train_SIDDA.yaml, train_SIDDA.py, models.py
     "sidda": {
-        "model": {"kind": "sidda", "latent": 256, "dropout": 0.2},
-        "method": {"kind": "sinkhorn", "relative_blur": 0.05, "min_blur": 0.01, "scaling": 0.9},
+        "model": {"kind": "sidda", "latent": 256, "dropout": 0.2, "small_start": True},
+        "method": {
+            "kind": "sinkhorn",
+            "weighting": "uncertainty",
+            "weight": 1.0,
+            "diameter": "between",
+            "relative_blur": 0.05,
+            "min_blur": 0.01,
+            "scaling": 0.9,
+            "anneal_from": "box",
+            "polish": 0,
+        },
+        "preprocess": {"stretch": "linear", "normalise": (0.5, 0.5)},
         "training": {
             "lr": 1e-2,
             "weight_decay": 1e-3,
@@ -37,6 +49,9 @@ PUBLISHED = {
             "lr_milestones": (25, 40),
             "warmup_epochs": 5,
             "clip": 10.0,
+            "clip_of": "network",
+            "decay_of": "all",
+            "class_weights": "none",
             "optimiser": "adamw",
         },
     },
@@ -49,7 +64,7 @@ PUBLISHED = {
     # AleksCipri/DeepMergeDomainAdaptation 2ffb6ce, train_MMD.py:633 and the notebook's command
     "deepmerge2": {
         "model": {"kind": "deepmerge", "latent": "convolutional"},
-        "method": {"kind": "mmd", "kernels": "merger", "weight": 1.0, "entropy": 0.05, "fisher": 0.01},
+        "method": {"kind": "mmd", "kernels": "merger", "weight": 1.0, "entropy": 0.05, "fisher": 0.64},
         "training": {
             "betas": (0.7, 0.8),
             "lr": 1e-3,
@@ -59,6 +74,7 @@ PUBLISHED = {
             "patience": 20,
             "schedule": "cycle",
             "lr_cycle": 4.5,
+            "decay_of": "all",
         },
     },
     # AleksCipri/DeepAdversaries 2a0d952, training.py:256-258, networks.py
@@ -74,6 +90,7 @@ PUBLISHED = {
             "epochs": 100,
             "patience": 10,
             "class_weights": "balanced",
+            "decay_of": "all",
         },
     },
     # deepskies/DeepAstroUDA c19c028, config_templates/config.yaml, model/lr_schedule.py
@@ -86,6 +103,7 @@ PUBLISHED = {
             "lr": 0.01,
             "weight_decay": 5e-4,
             "batch_size": 36,
+            "decay_of": "all",
             "schedule": "inverse",
         },
     },
@@ -100,15 +118,27 @@ PUBLISHED = {
             "epochs": 200,
             "warmup_epochs": 20,
             "clip": 10.0,
+            "clip_of": "network",
+            "decay_of": "all",
+            "class_weights": "effective",
             "focal": 2.0,
             "schedule": "cosine",
             "lr_final": 0.01,
             "patience": 10,
         },
     },
-    # GammaLearn's example of an experiment with domain adaptation
+    # gammalearn 0.15.0 of the Python Package Index, configuration/examples/experiment_settings_dann.py
     "gammalearn": {
-        "method": {"kind": "dann", "conditional": True},
+        "model": {"kind": "resnet18", "width": 16, "latent": 256},
+        "method": {
+            "kind": "dann",
+            "conditional": True,
+            "strength": 1.0,
+            "gamma": 10.0,
+            "hidden": 100,
+            "weighting": "uncertainty",
+        },
+        "preprocess": {"size": 55},
         "training": {
             "optimiser": "adam",
             "lr": 1e-3,
@@ -116,7 +146,9 @@ PUBLISHED = {
             "schedule": "step",
             "lr_milestones": (10, 20, 30, 40),
             "lr_decay": 0.1,
-            "label_smoothing": 0.1,
+            "label_smoothing": 0.0,
+            "decay_of": "all",
+            "clip": None,
         },
     },
 }
@@ -190,6 +222,13 @@ def test_train_takes_what_is_not_of_a_method() -> None:
         "source-accuracy",
     )
     assert not any(row[0].startswith("method") for row in settings_document(config)["settings"]["differs"])
+
+
+def test_a_weighting_whose_numbers_changed_is_in_the_fingerprint() -> None:
+    step = STEPS.get("adapt")()
+    assert step.versions(adapt_config(settings="sidda"))["weighting uncertainty"] == 2
+    assert not any("weighting" in name for name in step.versions(adapt_config(method="coral")))
+    assert not any("weighting" in name for name in step.versions(adapt_config(method="auto")))
 
 
 def test_set_reaches_an_option_of_the_settings_method(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from galshift.errors import ConfigError, DataError
 from galshift.training._live import live_line
+from galshift.training._networks import Networks
 from galshift.training._record import Record
 from galshift.training._sharding import clip_gradients
 from galshift.training.config import TrainConfig
@@ -31,6 +32,7 @@ from galshift.training.schedule import (
     step_factor,
 )
 from galshift.training.sets import TrainingSet, batch_indices
+from galshift.training.world import World
 
 
 def test_schedule_equals_torch() -> None:
@@ -240,6 +242,27 @@ def test_only_matrices_decay() -> None:
     assert matrices["weight_decay"] == 0.3
     assert len(rest["params"]) == 3
     assert rest["weight_decay"] == 0.0
+
+
+def test_biases_and_norms_decay_where_that_is_asked_for() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
+    (every,) = parameter_groups(model.parameters(), TrainConfig(weight_decay=0.3, decay_of="all"))
+    assert (len(every["params"]), every["weight_decay"]) == (4, 0.3)
+
+
+@pytest.mark.parametrize(("clip_of", "method_gradient"), [("all", 10 / 13), ("network", 5.0)])
+def test_a_method_is_clipped_with_the_network_or_not_at_all(clip_of: str, method_gradient: float) -> None:
+    networks = object.__new__(Networks)
+    networks.config = TrainConfig(clip=2.0, clip_of=clip_of)
+    networks.own, networks.extra = [nn.Parameter(torch.zeros(1))], [nn.Parameter(torch.zeros(1))]
+    networks.scaler, networks.mean, networks.world = torch.amp.GradScaler("cpu", enabled=False), None, World()
+    networks.optimizer = torch.optim.SGD([*networks.own, *networks.extra], lr=1.0)
+    networks.own[0].grad, networks.extra[0].grad = torch.tensor([12.0]), torch.tensor([5.0])
+    norm = float(networks._update(0))
+    # 5, 12, 13: of both the norm is 13, of the network alone 12; the limit is 2.
+    assert norm == pytest.approx(13.0 if clip_of == "all" else 12.0)
+    assert networks.own[0].item() == pytest.approx(-24 / 13 if clip_of == "all" else -2.0, rel=1e-5)
+    assert networks.extra[0].item() == pytest.approx(-method_gradient, rel=1e-5)
 
 
 def test_adamw_step_by_hand() -> None:

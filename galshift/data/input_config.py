@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from galshift.types import Strict
+from galshift.types import Grown, Strict
 
 
-class PreprocessConfig(Strict):
+class PreprocessConfig(Grown):
     """What the user may choose about preprocessing; the rest is fitted.
 
     Attributes
@@ -24,13 +25,19 @@ class PreprocessConfig(Strict):
         Common pixel scale; None takes the source's (the median where it varies).
     bands : list of str
         Bands to use, in order; empty takes the source's.
+    normalise : tuple of float or None
+        What stretched pictures have subtracted, and what they are divided by, instead of the mean and the
+        spread of the training pixels.  Fluxes, whose range is their unit's, are always measured.
     """
+
+    newer: ClassVar[Mapping[str, Any]] = {"normalise": None}
 
     stretch: Literal["auto", "asinh", "sky-sigma", "percentile", "lupton", "linear"] = "auto"
     softening: float = Field(1.0, gt=0)
     size: Annotated[int, Field(ge=8, le=4096)] | None = None
     pixel_scale_arcsec: Annotated[float, Field(gt=0)] | None = None
     bands: list[str] = Field(default_factory=list)
+    normalise: tuple[float, Annotated[float, Field(gt=0)]] | None = None
 
 
 class AugmentConfig(Strict):

@@ -148,6 +148,7 @@ def fit_preprocessing(
     if kind == "auto":
         kind = "linear" if unit == DIMENSIONLESS else "asinh"
     sigma = training_sky_sigma(images)
+    fixed = config.normalise if unit == DIMENSIONLESS else None
     return Preprocessing(
         bands=bands,
         size=size,
@@ -155,7 +156,7 @@ def fit_preprocessing(
         unit=unit,
         classes=list(info.classes),
         sky_sigma=sigma,
-        stretch_constants=_fit_stretch(kind, images, sigma, config.softening),
+        stretch_constants=_fit_stretch(kind, images, sigma, config.softening, fixed),
     )
 
 
@@ -210,7 +211,13 @@ def training_sky_sigma(images: np.ndarray) -> list[float]:
     return [float(value) for value in np.where(sigma > floor * 1e-3, sigma, floor)]
 
 
-def _fit_stretch(kind: str, images: np.ndarray, sigma: list[float], softening: float) -> Stretch:
+def _fit_stretch(
+    kind: str,
+    images: np.ndarray,
+    sigma: list[float],
+    softening: float,
+    fixed: tuple[float, float] | None = None,
+) -> Stretch:
     ones = [1.0] * images.shape[1]
     constants: dict[str, Any] = {"kind": kind, "mean": [0.0] * len(ones), "std": ones}
     if kind in ("asinh", "sky-sigma"):
@@ -223,6 +230,8 @@ def _fit_stretch(kind: str, images: np.ndarray, sigma: list[float], softening: f
     elif kind == "lupton":
         constants["range"] = float(5 * softening * np.mean(sigma))
     stretch = Stretch(**constants)
+    if fixed is not None:
+        return stretch.model_copy(update={"mean": [fixed[0]] * len(ones), "std": [fixed[1]] * len(ones)})
     mean, std = _mean_and_std(stretch, images)
     return stretch.model_copy(
         update={"mean": mean.tolist(), "std": [s if s > 0 else 1.0 for s in std.tolist()]}

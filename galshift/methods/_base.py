@@ -20,6 +20,7 @@ autocast, helper terms, domain batch norm, weighting) lives here once.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar, Literal
@@ -243,6 +244,15 @@ class Method:
             nets["fisher"] = FisherCentres(n_classes, feature_dim)
         self.nets = nets
         return nets
+
+    def apart(self) -> Method:
+        """Return this method with copies of its own networks, on the CPU and in evaluation mode.
+
+        What the copy is shown, and what it observes, leaves the method itself as it is.
+        """
+        other = copy.copy(self)
+        other.nets, other.observed, other._features = copy.deepcopy(self.nets).cpu().eval(), {}, []
+        return other
 
     def select_domain(self, model: nn.Module, domain: Literal["source", "target"]) -> None:
         """Tell domain-specific layers whose images come next; nothing happens without such layers."""

@@ -14,16 +14,17 @@ wider.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 from torch import Tensor
 
 from galshift.methods import METHODS
 from galshift.methods._base import Method, MethodConfig
 from galshift.methods._distances import full_precision, squared_distances
-from galshift.types import Batch
+from galshift.types import Batch, Grown
 
 
 def sinkhorn_divergence(
@@ -36,6 +37,7 @@ def sinkhorn_divergence(
     scaling: float = 0.7,
     polish: int = 2,
     diameter: Literal["all", "between"] = "all",
+    anneal_from: Literal["pairs", "box"] = "pairs",
 ) -> Tensor:
     """Return the debiased Sinkhorn divergence of two clouds of equal weights.
 
@@ -53,6 +55,10 @@ def sinkhorn_divergence(
     diameter : {"all", "between"}
         Whether the largest distance that `relative_blur` is a fraction of is sought among all pairs, or, as
         SIDDA does, among those of one row of `source` and one of `target`.
+    anneal_from : {"pairs", "box"}
+        The blur that the annealing falls from: the last multiple of the final one below the largest pairwise
+        distance, or, twice, the diagonal of the box around both clouds, as GeomLoss has it.  The clouds of
+        a batch do not converge in either; their gradients differ by some per cent.
 
     Returns
     -------
@@ -68,7 +74,10 @@ def sinkhorn_divergence(
             return (x.sum() + y.sum()) * float("nan")
         measure = widest if diameter == "all" else costs.diameter(within=False)
         final = max(relative_blur * measure, min_blur) if blur is None else blur
-        temperatures = annealing(widest, final, scaling, polish)
+        if anneal_from == "pairs":
+            temperatures = annealing(widest, final, scaling, polish)
+        else:
+            temperatures = annealing_from(_diagonal(x, y), final, scaling, polish)
         value, gradient_x, gradient_y = _solve(costs, x, y, temperatures)
     # The value carries no graph; these two sums are zero and carry the gradient.
     lift = ((x - x.detach()) * gradient_x).sum() + ((y - y.detach()) * gradient_y).sum()
@@ -101,6 +110,21 @@ def annealing(diameter: float, blur: float, scaling: float, polish: int) -> list
     return [(blur * scaling**-k) ** 2 for k in range(steps, 0, -1)] + [blur**2] * (1 + polish)
 
 
+def annealing_from(start: float, blur: float, scaling: float, polish: int) -> list[float]:
+    """Return the temperatures of `start`, twice, then falling from it while above `blur`, and of `blur`.
+
+    The schedule of Feydy et al. 2019, algorithm 1; the last comes `polish` times more.
+    """
+    steps = max(math.ceil(math.log(max(start / blur, 1.0)) / -math.log(scaling)), 0)
+    return [start**2] + [(start * scaling**k) ** 2 for k in range(steps)] + [blur**2] * (1 + polish)
+
+
+def _diagonal(x: Tensor, y: Tensor) -> float:
+    """The diagonal of the box, along the axes, around both clouds."""
+    low, high = torch.cat([x, y]).aminmax(dim=0)
+    return float((high - low).norm())
+
+
 def _soft_minimum(cost: Tensor, potential: Tensor, temperature: float) -> Tensor:
     """Return -T log mean_j exp((potential_j - cost_ij) / T)."""
     scores = (potential - cost) / temperature
@@ -127,8 +151,10 @@ def _solve(costs: Costs, x: Tensor, y: Tensor, temperatures: list[float]) -> tup
     return value, (plan_xx @ x - plan_xy @ y) / len(x), (plan_yy @ y - plan_yx @ x) / len(y)
 
 
-class Config(MethodConfig):
+class Config(Grown, MethodConfig):
     """Options of `sinkhorn`; `weight` multiplies the term, the others are as in `sinkhorn_divergence`."""
+
+    newer: ClassVar[Mapping[str, Any]] = {"diameter": "all", "anneal_from": "pairs"}
 
     weight: float = Field(0.03, ge=0)
     blur: float | None = Field(None, gt=0)
@@ -137,12 +163,7 @@ class Config(MethodConfig):
     scaling: float = Field(0.7, gt=0, lt=1)
     polish: int = Field(2, ge=0)
     diameter: Literal["all", "between"] = "all"
-
-    @model_serializer(mode="wrap")
-    def _without_newer(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what says nothing, so that runs from before it was there are known again."""
-        values = handler(self)
-        return {key: value for key, value in values.items() if (key, value) != ("diameter", "all")}
+    anneal_from: Literal["pairs", "box"] = "pairs"
 
 
 @METHODS.register("sinkhorn")
@@ -166,5 +187,6 @@ class Sinkhorn(Method):
             scaling=c.scaling,
             polish=c.polish,
             diameter=c.diameter,
+            anneal_from=c.anneal_from,
         )
         return {"sinkhorn": c.weight * value}

@@ -6,7 +6,8 @@ transport distances between domains cannot be lowered by shrinking the features.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -14,14 +15,20 @@ from torch import Tensor, nn
 from galshift.models import MODELS
 from galshift.models._base import Network
 from galshift.models._layers import conv_pool, pooled_size
-from galshift.types import Output, Strict
+from galshift.types import Grown, Output, Strict
 
 
-class SiddaConfig(Strict):
+class SiddaConfig(Grown):
     """Options of the SIDDA network."""
+
+    newer: ClassVar[Mapping[str, Any]] = {"small_start": False}
 
     latent: int = Field(256, ge=2, description="Size of the aligned latent vector.")
     dropout: float = Field(0.2, ge=0, lt=1, description="After each block.")
+    small_start: bool = Field(
+        False,
+        description="Dense layers start from normals of spread 0.005 (latent) and 0.01 (head), as published.",
+    )
 
 
 @MODELS.register("sidda")
@@ -47,6 +54,10 @@ class Sidda(Network):
         )
         self.feature_dim = config.latent
         self.head = nn.Linear(config.latent, n_classes)
+        if config.small_start:
+            for layer, spread in ((self.encoder[4], 0.005), (self.head, 0.01)):
+                nn.init.normal_(layer.weight, 0.0, spread)
+                nn.init.zeros_(layer.bias)
 
     def forward(self, images: Tensor) -> Output:
         """Return features (B, D) and logits (B, K) of images (B, C, size, size)."""

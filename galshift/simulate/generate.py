@@ -68,7 +68,8 @@ def simulate(
         Number of galaxies (groups); there are ``n * views`` images.
     classes : sequence of str
         Classes of galaxy in the order of the labels: ``merger``, ``spiral``, ``elliptical``, ``edge-on``,
-        ``barred``, ``lens``.
+        ``barred``, ``lens``, and the finer ``round``, ``cigar``, ``spiral-tight``, ``spiral-loose``,
+        ``edge-on-bulge``, ``edge-on-no-bulge``, ``disturbed``.
     views : int
         Cameras per galaxy.
     size : int

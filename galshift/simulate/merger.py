@@ -54,13 +54,17 @@ class Merger:
         self.young_fraction = rng.uniform(0.03, 0.6)
         self.dust = rng.uniform(0.1, 0.8)
         self.retrograde = rng.uniform() < 0.25
-        masses = np.array([1.0, self.mass_ratio])
-        self.light = masses / masses.sum()
+        self.light = self._shares()
         discs = [self._disc(rng, index) for index in (0, 1)]
         self.position = np.concatenate([disc[0] for disc in discs], axis=1)
         self.weight = np.concatenate([disc[1] * share for disc, share in zip(discs, self.light)])
         self.young = _young_weights(self.position, self.weight)
         self.tidal_fraction = self._tidal_fraction()
+
+    def _shares(self) -> np.ndarray:
+        """Each galaxy's share of the light, (2,): that of the mass."""
+        masses = np.array([1.0, self.mass_ratio])
+        return masses / masses.sum()
 
     def _disc(self, rng: np.random.Generator, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return where one disc's particles end up, (3, P), and their share of its light, (P,)."""

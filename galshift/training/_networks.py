@@ -185,7 +185,8 @@ class Networks:
         """Clip, step the optimiser and the running mean; return the gradient norm before clipping."""
         self.scaler.unscale_(self.optimizer)
         parallel.average_gradients(self.extra, self.world)
-        norm = _sharding.clip_gradients(self.own, self.extra, self.config.clip)
+        clipped = self.extra if self.config.clip_of == "all" else []
+        norm = _sharding.clip_gradients(self.own, clipped, self.config.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.mean is not None:

@@ -46,7 +46,11 @@ class Validation:
         if valid is not None:
             row = validate.validation_row(valid, self.job.valid.labels, self.job.criterion, self.job.head)
         if selector is None:
-            by = {"last": lambda: float(epoch), "source-accuracy": lambda: row["valid_accuracy"]}
+            by = {
+                "last": lambda: float(epoch),
+                "source-accuracy": lambda: row["valid_accuracy"],
+                "total-loss": lambda: -row["valid_loss"] - self._between(model, valid),
+            }
             return row, {"score": by.get(self.job.training.select, lambda: -row["valid_loss"])()}
         candidate = self._candidate(model, valid)
         if not hasattr(selector, "measure"):
@@ -69,6 +73,17 @@ class Validation:
             return [one["score"] for one in measured]
         pool = [{name: _plain(value) for name, value in one.items()} for one in measured]
         return [float(score) for score in selector.compare(pool)]
+
+    def _between(self, model: nn.Module, valid: Output) -> float:
+        """The method's loss between the source's validation images and the scored target images."""
+        job = self.job
+        self.method.select_domain(model, "target")
+        target = validate.outputs_of(model, self._target, job.choice)
+        place = torch.cat(list(job.target.chunks(len(job.target), job.training.select_limit)))
+        labels = job.head.seen(job.valid.labels)
+        return validate.adaptation_loss(
+            self.method, valid, labels, target, place, size=job.training.batch_size
+        )
 
     def _candidate(self, model: nn.Module, valid: Output | None) -> Candidate:
         """What a label-free selector sees of this epoch."""

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from galshift.errors import did_you_mean
 from galshift.selection import SELECTORS
-from galshift.types import Strict
+from galshift.types import Grown
 
 # What chooses an epoch without a selector; auto is one where there is a target.
-PLAIN_SELECTION = ("auto", "source-loss", "source-accuracy", "last")
+PLAIN_SELECTION = ("auto", "source-loss", "source-accuracy", "total-loss", "last")
 
 # Options that came later, and the values at which they change nothing.
 NEWER = {
@@ -29,19 +24,18 @@ NEWER = {
     "lr_milestones": (),
     "lr_decay": 0.1,
     "lr_cycle": 5,
+    "clip_of": "all",
+    "decay_of": "weights",
 }
 
 # Where a step's config holds what cannot change a number: how often to save, where else to log.
 NO_NUMBERS = ("training.checkpoint_every_s", "training.track")
 
 
-def _plain(value: Any) -> Any:
-    """A dumped list as the tuple that it was."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-class TrainConfig(Strict):
+class TrainConfig(Grown):
     """How a network is trained; what is trained on what is decided elsewhere."""
+
+    newer: ClassVar[Mapping[str, Any]] = NEWER
 
     epochs: int = Field(30, ge=1, description="In all, the warm-up included.")
     warmup_epochs: int | None = Field(
@@ -60,7 +54,10 @@ class TrainConfig(Strict):
     )
     lr: float = Field(1e-3, gt=0, description="Highest learning rate.")
     weight_decay: float = Field(
-        1e-2, ge=0, description="Of weights; never of biases, norms or a method's scalars."
+        1e-2, ge=0, description="Of weights; not of biases, norms or a method's scalars."
+    )
+    decay_of: Literal["weights", "all"] = Field(
+        "weights", description="all: biases, norms and a method's scalars decay too."
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD (Nesterov).")
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
@@ -79,6 +76,9 @@ class TrainConfig(Strict):
     lr_ramp: float = Field(0.05, ge=0, lt=1, description="Fraction of all steps with a rising learning rate.")
     lr_final: float = Field(0.01, ge=0, le=1, description="Last learning rate as a fraction of the highest.")
     clip: float | None = Field(10.0, gt=0, description="Largest gradient norm; null for no limit.")
+    clip_of: Literal["all", "network"] = Field(
+        "all", description="network: the norm is of the network, and a method's own parameters go free."
+    )
     ema: float | None = Field(
         None, gt=0, lt=1, description="Decay of the running mean of weights, such as 0.999."
     )
@@ -95,8 +95,8 @@ class TrainConfig(Strict):
     select: str = Field(
         "auto",
         description="What chooses the best epoch: source-loss, source-accuracy (of classes, on validation "
-        "images), last or a label-free selector; auto: "
-        "source-loss where only the source is seen, else the default selector.",
+        "images), total-loss (the method's between those and target images added), last or a label-free "
+        "selector; auto: source-loss where only the source is seen, else the default selector.",
     )
     select_limit: int = Field(
         2000, ge=10, description="At most so many target images are scored after an epoch."
@@ -145,12 +145,6 @@ class TrainConfig(Strict):
         if not re.fullmatch(r"head|all|last-[1-9]\d*", tune):
             raise ValueError(f"must be head, last-N (such as last-2) or all, not {tune!r}")
         return tune
-
-    @model_serializer(mode="wrap")
-    def _without_newer(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what says nothing, so that runs from before it was there are known again."""
-        values = handler(self)
-        return {key: value for key, value in values.items() if NEWER.get(key, ...) != _plain(value)}
 
     @field_validator("select")
     @classmethod

@@ -28,6 +28,21 @@ def check_choice(training: TrainConfig, name: str, method: Method, kind: str) ->
         selection(training, method, head)
 
 
+def check_total(training: TrainConfig, method: Method) -> None:
+    """Refuse to choose by a total loss that the method does not have on validation images.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if training.select == "total-loss" and (method.views or not method.needs_source):
+        raise ConfigError(
+            "the method's loss is not one between validation images and target images as they are",
+            where="training.select",
+            hint="source-loss or last" if method.needs_source else "last",
+        )
+
+
 def selection(training: TrainConfig, method: Method, head: Head) -> tuple[Selector | None, TrainConfig]:
     """What chooses the epoch; a method that never sees the target leaves that to the source."""
     select = training.select
@@ -37,7 +52,11 @@ def selection(training: TrainConfig, method: Method, head: Head) -> tuple[Select
             where="training.select",
             hint="source-loss or last",
         )
-    if (not method.uses_target or not head.has_classes) and select not in ("source-accuracy", "last"):
+    if not method.uses_target and select == "total-loss":
+        select = "source-loss"  # there is no more to its total
+    check_total(training, method)
+    seen_alone = not method.uses_target or not head.has_classes
+    if seen_alone and select not in ("source-accuracy", "total-loss", "last"):
         select = "source-loss"
     elif select == "auto":
         # The networks that tell an unknown class belong to the last epoch.

@@ -17,13 +17,15 @@ def parameter_groups(
 ) -> list[dict]:
     """Return groups with and without weight decay, by learning rate.
 
-    Only tensors of two or more dimensions decay: shrinking a bias, a norm's scale or a learned loss weight
-    towards zero has no meaning.  `rates` are fractions of the run's learning rate; 1 where there is none.
+    Unless `config` says otherwise only tensors of two or more dimensions decay: shrinking a bias, a norm's
+    scale or a learned loss weight towards zero has no meaning.  `rates` are fractions of the run's learning
+    rate; 1 where there is none.
     """
     by_kind: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in dict.fromkeys(parameters):
         if parameter.requires_grad:
-            kind = ((rates or {}).get(parameter, 1.0), parameter.ndim >= 2)
+            decays = parameter.ndim >= 2 or config.decay_of == "all"
+            kind = ((rates or {}).get(parameter, 1.0), decays)
             by_kind.setdefault(kind, []).append(parameter)
     return [
         {

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from galshift.methods._base import Method
 from galshift.training.device import DeviceChoice
 from galshift.training.heads import Head
 from galshift.training.sets import Stretch, TrainingSet
-from galshift.types import Output
+from galshift.types import Batch, Output
 
 HELD_BYTES = 1 << 30  # of network input that is held from one validation to the next
 
@@ -107,3 +108,37 @@ def validation_row(
         "valid_loss": float(criterion(output.logits, labels)),
         **head.measures(output.logits, labels),
     }
+
+
+@torch.no_grad()
+def adaptation_loss(
+    method: Method, source: Output, labels: Tensor, target: Output, place: Tensor, *, size: int
+) -> float:
+    """Return the sum of a method's terms between two sets, as a mean over batches of `size` of both.
+
+    Learned weights do not enter, and the method's own networks and memories stay as they are.
+
+    Parameters
+    ----------
+    method : Method
+    source, target : Output
+        Of the source's validation images and of target images, in evaluation mode, on the CPU.
+    labels : Tensor
+        (N,) classes of the source's images.
+    place : Tensor
+        (M,) positions of the target's images in its training set.
+    size : int
+        The last batch may be smaller; what one set has more than the other is left out.
+    """
+    method, values = method.apart(), []
+    count = min(len(labels), len(place))
+    for rows in torch.arange(count).split(size):
+        if len(rows) == 1 and count > 1:
+            continue  # distances within a batch need two
+        batches = [
+            Batch(part.features[rows, :0], Output(part.features[rows], part.logits[rows]), known, index)
+            for part, known, index in ((source, labels[rows], rows), (target, None, place[rows]))
+        ]
+        terms = method.losses(*batches, 1.0)
+        values.append(sum(float(term) for term in terms.values()))
+    return sum(values) / len(values)

@@ -23,10 +23,16 @@ from galshift.recipes.execute import execute
 from galshift.simulate.shapes import CLASSES, poisson_snr, shapes
 from galshift.verbs import Context
 
-READ = {"unit": "nJy", "pixel_scale_arcsec": 0.2}  # any will do: both domains have the same
+READ = {"unit": "dimensionless"}  # drawings, which SIDDA takes as pictures
 ROWS: dict[str, dict[str, Any]] = {
     "sinkhorn at our defaults": {"method": "sinkhorn"},
     "sidda": {"settings": "sidda"},
+    "sidda, scales clipped too": {"settings": "sidda", "training": {"clip_of": "all"}},
+    "sidda, decay of weights alone": {"settings": "sidda", "training": {"decay_of": "weights"}},
+    "sidda, our first weights": {"settings": "sidda", "model": {"small_start": False}},
+    "sidda, our annealing": {"settings": "sidda", "method": {"anneal_from": "pairs", "polish": 2}},
+    "sidda, measured mean and spread": {"settings": "sidda", "preprocess": {"normalise": None}},
+    "sidda, lowest total loss": {"settings": "sidda", "training": {"select": "total-loss"}},
     "sidda, our blur": {"settings": "sidda", "method": {"relative_blur": 0.25}},
     "sidda, learned (bounded)": {"settings": "sidda", "method": {"weighting": "learned"}},
     "sidda, weight 0.03 fixed": {"settings": "sidda", "method": {"weighting": "fixed", "weight": 0.03}},

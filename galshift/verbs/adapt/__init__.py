@@ -7,6 +7,7 @@ from typing import Any
 
 from galshift.domains.config import survey_version
 from galshift.methods import METHODS
+from galshift.methods.weighting import WEIGHTINGS
 from galshift.models import MODELS
 from galshift.rundirectory import AUTO, BASELINE, RunDirectory
 from galshift.selection import DEFAULT_EPOCH, SELECTORS
@@ -94,6 +95,7 @@ class Adapt(Step):
         return {
             f"model {config.model.kind}": MODELS.get(config.model.kind).version,
             **{f"method {name}": METHODS.get(name).version for name in names},
+            **_weighting_version(config),
             **survey_version(config.observe),
             **{
                 f"selector {name}": SELECTORS.get(name).version
@@ -123,3 +125,10 @@ class Adapt(Step):
         target, out = self.named(results, "target"), self.unused("predictions.fits")
         use = f"galshift predict {self.place(results)} {target} {out}"
         return [*super().next_steps(results), use]
+
+
+def _weighting_version(config: AdaptStepConfig) -> dict[str, int]:
+    """The version of how the losses are weighed, where it has ever changed: older runs are known without."""
+    name = getattr(config.method.config, "weighting", "fixed")
+    version = WEIGHTINGS.get(name).version
+    return {f"weighting {name}": version} if version > 1 else {}

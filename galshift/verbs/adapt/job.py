@@ -13,7 +13,7 @@ from galshift.domains.training_set import head_for, training_set
 from galshift.errors import ConfigError
 from galshift.methods import METHODS
 from galshift.rundirectory import AUTO
-from galshift.training.epoch_choice import check_choice
+from galshift.training.epoch_choice import check_choice, check_total
 from galshift.training.job import NetworkJob
 from galshift.training.sets import TrainingSet
 from galshift.training.start import check_tuned
@@ -29,11 +29,14 @@ def check(config: AdaptStepConfig) -> None:
     ConfigError
     """
     wants_matching(config)
-    if config.method.kind != AUTO:
+    auto = config.method.kind == AUTO
+    if not auto:
         check_tuned(METHODS.get(config.method.kind), config.training, config.method.kind)
+    for name in config.method.config.methods if auto else [config.method.kind]:
+        check_total(config.training, METHODS.get(name)(None if auto else config.method.config))
     if config.read.label_kind != "value":
         return
-    if config.method.kind == AUTO:
+    if auto:
         raise ConfigError(
             "auto chooses between classifiers, and the labels are continuous",
             where="method",

@@ -19,8 +19,9 @@ from galshift.verbs.simulate.config import SimulateConfig
 class Simulate(Step):
     """Make noise-free images of idealised galaxies with labels, in nJy, without a PSF.
 
-    Classes: merger (restricted three-body encounters with tails and bridges), spiral, elliptical; and, for
-    studies that hold a class back, edge-on, barred and lens.  The views of one galaxy share its group.
+    Classes: merger (restricted three-body encounters with tails and bridges), spiral, elliptical; for studies
+    that hold a class back edge-on, barred and lens; and, for finer ones, round, cigar, spiral-tight,
+    spiral-loose, edge-on-bulge, edge-on-no-bulge and disturbed.  The views of one galaxy share its group.
     """
 
     kind = "simulate"

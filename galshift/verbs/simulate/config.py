@@ -14,7 +14,8 @@ class SimulateConfig(Strict):
     classes: tuple[str, ...] = Field(
         ("merger", "spiral", "elliptical"),
         min_length=1,
-        description="Classes in the order of the labels; also edge-on, barred and lens.",
+        description="Classes in the order of the labels; also edge-on, barred, lens, round, cigar, "
+        "spiral-tight, spiral-loose, edge-on-bulge, edge-on-no-bulge and disturbed.",
     )
     views: int = Field(1, ge=1, description="Cameras per galaxy; all views of one share a group.")
     size: int = Field(96, ge=16, le=4096, description="Pixels along a side.")
