@@ -62,7 +62,7 @@ def check_texts(lengths: Sequence[int], where: object) -> None:
 
 
 def check_text_width(longest: int, number: int, total: int, where: object) -> None:
-    """Refuse an array of `number` texts, `total` signs together, that the `longest` of them makes too wide."""
+    """Refuse `number` texts, `total` signs together, that the `longest` of them makes too wide an array."""
     check_unpacked(4 * longest * number, total, where, what="a column with a text so long", hint="shorten it")
 
 
