@@ -78,7 +78,9 @@ def test_nothing_needs_a_home(
                 fresh(inputs, place)
             ended = server.run(place, words)
             assert ended.code == 0, ended.said
-            said = [line for line in ended.said.lower().splitlines() if "input" not in line]
+            told = ended.said.lower().splitlines()
+            # Of twelve galaxies there are few of any class, and that is said.
+            said = [line for line in told if "input" not in line and "too few to" not in line]
             for word in ("warning", "cache", "matplotlib", "home"):
                 assert not any(word in line for line in said), ended.said
     finally:
