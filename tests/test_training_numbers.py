@@ -43,7 +43,11 @@ def train(directory: Path, kind: str, name: str, **options) -> tuple[FitResult, 
     target = TrainingSet(images(40, 2, shift=0.5)[0]) if method.uses_target else None
     model = build_model("deepmerge", in_channels=BANDS, size=SIZE, n_classes=head.n_outputs)
     config = TrainConfig(
-        **({"epochs": 2, "warmup_epochs": 0, "batch_size": 16, "select": "source-loss"} | options)
+        **(
+            {"epochs": 2, "warmup_epochs": 0, "batch_size": 16, "select": "source-loss"}
+            | ({"tune": "head"} if method.fixed_features else {})
+            | options
+        )
     )
     job = TrainingJob(
         source=source, valid=valid, target=target, training=config, head=head, device="cpu", augment=noisy
