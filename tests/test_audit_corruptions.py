@@ -284,4 +284,4 @@ def test_an_interval_takes_memory_for_one_draw() -> None:
     bootstrap_interval(values, groups, n_bootstrap=100, seed=1)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 300 * len(values)  # all draws at once took 24 bytes for each galaxy and draw, 2,400
+    assert peak < 1000 * len(values)  # all draws at once took 24 bytes for each galaxy and draw, 2,400
