@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -275,3 +276,12 @@ def test_one_band_has_nothing_to_misalign(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="more than 1 band"):
         execute("audit", config | {"corruptions": ["misregistration"]}, out=tmp_path / "no")
+
+
+def test_an_interval_takes_memory_for_one_draw() -> None:
+    values, groups = np.linspace(0, 1, 20_000), np.arange(20_000)
+    tracemalloc.start()
+    bootstrap_interval(values, groups, n_bootstrap=100, seed=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1000 * len(values)  # all draws at once took 24 bytes for each galaxy and draw, 2,400

@@ -46,7 +46,7 @@ def misclassified_per_exposure(
         interval = [0.0, wilson_interval(0, len(q))[1] * float(_struck(events))]
     elif n_bootstrap:
         rng = numpy_stream(seed, "one-pixel-attack", "rate")
-        means = wrong[rng.integers(0, len(q), (n_bootstrap, len(q)))].mean(axis=1)
+        means = [wrong[rng.integers(0, len(q), len(q))].mean() for _ in range(n_bootstrap)]
         interval = [float(end) for end in np.quantile(means, (0.025, 0.975))]
     return {
         "events_per_stamp": float(events),

@@ -52,7 +52,7 @@ def _transposed_unless(swap: Tensor, images: Tensor) -> tuple[Tensor, Tensor | N
     order = torch.cat([swap.nonzero(), (~swap).nonzero()]).flatten()
     n = int(swap.sum())
     lying = torch.empty_like(images, memory_format=torch.contiguous_format)
-    lying[:n] = images[order[:n]]
+    torch.index_select(images, 0, order[:n], out=lying[:n])
     lying[n:] = images[order[n:]].mT
     return lying, order.argsort()
 

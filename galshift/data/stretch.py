@@ -58,10 +58,15 @@ class Stretch(Strict):
 
     def __call__(self, linear: Tensor) -> Tensor:
         """Return stretched images (B, C, H, W) of linear ones."""
+        return self.laid_out(linear, torch.preserve_format)
+
+    def laid_out(self, linear: Tensor, layout: torch.memory_format) -> Tensor:
+        """Return stretched images whose numbers lie in memory as `layout` says."""
         block = max(1, _BLOCK_BYTES // max(1, linear[:1].nbytes))
         if linear.requires_grad or linear.device.type != "cpu" or len(linear) <= block:
-            return self._normalised(linear)
-        out = torch.empty_like(linear)
+            made = self._normalised(linear)
+            return made if layout is torch.preserve_format else made.contiguous(memory_format=layout)
+        out = torch.empty_like(linear, memory_format=layout)
         for images, place in zip(linear.split(block), out.split(block), strict=True):
             place.copy_(self._normalised(images))
         return out
@@ -140,9 +145,12 @@ class _Asinh(torch.autograd.Function):
     def forward(x: Tensor) -> Tensor:
         """Return asinh(x)."""
         size = x.abs()
-        r = size.clamp(max=0.25 * math.sqrt(torch.finfo(x.dtype).max))  # its square is finite, its r is 1
+        most = 0.25 * math.sqrt(torch.finfo(x.dtype).max)  # its square is finite, its r is 1
+        # To ask a GPU for the largest value would make it wait.
+        known = size.device.type == "cpu" and size.numel() > 0 and bool(size.amax() <= most)
+        r = size if known else size.clamp(max=most)
         root = torch.mul(r, r).add_(1).sqrt_().add_(1)
-        return r.div_(root).add_(1).mul_(size).log1p_().mul_(x.sign())
+        return torch.div(r, root, out=root).add_(1).mul_(size).log1p_().copysign_(x)
 
     @staticmethod
     def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor], output: Tensor) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from galshift.data.stretch import Stretch
 from galshift.streams import torch_stream
 from galshift.timing import part, timed
 from galshift.training.job import TrainingJob
@@ -136,6 +137,8 @@ class Feed:
             linear = augment(
                 linear, torch_stream(self.plan.seed, "augment", step, *names, device=str(self.device))
             )
+        if isinstance(self.stretch, Stretch):
+            return self.stretch.laid_out(linear, self.layout)
         return self.stretch(linear).contiguous(memory_format=self.layout)
 
     def _placed(self, name: str, images: TrainingSet | None) -> TrainingSet | None:

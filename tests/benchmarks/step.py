@@ -145,7 +145,10 @@ def views(device: str) -> None:
         def made(how: str, linear: Tensor = linear, layout: torch.memory_format = bare.layout) -> Tensor:
             generator = torch.Generator(device=device).manual_seed(1)
             seen = HOW[how]["augment"](linear, generator)
-            return HOW[how]["stretch"](seen).contiguous(memory_format=layout)
+            stretch = HOW[how]["stretch"]
+            if isinstance(stretch, Stretch):
+                return stretch.laid_out(seen, layout)
+            return stretch(seen).contiguous(memory_format=layout)
 
         calls = {"network": partial(bare.step, images, labels), **{how: partial(made, how) for how in HOW}}
         taken = {}
