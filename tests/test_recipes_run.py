@@ -116,7 +116,7 @@ def test_what_changed_is_the_reason_and_the_rest_is_kept() -> None:
     reasons = _reasons("steps.counted.method.weight=3")
     assert reasons["words"] == ("skip", "up to date")
     assert reasons["counted"] == ("run", "method.weight 2.0 → 3.0")
-    assert reasons["again"] == ("run", "input others[0]=first changed")
+    assert reasons["again"] == ("run", "counted, which it reads, changed")
     assert _reasons("steps.words.n=5")["words"] == ("run", "n 4 → 5")
 
 
@@ -131,7 +131,7 @@ def test_a_changed_input_file_is_the_reason() -> None:
     setting = "steps.counted.others=[data.txt]"
     _run(setting)
     Path("data.txt").write_text("a b c")
-    assert _reasons(setting)["counted"] == ("run", "input others[0] changed")
+    assert _reasons(setting)["counted"] == ("run", "data.txt has other content")
 
 
 def test_the_plan_names_the_directories_that_the_run_makes() -> None:

@@ -147,28 +147,23 @@ def _places(results: Mapping[str, Any]) -> list[str]:
 
 
 def show_plan(
-    name: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool, problems: Sequence[str] = ()
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    as_json: bool,
+    problems: Sequence[str] = (),
+    reproduced: Any = None,
 ) -> None:
     """Print the steps of a recipe, one row each: what would be done, why, from what, and where."""
     if as_json:
-        console.json_document({"recipe": name, "steps": rows, "problems": list(problems)})
+        told = {"reproduced": reproduced.document()} if reproduced is not None else {}
+        console.json_document({"recipe": name, "steps": rows, "problems": list(problems), **told})
         return
     cells = [
         [row["step"], row["action"], row["reason"], ", ".join(row["inputs"]), row["directory"]]
         for row in rows
     ]
     console.table("", ("step", "action", "reason", "inputs", "directory"), cells, to_stdout=True)
-
-
-def _against_lock(outcome: Any) -> str:
-    """Say where the recipe is locked, or whether what was made is what its lock says."""
-    if not outcome.compared:
-        return f"locked in {outcome.lock}"
-    if not outcome.unlike:
-        return f"reproduced: all {outcome.compared} files have the bytes that {outcome.lock} says"
-    first = ", ".join(outcome.unlike[:5]) + (", ..." if len(outcome.unlike) > 5 else "")
-    n = f"{len(outcome.unlike)} of {outcome.compared} files"
-    return f"note: {n} have other bytes than {outcome.lock} says: {first}"
 
 
 def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
@@ -183,7 +178,10 @@ def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
             }
             for step, done in outcome.executed.items()
         ]
-        console.json_document({"recipe": name, "steps": steps, "expect": outcome.expectations})
+        told = {"recipe": name, "steps": steps, "expect": outcome.expectations}
+        if outcome.reproduced is not None:
+            told["reproduced"] = outcome.reproduced.document()
+        console.json_document(told)
         return
     for step, done in outcome.executed.items():
         for line in done.step.describe(done.results):
@@ -202,7 +200,10 @@ def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
         )
     for path in outcome.reports() or [str(planned.directory) for planned in outcome.plan.values()][-1:]:
         console.result(path)
-    console.say(_against_lock(outcome))
+    if outcome.reproduced is None:
+        console.say(f"locked in {outcome.lock}")
+    for line in outcome.reproduced.sentences(str(outcome.lock)) if outcome.reproduced else ():
+        console.say(line)
     last = list(outcome.executed.values())[-1]
     for line in last.step.next_steps(last.results):
         console.say(f"next: {line}")

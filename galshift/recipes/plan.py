@@ -195,12 +195,10 @@ def _require_files(recipe: Recipe) -> None:
     for step in recipe.steps.values():
         values = _rebased(recipe, step)
         for name in STEPS.get(step.uses).inputs:
-            for role, text in entries(name, lookup(values, name)) if not name.endswith("?") else ():
+            for _, text in entries(name, lookup(values, name)) if not name.endswith("?") else ():
                 absent = [part for part in split_pair(text) if parse(part) is None and not is_there(part)]
                 place = ("steps", step.name, *name.split("."))
-                missing += [
-                    recipe.problem(place, f"there is no file or folder {part} ({role})") for part in absent
-                ]
+                missing += [recipe.problem(place, f"there is no file or folder {part}") for part in absent]
     if missing:
         raise DataError("; ".join(missing), hint="paths start from the recipe's own folder")
 
@@ -255,29 +253,47 @@ def _decide(
         planned.action = "resume" if planned.prepared.step.resumable else "run"
         planned.reason = "was interrupted"
     elif planned.name in locked:
-        planned.reason = "; ".join(_changes(planned, locked[planned.name])) or "its result is not here"
+        planned.reason = "; ".join(changes(planned, locked[planned.name], plan)) or "its result is not here"
 
 
-def _changes(planned: Planned, entry: Mapping[str, Any]) -> list[str]:
-    """Return what differs between a step as planned and as locked."""
+def changes(planned: Planned, entry: Mapping[str, Any], plan: Mapping[str, Planned]) -> list[str]:
+    """Return what differs between a step as planned and as locked in `entry`, in the recipe's words.
+
+    Parameters
+    ----------
+    planned : Planned
+    entry : mapping
+        Of the lock.
+    plan : mapping of str to Planned
+        The steps before it, which name what it reads.
+    """
     if entry.get("fingerprint") == planned.prepared.fingerprint:
         return []
-    changes = []
+    found = []
     if entry.get("uses") != planned.step.uses:
         return [f"uses {entry.get('uses')} → {planned.step.uses}"]
     versions = {planned.step.uses: planned.prepared.step.version, **planned.prepared.versions}
     for name, version in versions.items():
         before = (entry.get("versions") or {}).get(name)
         if before != version and before is not None:
-            changes.append(f"{name} version {before} → {version}")
-    changes += differences(entry.get("parameters") or {}, planned.prepared.parameters)
-    for role, contribution in planned.prepared.inputs.upstream.items():
+            found.append(f"{name} version {before} → {version}")
+    found += differences(entry.get("parameters") or {}, planned.prepared.parameters)
+    inputs, made = (
+        planned.prepared.inputs,
+        {other.prepared.fingerprint: other.name for other in plan.values()},
+    )
+    for role, contribution in inputs.upstream.items():
         if (entry.get("upstream") or {}).get(role) != contribution:
-            changes.append(f"input {role} changed")
-    for role, sha in planned.prepared.inputs.hashes.items():
-        if ((entry.get("inputs") or {}).get(role) or {}).get("sha256") != sha:
-            changes.append(f"input {role} changed")
-    return changes or ["its inputs changed"]
+            name = made.get(contribution.partition("/")[0]) or inputs.paths.get(role, role)
+            found.append(f"{name}, which it reads, changed")
+    for role, sha in inputs.hashes.items():
+        before = ((entry.get("inputs") or {}).get(role) or {}).get("sha256")
+        if before != sha:
+            name = Path(inputs.files.get(role, role)).name
+            card = role.endswith(".card")
+            told = "what is declared of {} changed" if card else "{} has other content"
+            found.append((told if before else "reads {} now").format(Path(name).stem if card else name))
+    return list(dict.fromkeys(found)) or ["what it reads changed"]
 
 
 def differences(before: Any, after: Any, place: str = "") -> list[str]:

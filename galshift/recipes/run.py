@@ -12,8 +12,9 @@ from galshift.errors import ConfigError, DataError, GalshiftError, NumericalErro
 from galshift.recipes.cards import write_cards
 from galshift.recipes.cells import run_cells, spreads, waves
 from galshift.recipes.execute import Executed, perform
-from galshift.recipes.lock import lock_path, mismatches, read_lock, unlike, verify, write_lock
+from galshift.recipes.lock import lock_path, mismatches, read_lock, verify, write_lock
 from galshift.recipes.plan import Planned, make_plan, plan_step, runs_folder
+from galshift.recipes.reproduced import Reproduced, compare
 from galshift.recipes.schema import Recipe
 from galshift.spread import Engine
 from galshift.verbs._base import Context
@@ -30,18 +31,15 @@ class Outcome:
     expectations : list of dict
         One row for each ``expect``: step, key, expected, found, met.
     lock : Path or None
-    compared : int
-        Files that were held against a lock.
-    unlike : list of str
-        Those of them that have other bytes than the lock says.
+    reproduced : Reproduced or None
+        How what was made compares with the lock that it was held to.
     """
 
     plan: dict[str, Planned]
     executed: dict[str, Executed] = field(default_factory=dict)
     expectations: list[dict[str, Any]] = field(default_factory=list)
     lock: Path | None = None
-    compared: int = 0
-    unlike: list[str] = field(default_factory=list)
+    reproduced: Reproduced | None = None
 
     def reports(self) -> list[str]:
         """Return the paths of every page for people (outputs that end in ``.html``), in running order."""
@@ -137,7 +135,7 @@ def run_recipe(
         outcome.expectations += check_expectations(planned, outcome.executed[name].results)
     outcome.lock = lock_path(recipe) if locked else write_lock(recipe, plan)
     if locked:
-        outcome.compared, outcome.unlike = unlike(recipe, plan, read_lock(recipe))
+        outcome.reproduced = compare(plan, read_lock(recipe))
     return outcome
 
 
