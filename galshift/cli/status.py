@@ -26,7 +26,7 @@ def command(
 ) -> None:
     """Show which steps of a recipe are done, and whether their files are as they were made.
 
-    --verify also says whether they are what the lock of the recipe says: bit for bit, within a tolerance, or not.
+    --verify also says whether they are what the recipe's lock says: bit for bit, within a tolerance, or not.
     """
     from pathlib import Path
 

@@ -1,10 +1,10 @@
 """What a file holds, in a line for each array: enough to say later how far another file is from it.
 
-A line is ``dtype shape sha norm s1 ... s8``: sixteen digits of the sha256 of the values, their root of the sum
-of squares, and a sketch of them.  Each value is added, with a sign, to one of eight sums; sign and sum follow
-from its place by a hash.  The distance of two sketches then estimates the distance of the arrays themselves
-(Charikar, Chen & Farach-Colton 2002, the count sketch), exactly where one value alone has changed, so that a
-lock can tell rounding from another result without holding any pixels.
+A line is ``dtype shape sha norm s1 ... s8``: sixteen digits of the sha256 of the values, the root of the sum
+of their squares, and a sketch of them.  Each value is added, with a sign, to one of eight sums; sign and sum
+follow from its place by a hash.  The distance of two sketches then estimates the distance of the arrays
+themselves (Charikar, Chen & Farach-Colton 2002, the count sketch), exactly where one value alone has changed,
+so that a lock can tell rounding from another result without holding any pixels.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def _line(array: np.ndarray) -> str:
     shape = "x".join(map(str, array.shape)) or "1"
     if array.dtype.kind not in "biufc":
         text = "\0".join(_text(item) for item in array.ravel().tolist())
-        return f"text {shape} {hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+        sha = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        return f"text {shape} {sha[:16]}"
     kind = array.dtype.newbyteorder("<")
     digest, sums, squares = hashlib.sha256(), np.zeros(_SUMS), 0.0
     flat = array.reshape(-1)
@@ -88,7 +89,7 @@ def _line(array: np.ndarray) -> str:
 
 
 def _mixed(numbers: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64 (Steele, Lea & Flood 2014): every bit depends on every bit of the number."""
+    """The finaliser of SplitMix64 (Steele, Lea & Flood 2014): every bit depends on all of the number."""
     mixed = numbers * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,9 +1,9 @@
 """The lock of a recipe: what each step was made from and gave, sorted, relative, fit for version control.
 
-``<recipe>.lock.json`` stands beside the recipe: for each step its fingerprint, values, inputs by content, files by
-content (see :mod:`galshift.recipes.contents`), headline numbers, device; and the versions that made them, which
-``<recipe>.constraints.txt`` beside it asks pip for.  Times, hosts and absolute paths are in the manifests of the
-runs, not here, so that a lock from one machine can be compared with another's.
+``<recipe>.lock.json`` stands beside the recipe: for each step its fingerprint, values, inputs and files by
+content (see :mod:`galshift.recipes.contents`), headline numbers and device; and the versions that made them,
+which ``<recipe>.constraints.txt`` beside it asks pip for.  Times, hosts and absolute paths are in the
+manifests of the runs, not here, so that a lock from one machine can be compared with another's.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def write_lock(recipe: Recipe, plan: Mapping[str, Planned]) -> Path:
 
 
 def entry(recipe: Recipe, planned: Planned, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return one finished step's entry; what `before`, an older one, says of unchanged files is taken over."""
+    """Return one finished step's entry; `before` is an older one, of whose unchanged files it is known."""
     manifest = planned.manifest()
     prepared = planned.prepared
     # A card that stands in the recipe is named as the recipe names it, wherever its file is written.
@@ -167,7 +167,7 @@ def numbers(results: Any, place: str = "") -> Iterator[tuple[str, float]]:
 
 
 def says_how(file: str) -> bool:
-    """Return whether an output says how it was made: config.yaml names paths, and a page the command that was typed.
+    """Return whether an output says how it was made: config.yaml names paths, a page the command typed.
 
     What the one says is in ``parameters``, and what the other shows is in the files beside it.
     """

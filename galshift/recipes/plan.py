@@ -287,13 +287,20 @@ def changes(planned: Planned, entry: Mapping[str, Any], plan: Mapping[str, Plann
             name = made.get(contribution.partition("/")[0]) or inputs.paths.get(role, role)
             found.append(f"{name}, which it reads, changed")
     for role, sha in inputs.hashes.items():
-        before = ((entry.get("inputs") or {}).get(role) or {}).get("sha256")
-        if before != sha:
-            name = Path(inputs.files.get(role, role)).name
-            card = role.endswith(".card")
-            told = "what is declared of {} changed" if card else "{} has other content"
-            found.append((told if before else "reads {} now").format(Path(name).stem if card else name))
+        before = (entry.get("inputs") or {}).get(role) or {}
+        if before.get("sha256") != sha:
+            found.append(_read_now(role, Path(inputs.files.get(role, role)), before))
     return list(dict.fromkeys(found)) or ["what it reads changed"]
+
+
+def _read_now(role: str, path: Path, before: Mapping[str, Any]) -> str:
+    """Return how a file that a step reads differs from what the lock's entry `before` says of it."""
+    if role.endswith(".card"):
+        return f"what is declared of {path.stem} changed"
+    if not before:
+        return f"reads {path.name} now"
+    old = Path(str(before.get("path"))).name
+    return f"{path.name} has other content" if old == path.name else f"reads {path.name}, not {old}"
 
 
 def differences(before: Any, after: Any, place: str = "") -> list[str]:
