@@ -1,4 +1,4 @@
-"""List, show or copy the recipes that galshift ships."""
+"""List, show or copy recipes, make one from runs, publish one and verify it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ import typer
 from galshift import console
 from galshift.cli._common import Json, recipe_names
 
-EXAMPLES = ("galshift recipes ls", "galshift recipes cp quickstart my-study.yaml")
+EXAMPLES = (
+    "galshift recipes cp quickstart my-study.yaml",
+    "galshift recipes from mocks.h5 runs/adapt-1a2b3c4d --out my-study.yaml",
+    "galshift recipes publish my-study.yaml my-study.zip",
+    "galshift recipes verify my-study.zip",
+)
 
 app = typer.Typer(no_args_is_help=True)
 Name = Annotated[
@@ -54,3 +59,29 @@ def cp(
     path = copy_recipe(name, destination)
     console.result(str(path))
     console.say(f"next: galshift run {shlex.quote(str(path))}")
+
+
+@app.command("from")
+def from_runs(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...", help="Run directories, and files that galshift made.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="FILE", help="The recipe's file; printed where none is given."),
+    ] = None,
+) -> None:
+    """Write the recipe that makes some runs: one step each, with what differs from the defaults."""
+    from pathlib import Path
+
+    from galshift.recipes.from_runs import write_recipe
+
+    written = write_recipe(runs, Path(out) if out else None)
+    for line in written.notes:
+        console.say(f"note: {line}")
+    console.result(out or written.text.rstrip("\n"))
+    if out:
+        console.say(f"next: galshift run {shlex.quote(out)} --dry-run")

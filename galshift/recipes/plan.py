@@ -18,7 +18,7 @@ from galshift.recipes.inputs import entries, lookup, map_paths
 from galshift.recipes.prepare import Prepared, prepare
 from galshift.recipes.read import with_seed
 from galshift.recipes.references import Reference, parse, substitute
-from galshift.recipes.schema import Expect, Recipe, RecipeStep
+from galshift.recipes.schema import DATA, Expect, Recipe, RecipeStep
 from galshift.verbs import STEPS
 
 Cell = dict[str, Any]
@@ -40,6 +40,8 @@ class Planned:
     directory : Path
     needs : tuple of str
         Names of the planned steps whose results this one reads.
+    data : dict of str to str
+        The names that the recipe has for what it reads of the data block, by path.
     expect : dict of str to Expect
     action : {'run', 'resume', 'skip'}
     reason : str
@@ -52,6 +54,7 @@ class Planned:
     prepared: Prepared
     directory: Path
     needs: tuple[str, ...]
+    data: Mapping[str, str] = field(default_factory=dict)
     expect: Mapping[str, Expect] = field(default_factory=dict)
     action: str = "run"
     reason: str = "never ran"
@@ -66,6 +69,19 @@ class Planned:
         """File name of a product, after the recipe's step, so that reports name data as the recipe does."""
         usual = self.prepared.step.product_of(self.prepared.config)
         return f"{self.step.name}{Path(usual).suffix}" if usual else ""
+
+    def reads(self) -> list[str]:
+        """Return what it reads as the recipe names it: steps, entries of the data block, and paths."""
+        files = self.prepared.inputs.files
+        # What a card names is told by the card's name.
+        cards = tuple(role.removesuffix(".card") for role in files if role.endswith(".card"))
+        inner = tuple(f"{card}{sign}" for card in cards for sign in ".:")
+        named = [
+            self.data.get(path, path)
+            for role, path in files.items()
+            if role.endswith(".card") or not (role in cards or role.startswith(inner))
+        ]
+        return list(dict.fromkeys([*self.needs, *named]))
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest of a finished step."""
@@ -127,12 +143,14 @@ def plan_step(
     data = data_paths(recipe, cards)
     known: dict[str, str | Resolved] = {str(card.card): card for card in cards.values()}
     needs: list[str] = []
+    named: dict[str, str] = {}
 
     def replace(reference: Reference) -> Any:
         if reference.axis is not None:
             return cell[reference.axis]
         if recipe.is_data(reference):
             path = data[str(reference.role)]
+            named[path] = f"{DATA}.{reference.role}"
             return path if reference.label is None else f"{reference.label}={path}"
         chosen = [
             other for other in plan.values() if other.step.name == reference.name and _agree(other, cell)
@@ -158,6 +176,7 @@ def plan_step(
         prepared=prepared,
         directory=directory,
         needs=tuple(dict.fromkeys(needs)),
+        data=named,
         expect=step.expect,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,9 @@ def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequen
         raise ConfigError(
             "this is not a recipe", where=path, hint="it begins with 'recipe: 1', 'name:' and 'steps:'"
         )
+    if "uses" in document.data and "steps" not in document.data:
+        hint = f"galshift recipes from {shlex.quote(str(path.parent))} writes the recipe that makes it"
+        raise ConfigError("this is how one run was configured, and no recipe", where=path, hint=hint)
     data = merged(opened_up(document.data, overrides), overrides)
     problems: list[str] = []
     head = _head(data, document, problems)

@@ -195,7 +195,7 @@ def status_rows(
                 "state": state,
                 "action": planned.action,
                 "reason": planned.reason,
-                "inputs": list(dict.fromkeys([*planned.needs, *planned.prepared.inputs.files.values()])),
+                "inputs": planned.reads(),
                 "directory": str(planned.directory),
                 "fingerprint": planned.prepared.fingerprint,
             }
