@@ -166,6 +166,7 @@ def test_the_lock_names_the_images_and_the_block(study: Path, tmp_path: Path) ->
     rows, _ = status_rows(plan_recipe(recipe))
     assert [row["state"] for row in rows] == ["done", "done"]
     assert str(study / "images.npy") in rows[0]["inputs"]
+    assert rows[0]["reads"] == ["data.near", "data.far"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from galshift.recipes.read import read_recipe
 from galshift.recipes.run import run_recipe
 from galshift.recipes.shortest import fewest_values
 from galshift.verbs import STEPS
-from tests import toy_steps  # noqa: F401  (registers the toy steps)
+from tests import toy_steps
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_data_that_is_gone_or_changed_is_named(study: Path, monkeypatch: pytest.
     (note,) = write_recipe(["words.txt", "runs/count-0a1b2c3d"]).notes
     assert "own.txt has other content" in note
     Path("own.txt").unlink()
-    with pytest.raises(DataError, match="own.txt: what .* read as others"):
+    with pytest.raises(DataError, match=r"own\.txt: what .* read as others"):
         write_recipe(["words.txt", "runs/count-0a1b2c3d"])
 
 
@@ -141,7 +141,7 @@ def test_another_file_is_not_written_over(study: Path) -> None:
 
 
 def test_the_config_of_a_run_says_what_to_type(study: Path) -> None:
-    with pytest.raises(ConfigError, match="no recipe .*galshift recipes from runs/count-0a1b2c3d writes"):
+    with pytest.raises(ConfigError, match=r"no recipe .*galshift recipes from runs/count-0a1b2c3d writes"):
         read_recipe("runs/count-0a1b2c3d/config.yaml")
 
 

@@ -160,10 +160,10 @@ def show_plan(
         console.json_document({"recipe": name, "steps": rows, "problems": list(problems), **told})
         return
     cells = [
-        [row["step"], row["action"], row["reason"], ", ".join(row["inputs"]), row["directory"]]
+        [row["step"], row["action"], row["reason"], ", ".join(row["reads"]), row["directory"]]
         for row in rows
     ]
-    console.table("", ("step", "action", "reason", "inputs", "directory"), cells, to_stdout=True)
+    console.table("", ("step", "action", "reason", "reads", "directory"), cells, to_stdout=True)
 
 
 def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:

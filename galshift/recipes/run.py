@@ -195,7 +195,8 @@ def status_rows(
                 "state": state,
                 "action": planned.action,
                 "reason": planned.reason,
-                "inputs": planned.reads(),
+                "inputs": list(dict.fromkeys([*planned.needs, *planned.prepared.inputs.files.values()])),
+                "reads": planned.reads(),
                 "directory": str(planned.directory),
                 "fingerprint": planned.prepared.fingerprint,
             }
