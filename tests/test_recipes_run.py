@@ -14,15 +14,8 @@ import yaml
 from galshift.errors import ConfigError, DataError, Interrupted, NumericalError
 from galshift.recipes.lock import lock_path, read_lock
 from galshift.recipes.read import read_recipe
-from galshift.recipes.run import (
-    Outcome,
-    plan_recipe,
-    require_expectations,
-    require_intact,
-    result_at,
-    run_recipe,
-    status_rows,
-)
+from galshift.recipes.results import require_expectations, result_at
+from galshift.recipes.run import Outcome, plan_recipe, require_intact, run_recipe, status_rows
 from tests import toy_steps
 from tests.toy_steps import RUNS
 

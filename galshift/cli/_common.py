@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -160,8 +161,7 @@ def show_plan(
         console.json_document({"recipe": name, "steps": rows, "problems": list(problems), **told})
         return
     cells = [
-        [row["step"], row["action"], row["reason"], ", ".join(row["reads"]), row["directory"]]
-        for row in rows
+        [row["step"], row["action"], row["reason"], ", ".join(row["reads"]), row["directory"]] for row in rows
     ]
     console.table("", ("step", "action", "reason", "reads", "directory"), cells, to_stdout=True)
 
@@ -179,6 +179,8 @@ def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
             for step, done in outcome.executed.items()
         ]
         told = {"recipe": name, "steps": steps, "expect": outcome.expectations}
+        if outcome.summary is not None:
+            told["summary"] = str(outcome.summary)
         if outcome.reproduced is not None:
             told["reproduced"] = outcome.reproduced.document()
         console.json_document(told)
@@ -198,12 +200,17 @@ def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
         console.say(
             f"{'met' if row['met'] else 'MISSED'}: {row['step']} {row['key']} = {found} ({row['expected']})"
         )
+    if outcome.summary is not None:
+        console.result(str(outcome.summary))
     for path in outcome.reports() or [str(planned.directory) for planned in outcome.plan.values()][-1:]:
         console.result(path)
     if outcome.reproduced is None:
         console.say(f"locked in {outcome.lock}")
     for line in outcome.reproduced.sentences(str(outcome.lock)) if outcome.reproduced else ():
         console.say(line)
+    if outcome.summary is not None:
+        console.say(f"next: open {shlex.quote(str(outcome.summary))} in a browser")
+        return
     last = list(outcome.executed.values())[-1]
     for line in last.step.next_steps(last.results):
         console.say(f"next: {line}")

@@ -70,7 +70,8 @@ def command(
     from galshift.recipes.find import find_recipe
     from galshift.recipes.read import read_recipe
     from galshift.recipes.reproduced import require_reproduced
-    from galshift.recipes.run import plan_recipe, require_expectations, run_recipe, status_rows
+    from galshift.recipes.results import require_expectations
+    from galshift.recipes.run import plan_recipe, run_recipe, status_rows
     from galshift.verbs._base import Context
 
     console.set_verbosity(quiet=quiet, verbose=verbose)

@@ -16,7 +16,7 @@ from galshift.recipes.cards import check_data, opened_up
 from galshift.recipes.loader import Document, KeyPath, load_file
 from galshift.recipes.prepare import InvalidConfig, check_config, merged
 from galshift.recipes.references import Reference, is_malformed, parse, substitute, walk
-from galshift.recipes.schema import DATA, Expect, Head, Recipe, RecipeStep, problem
+from galshift.recipes.schema import DATA, Expect, Head, Recipe, RecipeStep, Summary, problem
 from galshift.verbs import STEPS
 from galshift.verbs._problems import explain, misspelt, unknown_key
 
@@ -65,6 +65,8 @@ def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequen
     if DATA in raw and data.get(DATA):
         text = "a step cannot be called 'data' in a recipe with a data block"
         problems.append(problem(document, ("steps", DATA), text))
+    if head is not None and head.summary is not None:
+        problems += _summary_problems(head.summary, set(raw), set(axes), document)
     for step in steps.values():
         problems += _reference_problems(step, set(raw), set(axes), named, document)
         problems += _value_problems(step, axes, head.seed if head else 42, document)
@@ -80,6 +82,15 @@ def _head(data: Mapping[str, Any], document: Document, problems: list[str]) -> H
     except ValidationError as error:
         problems += [problem(document, place, text) for place, text in explain(error, Head)]
         return None
+
+
+def _summary_problems(summary: Summary, names: set[str], axes: set[str], document: Document) -> list[str]:
+    if not axes:
+        return [problem(document, ("summary",), "a table over the cells of a matrix needs a matrix")]
+    if summary.step is None or summary.step in names:
+        return []
+    text = f"there is no step '{summary.step}' ({_known(summary.step, names)})"
+    return [problem(document, ("summary", "step"), text)]
 
 
 def _step(name: str, body: Mapping[str, Any], document: Document, problems: list[str]) -> RecipeStep | None:

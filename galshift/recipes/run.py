@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from galshift import console
-from galshift.errors import ConfigError, DataError, GalshiftError, NumericalError
+from galshift.errors import ConfigError, DataError, GalshiftError
 from galshift.recipes.cards import write_cards
 from galshift.recipes.cells import run_cells, spreads, waves
 from galshift.recipes.execute import Executed, perform
 from galshift.recipes.lock import lock_path, mismatches, read_lock, verify, write_lock
 from galshift.recipes.plan import Planned, make_plan, plan_step, runs_folder
 from galshift.recipes.reproduced import Reproduced, compare
+from galshift.recipes.results import check_expectations
 from galshift.recipes.schema import Recipe
+from galshift.recipes.summary import summarise
+from galshift.recipes.summary_page import write_summary
 from galshift.spread import Engine
 from galshift.verbs._base import Context
 
@@ -33,6 +36,8 @@ class Outcome:
     lock : Path or None
     reproduced : Reproduced or None
         How what was made compares with the lock that it was held to.
+    summary : Path or None
+        The page over all cells of the matrix.
     """
 
     plan: dict[str, Planned]
@@ -40,6 +45,7 @@ class Outcome:
     expectations: list[dict[str, Any]] = field(default_factory=list)
     lock: Path | None = None
     reproduced: Reproduced | None = None
+    summary: Path | None = None
 
     def reports(self) -> list[str]:
         """Return the paths of every page for people (outputs that end in ``.html``), in running order."""
@@ -133,50 +139,12 @@ def run_recipe(
     outcome.executed = {name: outcome.executed[name] for name in plan}
     for name, planned in plan.items():
         outcome.expectations += check_expectations(planned, outcome.executed[name].results)
+    if (found := summarise(recipe, plan)) is not None:
+        outcome.summary = write_summary(found, recipe.name, runs_folder(recipe) if folder is None else folder)
     outcome.lock = lock_path(recipe) if locked else write_lock(recipe, plan)
     if locked:
         outcome.reproduced = compare(plan, read_lock(recipe))
     return outcome
-
-
-def check_expectations(planned: Planned, results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return one row for each ``expect`` of a step: step, key, expected, found (None if absent) and met."""
-    rows = []
-    for key, expect in planned.expect.items():
-        found = result_at(results, key)
-        met = found is not None and expect.met_by(found)
-        rows.append({"step": planned.name, "key": key, "expected": str(expect), "found": found, "met": met})
-    return rows
-
-
-def require_expectations(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raise NumericalError naming every row of :func:`check_expectations` that was missed."""
-    missed = [row for row in rows if not row["met"]]
-    if missed:
-        lines = [
-            f"{row['step']}: {row['key']} is {_shown(row)}, expected {row['expected']}" for row in missed
-        ]
-        raise NumericalError("; ".join(lines), hint=f"{len(missed)} of {len(rows)} expectations missed")
-
-
-def result_at(results: Any, key: str) -> float | None:
-    """Return the number at the dotted `key` of `results` (``results.0.domains.sky.accuracy``), or None.
-
-    A data set's name may hold dots; a number may be given as ``{"value": ..., "ci95": ...}``.
-    """
-    if isinstance(results, Mapping) and not key:
-        results = results.get("value")
-    if not key:
-        number = isinstance(results, int | float) and not isinstance(results, bool)
-        return float(results) if number else None
-    if isinstance(results, list):
-        head, _, rest = key.partition(".")
-        return result_at(results[int(head)], rest) if head.isdigit() and int(head) < len(results) else None
-    if isinstance(results, Mapping):
-        for name in sorted(results, key=len, reverse=True):
-            if key == name or key.startswith(f"{name}."):
-                return result_at(results[name], key[len(name) + 1 :])
-    return None
 
 
 def status_rows(
@@ -243,10 +211,6 @@ def _run_step(planned: Planned, context: Context) -> Executed:
     return perform(
         planned.prepared, planned.directory, overwrite=False, context=context, product=planned.product
     )
-
-
-def _shown(row: Mapping[str, Any]) -> str:
-    return "absent" if row["found"] is None else format(row["found"], ".6g")
 
 
 def _move_aside(directory: Path) -> None:
