@@ -115,7 +115,7 @@ def _as_a_whole(planned: Planned, plan: Mapping[str, Planned], seeds: set[str]) 
 
 
 def _on_test_sets(planned: Planned, plan: Mapping[str, Planned], seeds: set[str]) -> Iterator[_Result]:
-    """Yield what each network of a cell scored on each test set of the target, or on those that were given."""
+    """Yield what each network of a cell scored on each test set of the target, or on those given."""
     results = planned.manifest()["results"]
     rows = results.get("results")
     scored = [row for row in rows if isinstance(row, Mapping) and row.get("domains")] if rows else []
