@@ -91,6 +91,7 @@ def run_recipe(
     locked: bool = False,
     context: Context | None = None,
     jobs: int = 1,
+    with_lock: bool = True,
 ) -> Outcome:
     """Run every step of `recipe` that is not done, in order.
 
@@ -107,6 +108,8 @@ def run_recipe(
         Device, workers and scheduler.
     jobs : int
         Steps at a time, where they do not read one another; with a scheduler its workers run them.
+    with_lock : bool
+        Write the lock; False where somebody else's recipe is only tried.
 
     Raises
     ------
@@ -133,7 +136,7 @@ def run_recipe(
             left = [f"'{name}'" for name in names if name not in outcome.executed]
             stopped = f"step {left[0]}" if len(left) == 1 else f"one of the steps {', '.join(left)}"
             console.say(f"{stopped} stopped; the steps before it are done and will be skipped")
-            if not locked:
+            if with_lock and not locked:
                 write_lock(recipe, plan)
             raise
     outcome.executed = {name: outcome.executed[name] for name in plan}
@@ -141,7 +144,8 @@ def run_recipe(
         outcome.expectations += check_expectations(planned, outcome.executed[name].results)
     if (found := summarise(recipe, plan)) is not None:
         outcome.summary = write_summary(found, recipe.name, runs_folder(recipe) if folder is None else folder)
-    outcome.lock = lock_path(recipe) if locked else write_lock(recipe, plan)
+    if with_lock:
+        outcome.lock = lock_path(recipe) if locked else write_lock(recipe, plan)
     if locked:
         outcome.reproduced = compare(plan, read_lock(recipe))
     return outcome
