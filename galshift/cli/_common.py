@@ -43,6 +43,9 @@ Scheduler = Annotated[
         rich_help_panel=_COMMON,
     ),
 ]
+Jobs = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, help="Steps at a time, where they do not read one another.")
+]
 # For the verbs that say in one sentence how they use several processes instead.
 NoScheduler = Annotated[str | None, typer.Option("--scheduler", hidden=True)]
 Set = Annotated[

@@ -9,6 +9,7 @@ import typer
 from galshift import console
 from galshift.cli._common import (
     Device,
+    Jobs,
     Json,
     Profile,
     Quiet,
@@ -41,10 +42,7 @@ def command(
         list[str] | None,
         typer.Option("--force", metavar="STEP", help="Run this step again, and what reads it; repeatable."),
     ] = None,
-    jobs: Annotated[
-        int,
-        typer.Option("--jobs", "-j", min=1, help="Steps at a time, where they do not read one another."),
-    ] = 1,
+    jobs: Jobs = 1,
     out: RunsFolder = None,
     device: Device = "auto",
     workers: Workers = 1,

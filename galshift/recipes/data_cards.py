@@ -1,4 +1,4 @@
-"""What a published recipe says of the data that it reads: where they stood, their checksums, where to fetch them."""
+"""What a published recipe says of the data that it reads: their checksums, and where to fetch them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A finished recipe as one file for others: what it is, what it gave, and all that is needed to do it again."""
+"""A finished recipe as one file for others: what it gave, and all that is needed to do it again."""
 
 from __future__ import annotations
 

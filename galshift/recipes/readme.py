@@ -44,12 +44,12 @@ def readme(
         "## Do it again",
         _block(
             f"pip install -c {stem}.constraints.txt galshift",
-            "galshift recipes verify THIS.zip          # checks every file, tries every step at a small scale",
-            "galshift recipes verify THIS.zip --full   # does everything again, and compares",
+            "galshift recipes verify THIS.zip         # checks every file, tries every step at toy scale",
+            "galshift recipes verify THIS.zip --full  # does everything again, and compares",
         ),
         f"Made with galshift {environment.get('galshift')} and Python {environment.get('python')}, seed "
-        f"{recipe.head.seed}. Nothing in this archive is a program; `{stem}.yaml` names verbs of galshift and "
-        "their values.",
+        f"{recipe.head.seed}. Nothing in this archive is a program: `{stem}.yaml` names verbs and their "
+        "values.",
         "## Data",
         _data(cards),
         "## Results",
