@@ -93,9 +93,7 @@ def publish(
     out: Annotated[str, typer.Argument(metavar="OUT.zip", help="The archive.", show_default=False)],
     runs: Annotated[
         str | None,
-        typer.Option(
-            "--runs", metavar="PATH", help="Folder of the run directories [default: of the recipe]."
-        ),
+        typer.Option("--runs", metavar="PATH", help="Folder of its run directories, if not its own."),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +14,11 @@ from galshift.data.paths import is_there, split_name, split_pair
 from galshift.errors import DataError
 from galshift.provenance import atomic_path, remove_dead_parts
 from galshift.recipes.inputs import entries, lookup
+from galshift.recipes.loader import load_text
 from galshift.recipes.made import Made, find_made
 from galshift.recipes.plan import changes, make_plan
 from galshift.recipes.prepare import InvalidConfig
-from galshift.recipes.read import read_recipe
+from galshift.recipes.read import recipe_of
 from galshift.recipes.schema import DATA
 from galshift.recipes.shortest import fewest_values, recipe_text
 from galshift.verbs import STEPS
@@ -231,10 +231,7 @@ def _found(one: Made, text: str, role: str) -> str:
 
 def _unlike(text: str, base: Path, made: dict[str, Made], by_content: set[str]) -> list[str]:
     """Return a sentence for each step of the recipe `text` whose result is another than its run's."""
-    with tempfile.TemporaryDirectory(prefix="galshift-recipe-") as folder:
-        file = Path(folder) / "recipe.yaml"
-        file.write_text(text, encoding="utf-8")
-        plan = make_plan(read_recipe(file, base=base), folder=Path(folder) / "runs")
+    plan = make_plan(recipe_of(load_text(text, "recipe"), base / "recipe", base))
     lines, other = [], set(by_content)
     for name, planned in plan.items():
         if name in by_content or other & set(planned.needs):

@@ -41,7 +41,11 @@ def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequen
         With every problem of form, of references and of values.
     """
     path = Path(path)
-    document = load_file(path)
+    return recipe_of(load_file(path), path, path.parent if base is None else base, overrides)
+
+
+def recipe_of(document: Document, path: Path, base: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Return the recipe in `document`, which stands or will stand at `path`; see :func:`read_recipe`."""
     if not isinstance(document.data, dict):
         raise ConfigError(
             "this is not a recipe", where=path, hint="it begins with 'recipe: 1', 'name:' and 'steps:'"
@@ -73,7 +77,7 @@ def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequen
     ordered = _ordered(steps, document, problems)
     if problems or head is None:
         raise ConfigError(f"{path.name} is not a valid recipe", problems=sorted(set(problems), key=_line_of))
-    return Recipe(head, ordered, document, path.parent if base is None else base, cards)
+    return Recipe(head, ordered, document, base, cards)
 
 
 def _head(data: Mapping[str, Any], document: Document, problems: list[str]) -> Head | None:

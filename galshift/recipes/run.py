@@ -109,14 +109,18 @@ def run_recipe(
     jobs : int
         Steps at a time, where they do not read one another; with a scheduler its workers run them.
     with_lock : bool
-        Write the lock; False where somebody else's recipe is only tried.
+        Read the lock and write it; False where somebody else's recipe is only tried.
 
     Raises
     ------
     GalshiftError
         The first failure of a step; finished steps stay and are skipped next time.
     """
-    plan = plan_recipe(recipe, folder=folder, force=force, locked=locked)
+    plan = (
+        plan_recipe(recipe, folder=folder, force=force, locked=locked)
+        if with_lock
+        else make_plan(recipe, folder=folder, force=force)
+    )
     outcome = Outcome(plan)
     write_cards(recipe, runs_folder(recipe) if folder is None else folder)
     context = context or Context()
