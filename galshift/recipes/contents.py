@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def described(path: Path) -> dict[str, str]:
         return {}
     try:
         return {name: _line(array) for name, array in read(path)}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError, RecursionError):
         return {}  # not what its name says; its bytes are still compared
 
 

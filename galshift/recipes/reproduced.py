@@ -135,7 +135,7 @@ def _compare_file(name: str, path: Path, made: Mapping[str, Any], found: Reprodu
         found.other.append(f"{name}: {', '.join(sorted(unlike)[:_SHOWN])}")
     elif apart:
         worst = max(apart, key=lambda array: apart[array])
-        found.within.append(f"{name}: {worst} differs by {apart[worst]:.1g} of its size")
+        found.within.append(f"{name}: {worst} differs by about {apart[worst]:.1g} of its size")
     else:
         found.within.append(f"{name}: the same values, stored otherwise")
 
@@ -143,7 +143,7 @@ def _compare_file(name: str, path: Path, made: Mapping[str, Any], found: Reprodu
 def _how_far(share: float | None) -> str:
     if share is None:
         return "has another shape or type"
-    return "is not the same" if math.isnan(share) else f"differs by {share:.2g} of its size"
+    return "is not the same" if math.isnan(share) else f"differs by about {share:.2g} of its size"
 
 
 def _compare_numbers(
