@@ -23,7 +23,16 @@ INPUTS = (
     ["make-mocks", "sim.h5", "mocks.h5", "--survey", "lsst-y10", "--size", "20"],
     ["train", "mocks.h5", "--out", "run", *_QUICK],
     ["evaluate", "run", "--on", "mocks.h5", "--out", "evaluated"],
+    ["run", "done.yaml"],
 )
+#: Run already; there it is published.
+DONE = """recipe: 1
+name: done
+steps:
+  sky: {uses: simulate, n: 12, size: 20, classes: [merger, elliptical]}
+  net: {uses: train, data: "${sky}", training: {epochs: 1, batch_size: 8}}
+  judged: {uses: evaluate, runs: ["${net}"], on: ["${sky}"], samples: 0}
+"""
 RECIPE = """recipe: 1
 name: small
 steps:
@@ -68,6 +77,8 @@ COMMANDS: dict[str, list[str]] = {
     "guide": ["guide", "own-data", "--html", "out.html"],
     "inspect --save": ["inspect", "mocks.h5", "--save", "out.yaml"],
     "recipes cp": ["recipes", "cp", "quickstart", "out.yaml"],
+    "recipes from": ["recipes", "from", "run", "--out", "out.yaml"],
+    "recipes publish": ["recipes", "publish", "done.yaml", "out.zip"],
     "run": ["run", "small.yaml"],
 }
 #: Commands that write nothing but what they print.
@@ -93,10 +104,11 @@ def make_inputs(folder: Path, server: Server) -> None:
     import h5py
 
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "small.yaml").write_text(RECIPE)
+    (folder / "done.yaml").write_text(DONE)
     for words in INPUTS:
         ended = server.run(folder, words)
         assert ended.code == 0, (words, ended.said)
-    (folder / "small.yaml").write_text(RECIPE)
     with h5py.File(folder / "mocks.h5") as file:
         ids, labels = file["ids"].asstr()[:], file["labels"][:]
     rows = [f"{name},{('merger', 'elliptical')[label]}" for name, label in zip(ids, labels, strict=True)]

@@ -28,7 +28,7 @@ def one_sentence(ended: Ended, what: str = "", *, verb: str) -> None:
     assert "Traceback" not in ended.said
     (said,) = [line for line in ended.said.splitlines() if line.startswith("galshift:")]
     assert what in said
-    place = {"run": "(runs|small.lock.json)", "fetch": "(out|cache)"}.get(verb, "out")
+    place = {"run": "(runs|small.lock.json|small.constraints.txt)", "fetch": "(out|cache)"}.get(verb, "out")
     assert re.match(f"galshift: .*{place}.*: ", said), said
 
 

@@ -112,11 +112,11 @@ def test_identity_is_what_a_card_says_and_holds_wherever_it_all_lies(study: Path
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
-        ("data.near.unit=nJy", "input data.card changed"),
-        ("data.near.pixel_scale_arcsec=0.4", "input data.card changed"),
-        ("data.far.unit=nanomaggy", "input others[1].card changed"),
-        ("data.near.path=other.npy", "input data changed"),
-        ("data.near.labels=other.csv", "input data.labels changed"),
+        ("data.near.unit=nJy", "what is declared of near changed"),
+        ("data.near.pixel_scale_arcsec=0.4", "what is declared of near changed"),
+        ("data.far.unit=nanomaggy", "what is declared of far changed"),
+        ("data.near.path=other.npy", "reads other.npy, not images.npy"),
+        ("data.near.labels=other.csv", "reads other.csv, not zoo.csv"),
     ],
 )
 def test_what_changed_in_the_block_is_the_reason(study: Path, override: str, reason: str) -> None:
@@ -166,6 +166,7 @@ def test_the_lock_names_the_images_and_the_block(study: Path, tmp_path: Path) ->
     rows, _ = status_rows(plan_recipe(recipe))
     assert [row["state"] for row in rows] == ["done", "done"]
     assert str(study / "images.npy") in rows[0]["inputs"]
+    assert rows[0]["reads"] == ["data.near", "data.far"]
 
 
 @pytest.mark.parametrize(

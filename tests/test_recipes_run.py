@@ -14,15 +14,8 @@ import yaml
 from galshift.errors import ConfigError, DataError, Interrupted, NumericalError
 from galshift.recipes.lock import lock_path, read_lock
 from galshift.recipes.read import read_recipe
-from galshift.recipes.run import (
-    Outcome,
-    plan_recipe,
-    require_expectations,
-    require_intact,
-    result_at,
-    run_recipe,
-    status_rows,
-)
+from galshift.recipes.results import require_expectations, result_at
+from galshift.recipes.run import Outcome, plan_recipe, require_intact, run_recipe, status_rows
 from tests import toy_steps
 from tests.toy_steps import RUNS
 
@@ -116,7 +109,7 @@ def test_what_changed_is_the_reason_and_the_rest_is_kept() -> None:
     reasons = _reasons("steps.counted.method.weight=3")
     assert reasons["words"] == ("skip", "up to date")
     assert reasons["counted"] == ("run", "method.weight 2.0 → 3.0")
-    assert reasons["again"] == ("run", "input others[0]=first changed")
+    assert reasons["again"] == ("run", "counted, which it reads, changed")
     assert _reasons("steps.words.n=5")["words"] == ("run", "n 4 → 5")
 
 
@@ -131,7 +124,7 @@ def test_a_changed_input_file_is_the_reason() -> None:
     setting = "steps.counted.others=[data.txt]"
     _run(setting)
     Path("data.txt").write_text("a b c")
-    assert _reasons(setting)["counted"] == ("run", "input others[0] changed")
+    assert _reasons(setting)["counted"] == ("run", "data.txt has other content")
 
 
 def test_the_plan_names_the_directories_that_the_run_makes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,6 +42,9 @@ Scheduler = Annotated[
         help="Dask cluster to work on: address or scheduler file.",
         rich_help_panel=_COMMON,
     ),
+]
+Jobs = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, help="Steps at a time, where they do not read one another.")
 ]
 # For the verbs that say in one sentence how they use several processes instead.
 NoScheduler = Annotated[str | None, typer.Option("--scheduler", hidden=True)]
@@ -147,28 +151,22 @@ def _places(results: Mapping[str, Any]) -> list[str]:
 
 
 def show_plan(
-    name: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool, problems: Sequence[str] = ()
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    as_json: bool,
+    problems: Sequence[str] = (),
+    reproduced: Any = None,
 ) -> None:
     """Print the steps of a recipe, one row each: what would be done, why, from what, and where."""
     if as_json:
-        console.json_document({"recipe": name, "steps": rows, "problems": list(problems)})
+        told = {"reproduced": reproduced.document()} if reproduced is not None else {}
+        console.json_document({"recipe": name, "steps": rows, "problems": list(problems), **told})
         return
     cells = [
-        [row["step"], row["action"], row["reason"], ", ".join(row["inputs"]), row["directory"]]
-        for row in rows
+        [row["step"], row["action"], row["reason"], ", ".join(row["reads"]), row["directory"]] for row in rows
     ]
-    console.table("", ("step", "action", "reason", "inputs", "directory"), cells, to_stdout=True)
-
-
-def _against_lock(outcome: Any) -> str:
-    """Say where the recipe is locked, or whether what was made is what its lock says."""
-    if not outcome.compared:
-        return f"locked in {outcome.lock}"
-    if not outcome.unlike:
-        return f"reproduced: all {outcome.compared} files have the bytes that {outcome.lock} says"
-    first = ", ".join(outcome.unlike[:5]) + (", ..." if len(outcome.unlike) > 5 else "")
-    n = f"{len(outcome.unlike)} of {outcome.compared} files"
-    return f"note: {n} have other bytes than {outcome.lock} says: {first}"
+    console.table("", ("step", "action", "reason", "reads", "directory"), cells, to_stdout=True)
 
 
 def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
@@ -183,7 +181,12 @@ def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
             }
             for step, done in outcome.executed.items()
         ]
-        console.json_document({"recipe": name, "steps": steps, "expect": outcome.expectations})
+        told = {"recipe": name, "steps": steps, "expect": outcome.expectations}
+        if outcome.summary is not None:
+            told["summary"] = str(outcome.summary)
+        if outcome.reproduced is not None:
+            told["reproduced"] = outcome.reproduced.document()
+        console.json_document(told)
         return
     for step, done in outcome.executed.items():
         for line in done.step.describe(done.results):
@@ -200,9 +203,17 @@ def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
         console.say(
             f"{'met' if row['met'] else 'MISSED'}: {row['step']} {row['key']} = {found} ({row['expected']})"
         )
+    if outcome.summary is not None:
+        console.result(str(outcome.summary))
     for path in outcome.reports() or [str(planned.directory) for planned in outcome.plan.values()][-1:]:
         console.result(path)
-    console.say(_against_lock(outcome))
+    if outcome.reproduced is None:
+        console.say(f"locked in {outcome.lock}")
+    for line in outcome.reproduced.sentences(str(outcome.lock)) if outcome.reproduced else ():
+        console.say(line)
+    if outcome.summary is not None:
+        console.say(f"next: open {shlex.quote(str(outcome.summary))} in a browser")
+        return
     last = list(outcome.executed.values())[-1]
     for line in last.step.next_steps(last.results):
         console.say(f"next: {line}")

@@ -9,6 +9,7 @@ import typer
 from galshift import console
 from galshift.cli._common import (
     Device,
+    Jobs,
     Json,
     Profile,
     Quiet,
@@ -35,16 +36,13 @@ def command(
         bool, typer.Option("--dry-run", "-n", help="Show what would run and why; run nothing.")
     ] = False,
     locked: Annotated[
-        bool, typer.Option("--locked", help="Refuse to run anything that its lock does not say.")
+        bool, typer.Option("--locked", help="Run only what its lock says, and say whether it is reproduced.")
     ] = False,
     force: Annotated[
         list[str] | None,
         typer.Option("--force", metavar="STEP", help="Run this step again, and what reads it; repeatable."),
     ] = None,
-    jobs: Annotated[
-        int,
-        typer.Option("--jobs", "-j", min=1, help="Steps at a time, where they do not read one another."),
-    ] = 1,
+    jobs: Jobs = 1,
     out: RunsFolder = None,
     device: Device = "auto",
     workers: Workers = 1,
@@ -58,7 +56,8 @@ def command(
     """Run a recipe: every step that is not done yet, in order.
 
     A step whose inputs and values have not changed is skipped, one that was interrupted is resumed.  The
-    exit code is 5 when a result is not what the recipe expects.  With --scheduler the workers of a Dask
+    exit code is 5 when a result is not what the recipe expects, or, with --locked, not what its lock says.
+    With --scheduler the workers of a Dask
     cluster run the steps that do not read one another, whole, and share the pieces of a step that runs alone.
 
     --profile adds a table: seconds that each step spent on reading, views, network, losses, validation,
@@ -68,7 +67,9 @@ def command(
 
     from galshift.recipes.find import find_recipe
     from galshift.recipes.read import read_recipe
-    from galshift.recipes.run import plan_recipe, require_expectations, run_recipe, status_rows
+    from galshift.recipes.reproduced import require_reproduced
+    from galshift.recipes.results import require_expectations
+    from galshift.recipes.run import plan_recipe, run_recipe, status_rows
     from galshift.verbs._base import Context
 
     console.set_verbosity(quiet=quiet, verbose=verbose)
@@ -83,3 +84,5 @@ def command(
     outcome = run_recipe(checked, context=context, jobs=jobs, **settings)
     show_outcome(checked.name, outcome, as_json=json)
     require_expectations(outcome.expectations)
+    if outcome.reproduced is not None:
+        require_reproduced(outcome.reproduced)

@@ -6,6 +6,7 @@ The command line, the Python functions and recipes all pass through :func:`execu
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -230,10 +231,19 @@ def _details(prepared: Prepared, context: Context, started: float) -> dict[str, 
         "upstream": prepared.inputs.upstream,
         "input_paths": prepared.inputs.paths,
         "device": context.device,
+        "computed_on": _computed_on(context.device),
         "workers": context.workers,
         "seconds": round(time.monotonic() - started, 3),
         **({"skipped": left_out} if (left_out := taken()) else {}),
     }
+
+
+def _computed_on(device: str) -> str:
+    """Return what the work was done on: ``cpu``, or the model of a GPU."""
+    torch = sys.modules.get("torch")  # a step without it worked on the CPU
+    if torch is None or device == "cpu" or not torch.cuda.is_available():
+        return "cpu"
+    return str(torch.cuda.get_device_name(None if device == "auto" else device))
 
 
 def _located(results: Mapping[str, Any], where: Path, prepared: Prepared) -> dict[str, Any]:

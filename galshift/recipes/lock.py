@@ -1,7 +1,9 @@
 """The lock of a recipe: what each step was made from and gave, sorted, relative, fit for version control.
 
-``<recipe>.lock.json`` stands beside the recipe.  Times, host and package versions are in the manifests of the
-runs, not here, so that a lock from one machine can be compared with another's.
+``<recipe>.lock.json`` stands beside the recipe: for each step its fingerprint, values, inputs and files by
+content (see :mod:`galshift.recipes.contents`), headline numbers and device; and the versions that made them,
+which ``<recipe>.constraints.txt`` beside it asks pip for.  Times, hosts and absolute paths are in the
+manifests of the runs, not here, so that a lock from one machine can be compared with another's.
 """
 
 from __future__ import annotations
@@ -15,16 +17,25 @@ from typing import Any
 from galshift.errors import ConfigError
 from galshift.provenance import content_sha256, remove_dead_parts, write_json
 from galshift.recipes.cards import cards_of
-from galshift.recipes.plan import Planned, differences
+from galshift.recipes.contents import described
+from galshift.recipes.pins import commonest, pinned, write_constraints
+from galshift.recipes.plan import Planned, changes
 from galshift.recipes.schema import DATA, Recipe
 
 SCHEMA = 1
 _TIMES = ("seconds", "profile")  # what a result says of how long it took: other in every run
+# Of a step that writes more files than this the others are compared by their bytes alone.
+_MOST_DESCRIBED = 64
 
 
 def lock_path(recipe: Recipe) -> Path:
     """Return where the lock of `recipe` stands: beside it, named after its file."""
     return recipe.base / f"{Path(recipe.document.name).stem}.lock.json"
+
+
+def constraints_path(recipe: Recipe) -> Path:
+    """Return where the versions that made the results of `recipe` are pinned: beside its lock."""
+    return recipe.base / f"{Path(recipe.document.name).stem}.constraints.txt"
 
 
 def read_lock(recipe: Recipe) -> dict[str, Any]:
@@ -48,16 +59,27 @@ def read_lock(recipe: Recipe) -> dict[str, Any]:
 
 
 def write_lock(recipe: Recipe, plan: Mapping[str, Planned]) -> Path:
-    """Write the lock with an entry for every finished step of `plan`."""
+    """Write the lock with an entry for every finished step of `plan`, and beside it the versions for pip."""
     path = lock_path(recipe)
     remove_dead_parts(path)
-    steps = {name: entry(recipe, planned) for name, planned in sorted(plan.items()) if planned.done}
-    write_json(path, _sorted({"lock": SCHEMA, "recipe": recipe.name, "steps": steps}))
+    old = read_lock(recipe)
+    before = old.get("steps", {})
+    steps = {name: entry(recipe, planned, before.get(name)) for name, planned in plan.items() if planned.done}
+    usual = commonest(one["environment"] for one in steps.values())
+    for one in steps.values():
+        if one["environment"] == usual:
+            del one["environment"]
+    pins = constraints_path(recipe)
+    # Of an environment that is not this one less is known than when it was pinned.
+    if usual and not (pins.is_file() and old.get("environment") == usual):
+        write_constraints(pins, usual)
+    head = {"lock": SCHEMA, "recipe": recipe.name, "seed": recipe.head.seed, "environment": usual}
+    write_json(path, _sorted({**head, "steps": steps}))
     return path
 
 
-def entry(recipe: Recipe, planned: Planned) -> dict[str, Any]:
-    """Return one finished step's entry."""
+def entry(recipe: Recipe, planned: Planned, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return one finished step's entry; `before` is an older one, of whose unchanged files it is known."""
     manifest = planned.manifest()
     prepared = planned.prepared
     # A card that stands in the recipe is named as the recipe names it, wherever its file is written.
@@ -76,30 +98,30 @@ def entry(recipe: Recipe, planned: Planned) -> dict[str, Any]:
             for role, path in prepared.inputs.files.items()
         },
         "upstream": dict(prepared.inputs.upstream),
-        "outputs": {name: made for name, made in manifest["outputs"].items() if not _says_how(name)},
+        "outputs": _outputs(planned.directory, manifest["outputs"], (before or {}).get("outputs") or {}),
         "results": dict(numbers(manifest["results"])),
+        "device": manifest.get("computed_on"),
+        "environment": pinned(manifest),
     }
 
 
-def unlike(recipe: Recipe, plan: Mapping[str, Planned], lock: Mapping[str, Any]) -> tuple[int, list[str]]:
-    """Hold the files of a plan that is done against those that `lock` has.
+def _outputs(folder: Path, made: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for name, recorded in made.items():
+        if says_how(name):
+            continue
+        known = before.get(name) or {}
+        if known.get("sha256") == recorded["sha256"] and "content" in known:
+            content = known["content"]
+        else:
+            intact = len(found) < _MOST_DESCRIBED and _is(folder / name, recorded["sha256"])
+            content = described(folder / name) if intact else {}
+        found[name] = {**recorded, **({"content": content} if content else {})}
+    return found
 
-    Returns
-    -------
-    n : int
-        How many were compared.
-    unlike : list of str
-        ``step/file`` of those that have other bytes, or are missing.
-    """
-    n, other = 0, []
-    for name, planned in plan.items():
-        found = entry(recipe, planned)["outputs"]
-        for file, made in lock["steps"].get(name, {}).get("outputs", {}).items():
-            if not _says_how(file):
-                n += 1
-                if found.get(file, {}).get("sha256") != made.get("sha256"):
-                    other.append(f"{name}/{file}")
-    return n, other
+
+def _is(path: Path, sha256: str) -> bool:
+    return path.exists() and content_sha256(path) == sha256
 
 
 def mismatches(plan: Mapping[str, Planned], lock: Mapping[str, Any]) -> list[str]:
@@ -109,9 +131,8 @@ def mismatches(plan: Mapping[str, Planned], lock: Mapping[str, Any]) -> list[str
     lines += [f"{name}: in the lock, not in the recipe" for name in locked if name not in plan]
     for name, planned in plan.items():
         before = locked.get(name, {})
-        if before and before.get("fingerprint") != planned.prepared.fingerprint:
-            changes = differences(before.get("parameters") or {}, planned.prepared.parameters)
-            lines.append(f"{name}: {'; '.join(changes) or 'an input or a version changed'}")
+        if before and (changed := changes(planned, before, plan)):
+            lines.append(f"{name}: {'; '.join(changed)}")
     return lines
 
 
@@ -145,8 +166,8 @@ def numbers(results: Any, place: str = "") -> Iterator[tuple[str, float]]:
         yield place, results
 
 
-def _says_how(file: str) -> bool:
-    """Whether an output says how it was made: config.yaml names paths, and a page the command that was typed.
+def says_how(file: str) -> bool:
+    """Return whether an output says how it was made: config.yaml names paths, a page the command typed.
 
     What the one says is in ``parameters``, and what the other shows is in the files beside it.
     """

@@ -18,7 +18,7 @@ from galshift.recipes.inputs import entries, lookup, map_paths
 from galshift.recipes.prepare import Prepared, prepare
 from galshift.recipes.read import with_seed
 from galshift.recipes.references import Reference, parse, substitute
-from galshift.recipes.schema import Expect, Recipe, RecipeStep
+from galshift.recipes.schema import DATA, Expect, Recipe, RecipeStep
 from galshift.verbs import STEPS
 
 Cell = dict[str, Any]
@@ -40,6 +40,8 @@ class Planned:
     directory : Path
     needs : tuple of str
         Names of the planned steps whose results this one reads.
+    data : dict of str to str
+        The names that the recipe has for what it reads of the data block, by path.
     expect : dict of str to Expect
     action : {'run', 'resume', 'skip'}
     reason : str
@@ -52,6 +54,7 @@ class Planned:
     prepared: Prepared
     directory: Path
     needs: tuple[str, ...]
+    data: Mapping[str, str] = field(default_factory=dict)
     expect: Mapping[str, Expect] = field(default_factory=dict)
     action: str = "run"
     reason: str = "never ran"
@@ -66,6 +69,19 @@ class Planned:
         """File name of a product, after the recipe's step, so that reports name data as the recipe does."""
         usual = self.prepared.step.product_of(self.prepared.config)
         return f"{self.step.name}{Path(usual).suffix}" if usual else ""
+
+    def reads(self) -> list[str]:
+        """Return what it reads as the recipe names it: steps, entries of the data block, and paths."""
+        files = self.prepared.inputs.files
+        # What a card names is told by the card's name.
+        cards = tuple(role.removesuffix(".card") for role in files if role.endswith(".card"))
+        inner = tuple(f"{card}{sign}" for card in cards for sign in ".:")
+        named = [
+            self.data.get(path, path)
+            for role, path in files.items()
+            if role.endswith(".card") or not (role in cards or role.startswith(inner))
+        ]
+        return list(dict.fromkeys([*self.needs, *named]))
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest of a finished step."""
@@ -127,12 +143,14 @@ def plan_step(
     data = data_paths(recipe, cards)
     known: dict[str, str | Resolved] = {str(card.card): card for card in cards.values()}
     needs: list[str] = []
+    named: dict[str, str] = {}
 
     def replace(reference: Reference) -> Any:
         if reference.axis is not None:
             return cell[reference.axis]
         if recipe.is_data(reference):
             path = data[str(reference.role)]
+            named[path] = f"{DATA}.{reference.role}"
             return path if reference.label is None else f"{reference.label}={path}"
         chosen = [
             other for other in plan.values() if other.step.name == reference.name and _agree(other, cell)
@@ -158,6 +176,7 @@ def plan_step(
         prepared=prepared,
         directory=directory,
         needs=tuple(dict.fromkeys(needs)),
+        data=named,
         expect=step.expect,
     )
 
@@ -195,12 +214,10 @@ def _require_files(recipe: Recipe) -> None:
     for step in recipe.steps.values():
         values = _rebased(recipe, step)
         for name in STEPS.get(step.uses).inputs:
-            for role, text in entries(name, lookup(values, name)) if not name.endswith("?") else ():
+            for _, text in entries(name, lookup(values, name)) if not name.endswith("?") else ():
                 absent = [part for part in split_pair(text) if parse(part) is None and not is_there(part)]
                 place = ("steps", step.name, *name.split("."))
-                missing += [
-                    recipe.problem(place, f"there is no file or folder {part} ({role})") for part in absent
-                ]
+                missing += [recipe.problem(place, f"there is no file or folder {part}") for part in absent]
     if missing:
         raise DataError("; ".join(missing), hint="paths start from the recipe's own folder")
 
@@ -255,29 +272,54 @@ def _decide(
         planned.action = "resume" if planned.prepared.step.resumable else "run"
         planned.reason = "was interrupted"
     elif planned.name in locked:
-        planned.reason = "; ".join(_changes(planned, locked[planned.name])) or "its result is not here"
+        planned.reason = "; ".join(changes(planned, locked[planned.name], plan)) or "its result is not here"
 
 
-def _changes(planned: Planned, entry: Mapping[str, Any]) -> list[str]:
-    """Return what differs between a step as planned and as locked."""
+def changes(planned: Planned, entry: Mapping[str, Any], plan: Mapping[str, Planned]) -> list[str]:
+    """Return what differs between a step as planned and as locked in `entry`, in the recipe's words.
+
+    Parameters
+    ----------
+    planned : Planned
+    entry : mapping
+        Of the lock.
+    plan : mapping of str to Planned
+        The steps before it, which name what it reads.
+    """
     if entry.get("fingerprint") == planned.prepared.fingerprint:
         return []
-    changes = []
+    found = []
     if entry.get("uses") != planned.step.uses:
         return [f"uses {entry.get('uses')} → {planned.step.uses}"]
     versions = {planned.step.uses: planned.prepared.step.version, **planned.prepared.versions}
     for name, version in versions.items():
         before = (entry.get("versions") or {}).get(name)
         if before != version and before is not None:
-            changes.append(f"{name} version {before} → {version}")
-    changes += differences(entry.get("parameters") or {}, planned.prepared.parameters)
-    for role, contribution in planned.prepared.inputs.upstream.items():
+            found.append(f"{name} version {before} → {version}")
+    found += differences(entry.get("parameters") or {}, planned.prepared.parameters)
+    inputs, made = (
+        planned.prepared.inputs,
+        {other.prepared.fingerprint: other.name for other in plan.values()},
+    )
+    for role, contribution in inputs.upstream.items():
         if (entry.get("upstream") or {}).get(role) != contribution:
-            changes.append(f"input {role} changed")
-    for role, sha in planned.prepared.inputs.hashes.items():
-        if ((entry.get("inputs") or {}).get(role) or {}).get("sha256") != sha:
-            changes.append(f"input {role} changed")
-    return changes or ["its inputs changed"]
+            name = made.get(contribution.partition("/")[0]) or inputs.paths.get(role, role)
+            found.append(f"{name}, which it reads, changed")
+    for role, sha in inputs.hashes.items():
+        before = (entry.get("inputs") or {}).get(role) or {}
+        if before.get("sha256") != sha:
+            found.append(_read_now(role, Path(inputs.files.get(role, role)), before))
+    return list(dict.fromkeys(found)) or ["what it reads changed"]
+
+
+def _read_now(role: str, path: Path, before: Mapping[str, Any]) -> str:
+    """Return how a file that a step reads differs from what the lock's entry `before` says of it."""
+    if role.endswith(".card"):
+        return f"what is declared of {path.stem} changed"
+    if not before:
+        return f"reads {path.name} now"
+    old = Path(str(before.get("path"))).name
+    return f"{path.name} has other content" if old == path.name else f"reads {path.name}, not {old}"
 
 
 def differences(before: Any, after: Any, place: str = "") -> list[str]:

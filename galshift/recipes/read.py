@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from galshift.recipes.cards import check_data, opened_up
 from galshift.recipes.loader import Document, KeyPath, load_file
 from galshift.recipes.prepare import InvalidConfig, check_config, merged
 from galshift.recipes.references import Reference, is_malformed, parse, substitute, walk
-from galshift.recipes.schema import DATA, Expect, Head, Recipe, RecipeStep, problem
+from galshift.recipes.schema import DATA, Expect, Head, Recipe, RecipeStep, Summary, problem
 from galshift.verbs import STEPS
 from galshift.verbs._problems import explain, misspelt, unknown_key
 
@@ -40,11 +41,18 @@ def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequen
         With every problem of form, of references and of values.
     """
     path = Path(path)
-    document = load_file(path)
+    return recipe_of(load_file(path), path, path.parent if base is None else base, overrides)
+
+
+def recipe_of(document: Document, path: Path, base: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Return the recipe in `document`, which stands or will stand at `path`; see :func:`read_recipe`."""
     if not isinstance(document.data, dict):
         raise ConfigError(
             "this is not a recipe", where=path, hint="it begins with 'recipe: 1', 'name:' and 'steps:'"
         )
+    if "uses" in document.data and "steps" not in document.data:
+        hint = f"galshift recipes from {shlex.quote(str(path.parent))} writes the recipe that makes it"
+        raise ConfigError("this is how one run was configured, and no recipe", where=path, hint=hint)
     data = merged(opened_up(document.data, overrides), overrides)
     problems: list[str] = []
     head = _head(data, document, problems)
@@ -61,13 +69,15 @@ def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequen
     if DATA in raw and data.get(DATA):
         text = "a step cannot be called 'data' in a recipe with a data block"
         problems.append(problem(document, ("steps", DATA), text))
+    if head is not None and head.summary is not None:
+        problems += _summary_problems(head.summary, set(raw), set(axes), document)
     for step in steps.values():
         problems += _reference_problems(step, set(raw), set(axes), named, document)
         problems += _value_problems(step, axes, head.seed if head else 42, document)
     ordered = _ordered(steps, document, problems)
     if problems or head is None:
         raise ConfigError(f"{path.name} is not a valid recipe", problems=sorted(set(problems), key=_line_of))
-    return Recipe(head, ordered, document, path.parent if base is None else base, cards)
+    return Recipe(head, ordered, document, base, cards)
 
 
 def _head(data: Mapping[str, Any], document: Document, problems: list[str]) -> Head | None:
@@ -76,6 +86,15 @@ def _head(data: Mapping[str, Any], document: Document, problems: list[str]) -> H
     except ValidationError as error:
         problems += [problem(document, place, text) for place, text in explain(error, Head)]
         return None
+
+
+def _summary_problems(summary: Summary, names: set[str], axes: set[str], document: Document) -> list[str]:
+    if not axes:
+        return [problem(document, ("summary",), "a table over the cells of a matrix needs a matrix")]
+    if summary.step is None or summary.step in names:
+        return []
+    text = f"there is no step '{summary.step}' ({_known(summary.step, names)})"
+    return [problem(document, ("summary", "step"), text)]
 
 
 def _step(name: str, body: Mapping[str, Any], document: Document, problems: list[str]) -> RecipeStep | None:

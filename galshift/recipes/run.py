@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from galshift import console
-from galshift.errors import ConfigError, DataError, GalshiftError, NumericalError
+from galshift.errors import ConfigError, DataError, GalshiftError
 from galshift.recipes.cards import write_cards
 from galshift.recipes.cells import run_cells, spreads, waves
 from galshift.recipes.execute import Executed, perform
-from galshift.recipes.lock import lock_path, mismatches, read_lock, unlike, verify, write_lock
+from galshift.recipes.lock import lock_path, mismatches, read_lock, verify, write_lock
 from galshift.recipes.plan import Planned, make_plan, plan_step, runs_folder
+from galshift.recipes.reproduced import Reproduced, compare
+from galshift.recipes.results import check_expectations
 from galshift.recipes.schema import Recipe
+from galshift.recipes.summary import summarise
+from galshift.recipes.summary_page import write_summary
 from galshift.spread import Engine
 from galshift.verbs._base import Context
 
@@ -30,18 +34,18 @@ class Outcome:
     expectations : list of dict
         One row for each ``expect``: step, key, expected, found, met.
     lock : Path or None
-    compared : int
-        Files that were held against a lock.
-    unlike : list of str
-        Those of them that have other bytes than the lock says.
+    reproduced : Reproduced or None
+        How what was made compares with the lock that it was held to.
+    summary : Path or None
+        The page over all cells of the matrix.
     """
 
     plan: dict[str, Planned]
     executed: dict[str, Executed] = field(default_factory=dict)
     expectations: list[dict[str, Any]] = field(default_factory=list)
     lock: Path | None = None
-    compared: int = 0
-    unlike: list[str] = field(default_factory=list)
+    reproduced: Reproduced | None = None
+    summary: Path | None = None
 
     def reports(self) -> list[str]:
         """Return the paths of every page for people (outputs that end in ``.html``), in running order."""
@@ -87,6 +91,7 @@ def run_recipe(
     locked: bool = False,
     context: Context | None = None,
     jobs: int = 1,
+    with_lock: bool = True,
 ) -> Outcome:
     """Run every step of `recipe` that is not done, in order.
 
@@ -103,13 +108,19 @@ def run_recipe(
         Device, workers and scheduler.
     jobs : int
         Steps at a time, where they do not read one another; with a scheduler its workers run them.
+    with_lock : bool
+        Read the lock and write it; False where somebody else's recipe is only tried.
 
     Raises
     ------
     GalshiftError
         The first failure of a step; finished steps stay and are skipped next time.
     """
-    plan = plan_recipe(recipe, folder=folder, force=force, locked=locked)
+    plan = (
+        plan_recipe(recipe, folder=folder, force=force, locked=locked)
+        if with_lock
+        else make_plan(recipe, folder=folder, force=force)
+    )
     outcome = Outcome(plan)
     write_cards(recipe, runs_folder(recipe) if folder is None else folder)
     context = context or Context()
@@ -129,56 +140,19 @@ def run_recipe(
             left = [f"'{name}'" for name in names if name not in outcome.executed]
             stopped = f"step {left[0]}" if len(left) == 1 else f"one of the steps {', '.join(left)}"
             console.say(f"{stopped} stopped; the steps before it are done and will be skipped")
-            if not locked:
+            if with_lock and not locked:
                 write_lock(recipe, plan)
             raise
     outcome.executed = {name: outcome.executed[name] for name in plan}
     for name, planned in plan.items():
         outcome.expectations += check_expectations(planned, outcome.executed[name].results)
-    outcome.lock = lock_path(recipe) if locked else write_lock(recipe, plan)
+    if (found := summarise(recipe, plan)) is not None:
+        outcome.summary = write_summary(found, recipe.name, runs_folder(recipe) if folder is None else folder)
+    if with_lock:
+        outcome.lock = lock_path(recipe) if locked else write_lock(recipe, plan)
     if locked:
-        outcome.compared, outcome.unlike = unlike(recipe, plan, read_lock(recipe))
+        outcome.reproduced = compare(plan, read_lock(recipe))
     return outcome
-
-
-def check_expectations(planned: Planned, results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return one row for each ``expect`` of a step: step, key, expected, found (None if absent) and met."""
-    rows = []
-    for key, expect in planned.expect.items():
-        found = result_at(results, key)
-        met = found is not None and expect.met_by(found)
-        rows.append({"step": planned.name, "key": key, "expected": str(expect), "found": found, "met": met})
-    return rows
-
-
-def require_expectations(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raise NumericalError naming every row of :func:`check_expectations` that was missed."""
-    missed = [row for row in rows if not row["met"]]
-    if missed:
-        lines = [
-            f"{row['step']}: {row['key']} is {_shown(row)}, expected {row['expected']}" for row in missed
-        ]
-        raise NumericalError("; ".join(lines), hint=f"{len(missed)} of {len(rows)} expectations missed")
-
-
-def result_at(results: Any, key: str) -> float | None:
-    """Return the number at the dotted `key` of `results` (``results.0.domains.sky.accuracy``), or None.
-
-    A data set's name may hold dots; a number may be given as ``{"value": ..., "ci95": ...}``.
-    """
-    if isinstance(results, Mapping) and not key:
-        results = results.get("value")
-    if not key:
-        number = isinstance(results, int | float) and not isinstance(results, bool)
-        return float(results) if number else None
-    if isinstance(results, list):
-        head, _, rest = key.partition(".")
-        return result_at(results[int(head)], rest) if head.isdigit() and int(head) < len(results) else None
-    if isinstance(results, Mapping):
-        for name in sorted(results, key=len, reverse=True):
-            if key == name or key.startswith(f"{name}."):
-                return result_at(results[name], key[len(name) + 1 :])
-    return None
 
 
 def status_rows(
@@ -198,6 +172,7 @@ def status_rows(
                 "action": planned.action,
                 "reason": planned.reason,
                 "inputs": list(dict.fromkeys([*planned.needs, *planned.prepared.inputs.files.values()])),
+                "reads": planned.reads(),
                 "directory": str(planned.directory),
                 "fingerprint": planned.prepared.fingerprint,
             }
@@ -244,10 +219,6 @@ def _run_step(planned: Planned, context: Context) -> Executed:
     return perform(
         planned.prepared, planned.directory, overwrite=False, context=context, product=planned.product
     )
-
-
-def _shown(row: Mapping[str, Any]) -> str:
-    return "absent" if row["found"] is None else format(row["found"], ".6g")
 
 
 def _move_aside(directory: Path) -> None:

@@ -19,8 +19,9 @@
 ``${step}`` is the result of an earlier step and ``${step.role}`` one of its outputs.  ``matrix`` repeats the
 steps that mention ``${matrix.axis}`` for every value (and, through references, the steps that follow them);
 ``${step[*]}`` is every repetition at once.  ``expect`` says what the results should be, and how closely.
-``data`` names data sets once, with what their files do not say (a data card, see
-:mod:`galshift.recipes.cards`), and ``${data.name}`` stands for one of them.
+A recipe with a matrix ends with one table over all its cells (:mod:`galshift.recipes.summary`), whose
+``step`` and ``keys`` the block ``summary`` may name.  ``data`` names data sets once, with what their files do
+not say (a data card, see :mod:`galshift.recipes.cards`), and ``${data.name}`` stands for one of them.
 """
 
 from __future__ import annotations
@@ -77,6 +78,19 @@ class Expect(Strict):
         return " and ".join(parts)
 
 
+class Summary(Strict):
+    """What the table over all cells of a matrix shows."""
+
+    step: Name | None = Field(
+        None, description="The step whose results it shows; default the last evaluate, adapt or train."
+    )
+    keys: Annotated[list[str], Field(min_length=1)] = Field(
+        ["macro_f1", "accuracy", "ece"],
+        description="Metrics of a test set (macro_f1, per_class.merger.recall); of a step without test sets, "
+        "keys of its results (success_rate).",
+    )
+
+
 class Head(Strict):
     """The top level of a recipe file."""
 
@@ -91,6 +105,9 @@ class Head(Strict):
     )
     data: dict[Name, str | dict[str, Any]] = Field(
         {}, description="Data sets by name: a path, or a data card; ${data.name} in a step is one of them."
+    )
+    summary: Summary | None = Field(
+        None, description="What the table over all cells of the matrix shows: step, keys."
     )
     steps: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
 
