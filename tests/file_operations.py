@@ -17,6 +17,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,10 @@ def _import_everything() -> None:
             importlib.import_module(module.name)
     for name in STEPS.names():
         STEPS.get(name)
+    # Modules that would be imported after the clock was set: pyarrow is built on the true datetime.
+    for name in ("pyarrow.parquet", "scipy.stats", "sklearn.ensemble"):
+        with suppress(ImportError):
+            importlib.import_module(name)
     import torch
 
     torch.set_num_threads(1)
