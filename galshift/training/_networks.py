@@ -158,14 +158,16 @@ class Networks:
         images = inputs(number, accumulate)
         with part("network"):
             *batches, features = forward_domains(self.network, *images)
-        batches = [parallel.gather_batch(batch, self.world) for batch in batches]
+        source, target, labelled = (parallel.gather_batch(batch, self.world) for batch in batches)
         # Draws inside a loss must be the same on every device, for the loss is.
         self._seed("losses", step, number)
         # Without target batches there is no warm-up either, and terms on the source alone count throughout.
         adapting = self.plan.adapting(step) or self.plan.n_target == 0
         progress = self.plan.progress(step)
         with part("losses"):
-            total, terms = step_losses(self.job, self.method, *batches, progress, adapting=adapting)
+            total, terms = step_losses(
+                self.job, self.method, source, target, progress, adapting=adapting, labelled=labelled
+            )
             if probe:
                 self.pulls = feature_gradients(terms, features)
         with part("network"):
