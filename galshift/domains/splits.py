@@ -27,6 +27,8 @@ from galshift.provenance import write_json
 from galshift.rundirectory import PLACES
 
 FILE = "splits.json"
+# Begins the names of records that a run took over from the one that it started from.
+BEFORE = "before "
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class SplitRecord:
     observe: OnTheFly | None = None
     name: str | None = None
     dataset: Dataset | None = None
+
+    def without(self, part: str) -> SplitRecord:
+        """Return the record without one of its parts."""
+        return replace(self, parts={name: ids for name, ids in self.parts.items() if name != part})
 
     def open(self, read: ReadOptions | None = None) -> Dataset:
         """Return the data set as the run saw it, read with other options if they are given."""
@@ -136,9 +142,11 @@ def absolute(path: str) -> str:
 
 def split_column(ids: Any, splits: Mapping[str, Any], path: str) -> Any:
     """Return the part that each image had in the run's training, empty where it had none."""
+    # What the run itself did goes before what the one that it started from had done.
+    ordered = sorted(splits, key=lambda name: not name.startswith(BEFORE))
     parts = {
         str(name): part
-        for record in splits.values()
+        for record in (splits[name] for name in ordered)
         if record.path == path
         for part, names in record.parts.items()
         for name in names

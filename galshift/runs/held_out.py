@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from galshift.data.cutouts import Dataset
+from galshift.domains.label_record import read_label_record
 from galshift.domains.splits import SplitRecord, absolute, read_splits, split_column
+from galshift.domains.target_labels import TRAINED
 from galshift.errors import DataError
 from galshift.evaluation.count_unlabelled import Outputs
 from galshift.rundirectory import BASELINE
@@ -25,18 +28,38 @@ def first_images(groups: np.ndarray, usable: np.ndarray) -> np.ndarray:
     return rows[np.unique(np.asarray(groups)[rows], return_index=True)[1]]
 
 
-def unseen_galaxies(trained: Trained, ids: np.ndarray, groups: np.ndarray, path: str) -> np.ndarray:
-    """Return which images (N,) are of galaxies that the run neither trained on nor adapted to.
+def unseen_galaxies(trained: Trained, dataset: Dataset, path: str) -> np.ndarray:
+    """Return which images (N,) of `dataset` are of galaxies that the run neither trained on nor adapted to.
 
     Parameters
     ----------
     trained : Trained
-    ids, groups : ndarray
-        (N,) of images of the data set at `path`.
+    dataset : Dataset
+        That at `path`.
     path : str
     """
-    part = split_column(ids, splits_of(trained), absolute(path))
-    return ~np.isin(groups, np.asarray(groups)[(part != "") & (part != "test")])
+    part, groups = parts_of_images(trained, dataset, path), np.asarray(dataset.info.groups)
+    return ~np.isin(groups, groups[(part != "") & (part != "test")])
+
+
+def parts_of_images(trained: Trained, dataset: Dataset, path: str) -> np.ndarray:
+    """Return the part (N,) that each image of `dataset` had in the run's training, empty where it had none.
+
+    Parameters
+    ----------
+    trained : Trained
+    dataset : Dataset
+        That at `path`, or a part of it.
+    path : str
+    """
+    splits, place = splits_of(trained), absolute(path)
+    part = split_column(dataset.info.ids, splits, place)
+    record = read_label_record(trained.path.parent)
+    # In the run's own data set the names of the images say it; a copy may go by others.
+    if record is not None and all(one.path != place for one in splits.values()):
+        part = part.astype("U8")
+        part[record.shown_in(dataset, np.arange(len(dataset)))] = TRAINED
+    return part
 
 
 def splits_of(trained: Trained) -> dict[str, SplitRecord]:

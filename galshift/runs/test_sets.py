@@ -201,6 +201,10 @@ def _unseen(
     for record in (r for c in classifiers for r in c.splits.values() if r.path == path):
         used = {i for part, names in record.parts.items() if part != "test" for i in names}
         seen |= np.fromiter((i in used for i in ids), dtype=bool, count=len(ids))
+    for c in classifiers:
+        # In the run's own data set their names say it; a copy may go by others.
+        if c.label_record is not None and all(record.path != path for record in c.splits.values()):
+            seen[rows] |= c.label_record.shown_in(dataset, rows)
     galaxies = set(np.asarray(dataset.info.groups)[seen])
     unseen = np.array([r for r in rows if dataset.info.groups[r] not in galaxies], dtype=int)
     left_out = len(rows) - len(unseen)

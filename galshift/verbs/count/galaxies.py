@@ -96,7 +96,7 @@ def open_galaxies(config: CountConfig, trained: Trained, device: str, engine: En
         rows,
         found,
         labels,
-        unseen_galaxies(trained, dataset.info.ids, groups, path)[rows],
+        unseen_galaxies(trained, dataset, path)[rows],
         len(np.unique(groups)) - len(rows),
         (*opened.notes, *notes),
     )
