@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,20 @@ class LabelRecord:
     def write(self, run: Path) -> None:
         """Write it into the folder of a run."""
         write_json(run / FILE, asdict(self))
+
+    def beside(self, other: LabelRecord | None) -> LabelRecord:
+        """Return one record of these galaxies and of those of `other`, which another training had learnt."""
+        if other is None or other.names != self.names:
+            return self
+        new = [i for i, name in enumerate(other.ids) if name not in self.ids or other.data != self.data]
+        named = other.groups_from == self.groups_from
+        return replace(
+            self,
+            ids=(*self.ids, *(other.ids[i] for i in new)),
+            labels=(*self.labels, *(other.labels[i] for i in new)),
+            groups=(*self.groups, *(other.groups[i] if named else "" for i in new)),
+            pixels=(*self.pixels, *(other.pixels[i] for i in new)),
+        )
 
     def shown_in(self, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
         """Return which of the images at `rows` of any data set (n,) show one of these galaxies.

@@ -156,7 +156,7 @@ def _open(folder: Path, label: str | None, finished: bool, networks: Mapping[Pat
     if finished and (folder / "run.json").is_file():
         RunDirectory.load(folder)
     trained = networks.get(folder) or load_checkpoint(folder)
-    config, splits = _config(folder / "config.yaml"), read_splits(folder)
+    config, splits = run_config(folder), read_splits(folder)
     roles = trained_on(trained, splits, config)
     called = _called(folder, str(trained.meta.get("method", BASELINE)), roles)
     return Classifier(
@@ -180,10 +180,17 @@ def _called(folder: Path, method: str, roles: Roles) -> str:
     return JOINT if method == BASELINE and roles.target_labels is not None else method
 
 
-def _config(path: Path) -> dict[str, Any]:
-    """The resolved config of a run; empty where there is none."""
+def run_config(folder: Path) -> dict[str, Any]:
+    """Return the resolved config of the run in a folder; empty where there is none.
+
+    Raises
+    ------
+    DataError
+        When it is damaged.
+    """
     from galshift.plain_yaml import NotPlain, load_plain
 
+    path = folder / "config.yaml"
     if not path.exists():
         return {}
     plain_file(path)

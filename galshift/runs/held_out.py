@@ -55,10 +55,10 @@ def parts_of_images(trained: Trained, dataset: Dataset, path: str) -> np.ndarray
     splits, place = splits_of(trained), absolute(path)
     part = split_column(dataset.info.ids, splits, place)
     record = read_label_record(trained.path.parent)
-    # In the run's own data set the names of the images say it; a copy may go by others.
-    if record is not None and all(one.path != place for one in splits.values()):
-        part = part.astype("U8")
-        part[record.shown_in(dataset, np.arange(len(dataset)))] = TRAINED
+    # In the run's own target the names of the images say it; a copy, and the source, may have others.
+    if record is not None and ("target" not in splits or splits["target"].path != place):
+        shown = record.shown_in(dataset, np.arange(len(dataset)))
+        part = np.where(shown & (part != "train"), TRAINED, part)
     return part
 
 

@@ -202,8 +202,8 @@ def _unseen(
         used = {i for part, names in record.parts.items() if part != "test" for i in names}
         seen |= np.fromiter((i in used for i in ids), dtype=bool, count=len(ids))
     for c in classifiers:
-        # In the run's own data set their names say it; a copy may go by others.
-        if c.label_record is not None and all(record.path != path for record in c.splits.values()):
+        # In the run's own target their names say it; a copy, and the source, may have others.
+        if c.label_record is not None and ("target" not in c.splits or c.splits["target"].path != path):
             seen[rows] |= c.label_record.shown_in(dataset, rows)
     galaxies = set(np.asarray(dataset.info.groups)[seen])
     unseen = np.array([r for r in rows if dataset.info.groups[r] not in galaxies], dtype=int)

@@ -13,7 +13,7 @@ from galshift.runs.classifiers import Classifier, augmentation_of
 from galshift.runs.test_sets import TestSet
 from galshift.verbs.evaluate.baseline_words import baseline_sentences
 from galshift.verbs.evaluate.result import Evaluation
-from galshift.verbs.evaluate.role_words import called, change_words, compared_words
+from galshift.verbs.evaluate.role_words import called, change_words, compared_words, never_words
 
 _LOST_RECALL = 0.15
 
@@ -120,7 +120,7 @@ def _on_labelled(found: Evaluation, main: Classifier, s: TestSet, metrics: Mappi
     low, high = metrics["ci95"].get(ACCURACY.key, (float("nan"), float("nan")))
     text = (
         f"On {s.name}, {called(main)} is right for {metrics[ACCURACY.key]:.0%} of the images of "
-        f"{metrics['n_groups']} galaxies that it never saw (95% interval {low:.0%} to {high:.0%}); always "
+        f"{metrics['n_groups']} galaxies {never_words(main)} (95% interval {low:.0%} to {high:.0%}); always "
         f"answering '{metrics['majority_class']}' would be right for "
         f"{metrics['majority_class_accuracy']:.0%}."
     )

@@ -22,7 +22,7 @@ from galshift.training.heads import ValueHead, VotesHead
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.headline import headline
 from galshift.verbs.evaluate.result import Evaluation, Page, Row
-from galshift.verbs.evaluate.role_words import change_words, compared_words
+from galshift.verbs.evaluate.role_words import change_words, compared_words, never_words
 
 _NARROW = 0.5  # of the spread of predictions without adaptation
 _CONSTANT = "always saying the training mean"
@@ -204,9 +204,10 @@ class NumberTask(ABC):
         key, words, main = self.main.key, self.words(name), found.main
         low, high = numbers["ci95"].get(key, (np.nan, np.nan))
         text = (
-            f"On {s.name}, for the {numbers['n_groups']} galaxies that {main.name} never saw, {words.off_by} "
-            f"{digits(numbers[key])} {words.measure}, 95% interval {digits(low)} to {digits(high)}; "
-            f"{_CONSTANT} is off by {digits(numbers['training_mean'][key])}.{self.more(numbers)}"
+            f"On {s.name}, for the {numbers['n_groups']} galaxies {never_words(main, main.name)}, "
+            f"{words.off_by} {digits(numbers[key])} {words.measure}, 95% interval {digits(low)} to "
+            f"{digits(high)}; {_CONSTANT} is off by {digits(numbers['training_mean'][key])}."
+            f"{self.more(numbers)}"
         )
         gain = found.differences.get(main.name, {}).get(s.name, {}).get(name)
         if not gain or main.roles.source_only:

@@ -24,6 +24,12 @@ def called(c: Classifier) -> str:
     return f"the {c.name} classifier" if c.name.startswith(c.method) else c.name
 
 
+def never_words(c: Classifier, name: str = "it") -> str:
+    """Return what the galaxies of a test set are to a network: what it began with may have seen some."""
+    shown = c.roles.fine_tuned and c.roles.adapted
+    return f"of which {name} never learnt a label" if shown else f"that {name} never saw"
+
+
 def compared_words(found: Evaluation) -> str:
     """Return what begins a sentence on the classifier that the first one is compared with."""
     other = found.compared

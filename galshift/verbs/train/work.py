@@ -10,6 +10,7 @@ import torch
 from galshift.data.card import resolve
 from galshift.domains.balance import balance_of, tell
 from galshift.domains.domain import open_source
+from galshift.domains.label_record import read_label_record
 from galshift.domains.splits import write_splits
 from galshift.domains.start import started
 from galshift.domains.training_set import head_for, training_set
@@ -56,6 +57,9 @@ def work(config: TrainStepConfig, folder: Path, device: str) -> dict[str, Any]:
     balance = balance_of(job, source)
     tell(balance)
     write_splits(folder, {"source": source.record(config.data, config.read), **learnt_before(init)})
+    record = None if init is None else read_label_record(init.path.parent)
+    if record is not None:
+        record.write(folder)
     stage = Stage(source=Seen(source.dataset.name, len(job.source)))
     method, meta = METHODS.get(BASELINE)(), {"method": BASELINE, **recorded(stage, begun_as(init))}
     fitted = train_network(
