@@ -81,8 +81,8 @@ def not_judging(
     n = len(set(groups[candidates][judging[candidates]]))
     if n:
         notes.append(
-            f"{n} galaxies of {pool.name} are not suggested: they are of the parts that the run sets aside to "
-            "judge its networks."
+            f"{n} galaxies of {pool.name} are not suggested: they are of the parts that the run sets aside "
+            "to judge its networks."
         )
     return left, np.flatnonzero(learnt)
 
