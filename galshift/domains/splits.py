@@ -113,8 +113,12 @@ def write_splits(run: Path, domains: Mapping[str, SplitRecord]) -> None:
     write_json(run / FILE, splits)
 
 
-def read_splits(run: Path) -> dict[str, SplitRecord]:
-    """Return the records of a run by domain; empty for a run that has none."""
+def read_splits(run: Path, *, before: bool = False) -> dict[str, SplitRecord]:
+    """Return the records of a run by domain; empty for a run that has none.
+
+    With `before` also those of what the run that it started from had learnt, by names of their own: no image
+    of theirs is new to the network, but neither are they a domain of this run.
+    """
     path = Path(run) / FILE
     if not path.is_file():
         return {}
@@ -122,7 +126,8 @@ def read_splits(run: Path) -> dict[str, SplitRecord]:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         where = path.with_name(PLACES)
         places = json.loads(where.read_text(encoding="utf-8")) if where.is_file() else {}
-        return {name: _record(entry, places.get(name, {})) for name, entry in stored.items()}
+        wanted = {name: entry for name, entry in stored.items() if before or not name.startswith(BEFORE)}
+        return {name: _record(entry, places.get(name, {})) for name, entry in wanted.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError("the run's record of its splits is damaged", where=path) from error
 

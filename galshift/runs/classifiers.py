@@ -38,6 +38,8 @@ class Classifier:
         True when it was trained on images without their labels, of a target.
     roles : Roles
         All that it was trained on.
+    learnt : tuple of SplitRecord
+        `splits`, and what the run that it started from had learnt.
     label_record : LabelRecord or None
         The galaxies of a target whose labels it learnt beside a source's, if any.
     given : bool
@@ -56,6 +58,7 @@ class Classifier:
     splits: dict[str, SplitRecord]
     adapted: bool
     roles: Roles
+    learnt: tuple[SplitRecord, ...] = ()
     label_record: LabelRecord | None = None
     given: bool = True
     history: tuple[dict[str, Any], ...] = ()
@@ -166,6 +169,7 @@ def _open(folder: Path, label: str | None, finished: bool, networks: Mapping[Pat
         splits=splits,
         adapted=roles.adapted,
         roles=roles,
+        learnt=tuple(read_splits(folder, before=True).values()),
         label_record=read_label_record(folder),
         history=tuple(_rows(folder / "metrics.jsonl")),
         config=config,

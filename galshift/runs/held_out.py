@@ -52,7 +52,7 @@ def parts_of_images(trained: Trained, dataset: Dataset, path: str) -> np.ndarray
         That at `path`, or a part of it.
     path : str
     """
-    splits, place = splits_of(trained), absolute(path)
+    splits, place = splits_of(trained, before=True), absolute(path)
     part = split_column(dataset.info.ids, splits, place)
     record = read_label_record(trained.path.parent)
     # In the run's own target the names of the images say it; a copy, and the source, may have others.
@@ -62,10 +62,14 @@ def parts_of_images(trained: Trained, dataset: Dataset, path: str) -> np.ndarray
     return part
 
 
-def splits_of(trained: Trained) -> dict[str, SplitRecord]:
-    """Return which images a network's run used, by domain; of a companion they stand in its run's folder."""
+def splits_of(trained: Trained, *, before: bool = False) -> dict[str, SplitRecord]:
+    """Return which images a network's run used, by domain; of a companion they stand in its run's folder.
+
+    With `before` also those that the run that it started from had learnt.
+    """
     folder = trained.path.parent
-    return read_splits(folder) or (read_splits(folder.parent) if folder.name == BASELINE else {})
+    found = read_splits(folder, before=before)
+    return found or (read_splits(folder.parent, before=before) if folder.name == BASELINE else {})
 
 
 def source_outputs(

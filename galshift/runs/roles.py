@@ -70,7 +70,7 @@ def learnt_before(init: Trained | None) -> dict[str, SplitRecord]:
     A run that starts from it lists them in its own record, so that none of them judges it either.
     """
     found = {}
-    for name, record in ({} if init is None else read_splits(init.path.parent)).items():
+    for name, record in ({} if init is None else read_splits(init.path.parent, before=True)).items():
         told = name.startswith(BEFORE) or name == "source"
         parts = {
             part: ids for part, ids in record.parts.items() if part in (_LABELLED if told else (TRAINED,))

@@ -198,7 +198,7 @@ def _unseen(
     """Drop the galaxies of `rows` that a classifier trained on or chose its epoch by."""
     ids = np.asarray(dataset.info.ids).astype(str)
     seen = np.zeros(len(ids), dtype=bool)
-    for record in (r for c in classifiers for r in c.splits.values() if r.path == path):
+    for record in (r for c in classifiers for r in (*c.splits.values(), *c.learnt) if r.path == path):
         used = {i for part, names in record.parts.items() if part != "test" for i in names}
         seen |= np.fromiter((i in used for i in ids), dtype=bool, count=len(ids))
     for c in classifiers:

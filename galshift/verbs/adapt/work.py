@@ -9,16 +9,15 @@ from typing import Any
 from galshift.data.card import resolve
 from galshift.domains.balance import Balance, balance_of, tell
 from galshift.domains.domain import Domain, open_source, open_target
-from galshift.domains.label_record import read_label_record
-from galshift.domains.splits import SplitRecord, write_splits
+from galshift.domains.splits import SplitRecord
 from galshift.domains.start import started
-from galshift.domains.target_labels import TRAINED, TargetLabels, read_target_labels, set_aside
+from galshift.domains.target_labels import TargetLabels, read_target_labels, set_aside
 from galshift.methods import METHODS
 from galshift.methods._base import Method
 from galshift.report import Section
 from galshift.rundirectory import AUTO, BASELINE, CANDIDATES, JOINT, SELECTION
 from galshift.runs.classifiers import Classifier, beside, open_classifiers
-from galshift.runs.roles import begun_as, learnt_before
+from galshift.runs.roles import begun_as
 from galshift.runs.test_sets import open_test_sets
 from galshift.selection.choose import Choice
 from galshift.training import parallel
@@ -35,6 +34,7 @@ from galshift.verbs.adapt.config import AdaptStepConfig
 from galshift.verbs.adapt.given import Given, given, show
 from galshift.verbs.adapt.job import check, network_job
 from galshift.verbs.adapt.mix_prior import target_mix
+from galshift.verbs.adapt.records import records_of
 from galshift.verbs.adapt.settings import settings_sections
 from galshift.verbs.adapt.warnings import adaptation_warnings
 from galshift.verbs.evaluate.config import EvaluateConfig
@@ -80,29 +80,19 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
     seen = given({"source": source, "target": target}, job.preprocessing)
     show(seen.document())
     seen.write(folder)
-    records = {
-        "source": source.record(config.source, config.read),
-        "target": target.record(config.target, config.read_target),
-        **learnt_before(job.init),
-    }
-    # The source-only network has learnt none of the target's labels.
-    plain = {role: record.without(TRAINED) for role, record in records.items()}
-    pairs, features = {}, FeatureStore(config.seed)
+    records = records_of(config, source, target, labels.found, job.init)
+    records.write(folder)
     names = source.dataset.name, target.dataset.name
-    taught = None if job.init is None else read_label_record(job.init.path.parent)
-    if labels.found is not None:
-        taught = labels.found.record(target).beside(taught)
+    pairs, features = {}, FeatureStore(config.seed)
     for seed in range(config.seed, config.seed + config.seeds):
         own = folder if seed == config.seed else folder / f"seed-{seed}"
         pairs[seed] = fit_pair(config, job, own, seed, features, names)
-        write_splits(own, records)
-        write_splits(own / BASELINE, plain)
-        if taught is not None:
-            taught.write(own)
+        records.write(own)
+        records.write_baseline(own)
     job.held.clear()  # network input that only training needs
     first, settled = pairs[config.seed], settings_document(config)
     found = replace(
-        _evaluated(config, folder, records, first, device),
+        _evaluated(config, folder, records.splits, first, device),
         opening=(*settings_sections(settled), seen.section(), *_shown(balance)),
         training={} if balance is None else {"class_balance": balance.document()},
     )
