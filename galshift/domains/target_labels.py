@@ -51,6 +51,13 @@ class TargetLabels:
         seen = Relabelled(target.dataset, everything, self.labels, self.classes, table=info.table)
         return Domain(seen, {"train": self.rows})
 
+    def counts(self) -> dict[str, int]:
+        """Return the labelled images of each class, or, of numbers, of all."""
+        chosen = self.labels[self.rows]
+        if chosen.ndim > 1:
+            return {"labelled": len(chosen)}
+        return {name: int((chosen == k).sum()) for k, name in enumerate(self.classes)}
+
     def record(self, target: Domain) -> LabelRecord:
         """Return what a run says of the galaxies whose labels trained it."""
         info = target.info

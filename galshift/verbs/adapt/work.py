@@ -77,7 +77,7 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
     check_tuning(job)
     balance = balance_of(job, source)
     tell(balance)
-    seen = given({"source": source, "target": target}, job.preprocessing)
+    seen = given({"source": source, "target": target}, job.preprocessing, labels.found)
     show(seen.document())
     seen.write(folder)
     records = records_of(config, source, target, labels.found, job.init)
@@ -139,10 +139,10 @@ def first_look(config: AdaptStepConfig) -> Given:
     """
     config = with_cards(config)
     check(config)
-    source, target, _ = _domains(config)
+    source, target, labels = _domains(config)
     pairs = (config.source, source), (config.target, target)
     _, preprocessing = started(config.init, config.preprocess, config.read, config.seed, *pairs)
-    return given({"source": source, "target": target}, preprocessing)
+    return given({"source": source, "target": target}, preprocessing, labels.found)
 
 
 @dataclass(frozen=True)
