@@ -21,15 +21,14 @@ from galshift.verbs.adapt.instead import DRY_RUN
 
 @STEPS.register("adapt")
 class Adapt(Step):
-    """Train on the source and align to the target, whose labels are not used, or only a few that are given.
+    """Train on the source and align to the target, without its labels or with a few (--target-labels).
 
     A source-only network is trained beside it with the same augmentation, and both are evaluated on galaxies
-    that neither saw.  The target's labels that --target-labels gives are learnt together with the source's;
-    their galaxies are in no test set, now or later.  Continuous labels (--label-kind value) need a method
-    that does without classes, such as coral, sinkhorn or deepjdot; votes (--votes) go with all.  Labels and
-    class names are the source's; units, scales, bands and HDU go for both: --source-unit,
-    --target-pixel-scale, ... and data cards say them of one.  On several GPUs: torchrun --nproc-per-node N
-    -m galshift adapt ...
+    that neither saw; those whose labels are given are in no test set, now or later.  Continuous labels
+    (--label-kind value) need a method that does without classes, such as coral, sinkhorn or deepjdot; votes
+    (--votes) go with all.  Labels and class names are the source's; units, scales, bands and HDU go for
+    both: --source-unit, --target-pixel-scale, ... and data cards say them of one.  On several GPUs:
+    torchrun --nproc-per-node N -m galshift adapt ...
     """
 
     kind = "adapt"

@@ -50,12 +50,9 @@ class AdaptStepConfig(WithSettings):
     read_target: ReadOptions = Field(ReadOptions(), description="How to read the target.")
     target_labels: str | None = Field(
         None,
-        description="Table (id, label) of a few galaxies of the target whose labels are trained on too; no "
-        "other label of the target is.",
+        description="Table (id, label) of a few galaxies of the target, to learn too.",
     )
-    earlier: tuple[str, ...] = Field(
-        (), description="Runs with fewer labels, for the learning curve in the report."
-    )
+    earlier: tuple[str, ...] = Field((), description="Runs with fewer labels, for a learning curve.")
     observe: OnTheFly | None = Field(
         None, description="Observe the source as this survey, anew at every draw."
     )
