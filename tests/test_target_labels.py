@@ -15,7 +15,7 @@ from galshift.domains.config import SplitConfig
 from galshift.domains.domain import Domain, open_source, open_target
 from galshift.domains.label_record import pixel_keys, read_label_record
 from galshift.domains.target_labels import TRAINED, read_target_labels, set_aside
-from galshift.errors import DataError
+from galshift.errors import ConfigError, DataError
 from galshift.methods import METHODS
 from galshift.training.config import TrainConfig
 from galshift.training.feature_store import FeatureStore
@@ -248,7 +248,7 @@ def test_every_method_learns_target_labels_beside_its_own_terms(name: str, tmp_p
     assert heavier["target_classification"] / 10 < with_labels["target_classification"]
 
 
-@pytest.mark.parametrize("name", [*FIXED, "mmd", "shot", "source-only"])
+@pytest.mark.parametrize("name", [*FIXED, "mmd", "infomax", "source-only"])
 def test_labels_join_on_cached_features(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `tune: head` the labelled images' features are computed once, and the head alone learns them."""
     from galshift.training.fixed_features import on_fixed_features
@@ -265,6 +265,18 @@ def test_labels_join_on_cached_features(name: str, tmp_path: Path, monkeypatch: 
     own = replace(own, target=own.target if method.uses_target else None)
     result = fit(probe, method, own, directory=tmp_path / "run", seed=1, progress=None)
     assert np.isfinite(result.history[-1]["target_classification"])
+
+
+def test_a_method_that_leaves_the_head_alone_is_refused_where_nothing_else_is_trained(tmp_path: Path) -> None:
+    from galshift.training.fixed_features import on_fixed_features
+    from tests.test_fixed_features import job
+
+    given = replace(job(), source=None)
+    network = problem.build_model("deepmerge", in_channels=2, size=problem.SIZE, n_classes=3)
+    own, probe = on_fixed_features(given, network, 0, FeatureStore(1))
+    own = replace(own, training=own.training.model_copy(update={"select": "last"}))
+    with pytest.raises(ConfigError, match="trains nothing that 'head' leaves free"):
+        fit(probe, METHODS.get("shot")(), own, directory=tmp_path, seed=1, progress=None)
 
 
 def test_without_labels_nothing_changes_and_with_them_the_loss_has_their_term(tmp_path: Path) -> None:

@@ -87,7 +87,9 @@ class Networks:
         chosen = {id(parameter) for parameter in self.method.trainable(model)}
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(id(parameter) in chosen and name in free)
-        if chosen and not any(parameter.requires_grad for parameter in model.parameters()):
+        # A head on features that were computed before has nothing else that such a method could train.
+        asked = chosen or tune != tuning.ALL
+        if asked and not any(parameter.requires_grad for parameter in model.parameters()):
             raise ConfigError(
                 f"the method trains nothing that '{tune}' leaves free",
                 where="training.tune",
