@@ -210,7 +210,7 @@ def test_no_sentence_on_a_fine_tuned_run_contradicts_its_record(here: Path, tmp_
     assert found[0]["trained_on"][1] == {"source": {"data": "sky", "n": n}}
     text = Page(tmp_path / "e" / "report.html").text
     assert f"then on {n} labelled images of sky" in text
-    assert f"fine-tuning on {n} labels of sky" in text
+    assert "fine-tuned on sky" in text
     assert "were used for this page alone" not in text.replace(
         "all other labels of a target were used for", ""
     )
