@@ -31,6 +31,7 @@ from galshift.provenance import (
 # What adapt is asked to choose a method by itself, what it compares with, and what it leaves in its folder.
 AUTO = "auto"
 BASELINE = "source-only"
+JOINT = "source+labels"  # source and target labels together, and no alignment
 CANDIDATES = "candidates"  # folder of the networks to choose from
 SELECTION = "selection.json"  # how one was chosen
 

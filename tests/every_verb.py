@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,10 @@ COMMANDS: dict[str, list[str]] = {
     "predict shards": ["predict", "run", "mocks.h5", "out.parquet", "--shards", "5"],
     "train": ["train", "mocks.h5", "--out", "out", *_QUICK],
     "adapt": ["adapt", "sim.h5", "mocks.h5", "--method", "mmd", "--out", "out", *_QUICK],
+    "adapt labels": [
+        *("adapt", "sim.h5", "mocks.h5", "--method", "mmd", "--target-labels", "one.csv", "--out", "out"),
+        *_QUICK,
+    ],
     "pretrain": ["pretrain", "mocks.h5", "--out", "out", "--epochs", "1", "--set", "model.patch=4"],
     "evaluate": ["evaluate", "run", "--on", "mocks.h5", "--out", "out"],
     "embed": ["embed", "run", "mocks.h5", "--out", "out"],
@@ -113,6 +118,10 @@ def make_inputs(folder: Path, server: Server) -> None:
         ids, labels = file["ids"].asstr()[:], file["labels"][:]
     rows = [f"{name},{('merger', 'elliptical')[label]}" for name, label in zip(ids, labels, strict=True)]
     (folder / "few.csv").write_text("\n".join(["id,label", *rows]))
+    # Of a galaxy that judges nothing: the parts are small.
+    learnt = set(json.loads((folder / "run" / "splits.json").read_text())["source"]["parts"]["train"])
+    one = next(row for row in rows if row.split(",")[0] in learnt)
+    (folder / "one.csv").write_text(f"id,label\n{one}\n")
 
 
 def words_of(verb: str, folder: Path) -> list[str]:

@@ -180,8 +180,9 @@ def join_rows(dataset: Dataset, table: Any, id_column: str | None, where: object
     known = set(keys) | set(short)
     names = [column(table, id_column, where).name] if id_column else table.colnames
     best: tuple[int, dict[str, list[int]]] = (0, {})
-    # A column of floats names images only where no other does: a measurement may be whole by chance.
-    for name in sorted(names, key=lambda name: table[name].dtype.kind == "f"):
+    # A column of floats names images only where no other does: a measurement may be whole by chance.  Of
+    # columns that name as many, one called id goes first: numbers of rows look like the names of images.
+    for name in sorted(names, key=lambda name: (table[name].dtype.kind == "f", name.casefold() != "id")):
         if table[name].ndim > 1 or (best[0] and table[name].dtype.kind == "f"):
             continue
         rows: dict[str, list[int]] = defaultdict(list)

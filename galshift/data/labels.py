@@ -45,7 +45,9 @@ def with_labels(dataset: Dataset, options: ReadOptions) -> Dataset:
         check_map(options.vote_columns, options, found.path or dataset.path)
         rows = rows_of(table, found.rows, found.path)
         return Relabelled(dataset, np.arange(len(dataset)), labels, classes, table=rows, notes=notes)
-    name = options.label_column or (None if table is None or not found.path else _guess(table, found.path))
+    name = options.label_column or (
+        None if table is None or not found.path else label_column(table, found.path)
+    )
     order: tuple[str, ...] | None = None
     if name is not None and options.label_bins:
         order = bin_names(options.label_bins)
@@ -309,7 +311,14 @@ def _alike(classes: Sequence[str]) -> list[str]:
     return [f"{pair} are two classes; --classes-map makes them one" for pair in pairs]
 
 
-def _guess(table: Any, source: Path) -> str:
+def label_column(table: Any, source: Path) -> str:
+    """Return the name of the column that holds the class, by its usual names.
+
+    Raises
+    ------
+    DataError
+        When there is none.
+    """
     for name in _NAMES:
         for have in table.colnames:
             if have.casefold() == name:

@@ -27,6 +27,8 @@ from galshift.provenance import write_json
 from galshift.rundirectory import PLACES
 
 FILE = "splits.json"
+# Begins the names of records that a run took over from the one that it started from.
+BEFORE = "before "
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class SplitRecord:
     observe: OnTheFly | None = None
     name: str | None = None
     dataset: Dataset | None = None
+
+    def without(self, part: str) -> SplitRecord:
+        """Return the record without one of its parts."""
+        return replace(self, parts={name: ids for name, ids in self.parts.items() if name != part})
 
     def open(self, read: ReadOptions | None = None) -> Dataset:
         """Return the data set as the run saw it, read with other options if they are given."""
@@ -107,8 +113,12 @@ def write_splits(run: Path, domains: Mapping[str, SplitRecord]) -> None:
     write_json(run / FILE, splits)
 
 
-def read_splits(run: Path) -> dict[str, SplitRecord]:
-    """Return the records of a run by domain; empty for a run that has none."""
+def read_splits(run: Path, *, before: bool = False) -> dict[str, SplitRecord]:
+    """Return the records of a run by domain; empty for a run that has none.
+
+    With `before` also those of what the run that it started from had learnt, by names of their own: no image
+    of theirs is new to the network, but neither are they a domain of this run.
+    """
     path = Path(run) / FILE
     if not path.is_file():
         return {}
@@ -116,7 +126,8 @@ def read_splits(run: Path) -> dict[str, SplitRecord]:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         where = path.with_name(PLACES)
         places = json.loads(where.read_text(encoding="utf-8")) if where.is_file() else {}
-        return {name: _record(entry, places.get(name, {})) for name, entry in stored.items()}
+        wanted = {name: entry for name, entry in stored.items() if before or not name.startswith(BEFORE)}
+        return {name: _record(entry, places.get(name, {})) for name, entry in wanted.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError("the run's record of its splits is damaged", where=path) from error
 
@@ -136,9 +147,11 @@ def absolute(path: str) -> str:
 
 def split_column(ids: Any, splits: Mapping[str, Any], path: str) -> Any:
     """Return the part that each image had in the run's training, empty where it had none."""
+    # What the run itself did goes before what the one that it started from had done.
+    ordered = sorted(splits, key=lambda name: not name.startswith(BEFORE))
     parts = {
         str(name): part
-        for record in splits.values()
+        for record in (splits[name] for name in ordered)
         if record.path == path
         for part, names in record.parts.items()
         for name in names

@@ -39,7 +39,7 @@ def uncertain_and_different(
     """
     from sklearn.cluster import KMeans
 
-    rows = _most_uncertain_of_each(entropy, groups)
+    rows = most_uncertain_of_each(entropy, groups)
     rows = rows[np.isfinite(features[rows]).all(axis=1)]
     if len(rows) <= budget:
         return rows[np.argsort(-entropy[rows], kind="stable")]
@@ -101,6 +101,7 @@ def at_random_in_strata(groups: np.ndarray, strata: np.ndarray, budget: int, see
     return numpy_stream(seed, "suggest", "strata").permutation(chosen)
 
 
-def _most_uncertain_of_each(entropy: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def most_uncertain_of_each(entropy: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return, sorted, the row of the most uncertain image of each galaxy."""
     order = np.argsort(-np.asarray(entropy), kind="stable")
     return np.sort(order[np.unique(np.asarray(groups)[order], return_index=True)[1]])

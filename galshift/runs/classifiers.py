@@ -10,10 +10,15 @@ from typing import Any
 
 from galshift.bounds import plain_file
 from galshift.data.paths import split_name
+from galshift.domains.label_record import LabelRecord, read_label_record
 from galshift.domains.splits import SplitRecord, read_splits
-from galshift.errors import DataError, GalshiftError
-from galshift.rundirectory import AUTO, BASELINE, SELECTION
+from galshift.errors import DataError
+from galshift.rundirectory import AUTO, BASELINE, JOINT, SELECTION
+from galshift.runs.roles import trained_on
 from galshift.training.checkpoint import FILE, Trained, load_checkpoint
+from galshift.training.roles import Roles
+
+FINE_TUNED = "fine-tuned"
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,13 @@ class Classifier:
     splits : dict of str to SplitRecord
         What it trained on, by domain.
     adapted : bool
-        True when its method used the target.
+        True when it was trained on images without their labels, of a target.
+    roles : Roles
+        All that it was trained on.
+    learnt : tuple of SplitRecord
+        `splits`, and what the run that it started from had learnt.
+    label_record : LabelRecord or None
+        The galaxies of a target whose labels it learnt beside a source's, if any.
     given : bool
         False for the source-only companion of an adapted run, which was not asked for by name.
     history : tuple of dict
@@ -46,6 +57,9 @@ class Classifier:
     trained: Trained
     splits: dict[str, SplitRecord]
     adapted: bool
+    roles: Roles
+    learnt: tuple[SplitRecord, ...] = ()
+    label_record: LabelRecord | None = None
     given: bool = True
     history: tuple[dict[str, Any], ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
@@ -96,6 +110,19 @@ def open_classifiers(
     return _named(found)
 
 
+def beside(classifiers: Sequence[Classifier], others: Sequence[Classifier]) -> list[Classifier]:
+    """Return `classifiers` with `others`, which are not among them, behind, and every name once.
+
+    Raises
+    ------
+    DataError
+        When their classes differ.
+    """
+    found = [*classifiers, *(one for one in others if not any(_same_model(one, own) for own in classifiers))]
+    _require_same_classes(found)
+    return _named(found)
+
+
 def load_classifier(path: str | Path) -> Trained:
     """Return the trained network in a file or run directory, for a verb that needs classes or votes for them.
 
@@ -127,34 +154,47 @@ def augmentation_of(classifier: Classifier) -> Mapping[str, Any]:
 
 
 def _open(folder: Path, label: str | None, finished: bool, networks: Mapping[Path, Trained]) -> Classifier:
-    from galshift.methods import METHODS
     from galshift.rundirectory import RunDirectory
 
     if finished and (folder / "run.json").is_file():
         RunDirectory.load(folder)
     trained = networks.get(folder) or load_checkpoint(folder)
-    config = folder / "config.yaml"
-    method = str(trained.meta.get("method", BASELINE))
-    try:
-        adapted = bool(METHODS.get(method).uses_target)
-    except GalshiftError:
-        adapted = "target" in read_splits(folder)
+    config, splits = run_config(folder), read_splits(folder)
+    roles = trained_on(trained, splits, config)
+    called = _called(folder, str(trained.meta.get("method", BASELINE)), roles)
     return Classifier(
-        name=label or (f"{AUTO} ({method})" if (folder / SELECTION).is_file() else method),
+        name=label or (f"{AUTO} ({called})" if (folder / SELECTION).is_file() else called),
         path=folder,
         trained=trained,
-        splits=read_splits(folder),
-        adapted=adapted,
+        splits=splits,
+        adapted=roles.adapted,
+        roles=roles,
+        learnt=tuple(read_splits(folder, before=True).values()),
+        label_record=read_label_record(folder),
         history=tuple(_rows(folder / "metrics.jsonl")),
-        config=_config(config),
+        config=config,
         seeds=tuple(sorted(p for p in folder.glob("seed-*") if (p / FILE).is_file())),
     )
 
 
-def _config(path: Path) -> dict[str, Any]:
-    """The resolved config of a run; empty where there is none."""
+def _called(folder: Path, method: str, roles: Roles) -> str:
+    """What a network is called: its method, or where it has none, what it learnt beside a source."""
+    if roles.fine_tuned and folder.name != BASELINE:
+        return FINE_TUNED
+    return JOINT if method == BASELINE and roles.target_labels is not None else method
+
+
+def run_config(folder: Path) -> dict[str, Any]:
+    """Return the resolved config of the run in a folder; empty where there is none.
+
+    Raises
+    ------
+    DataError
+        When it is damaged.
+    """
     from galshift.plain_yaml import NotPlain, load_plain
 
+    path = folder / "config.yaml"
     if not path.exists():
         return {}
     plain_file(path)

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from galshift.data.cutouts import Dataset
+from galshift.domains.label_record import read_label_record
 from galshift.domains.splits import SplitRecord, absolute, read_splits, split_column
+from galshift.domains.target_labels import TRAINED
 from galshift.errors import DataError
 from galshift.evaluation.count_unlabelled import Outputs
 from galshift.rundirectory import BASELINE
@@ -25,24 +28,48 @@ def first_images(groups: np.ndarray, usable: np.ndarray) -> np.ndarray:
     return rows[np.unique(np.asarray(groups)[rows], return_index=True)[1]]
 
 
-def unseen_galaxies(trained: Trained, ids: np.ndarray, groups: np.ndarray, path: str) -> np.ndarray:
-    """Return which images (N,) are of galaxies that the run neither trained on nor adapted to.
+def unseen_galaxies(trained: Trained, dataset: Dataset, path: str) -> np.ndarray:
+    """Return which images (N,) of `dataset` are of galaxies that the run neither trained on nor adapted to.
 
     Parameters
     ----------
     trained : Trained
-    ids, groups : ndarray
-        (N,) of images of the data set at `path`.
+    dataset : Dataset
+        That at `path`.
     path : str
     """
-    part = split_column(ids, splits_of(trained), absolute(path))
-    return ~np.isin(groups, np.asarray(groups)[(part != "") & (part != "test")])
+    part, groups = parts_of_images(trained, dataset, path), np.asarray(dataset.info.groups)
+    return ~np.isin(groups, groups[(part != "") & (part != "test")])
 
 
-def splits_of(trained: Trained) -> dict[str, SplitRecord]:
-    """Return which images a network's run used, by domain; of a companion they stand in its run's folder."""
+def parts_of_images(trained: Trained, dataset: Dataset, path: str) -> np.ndarray:
+    """Return the part (N,) that each image of `dataset` had in the run's training, empty where it had none.
+
+    Parameters
+    ----------
+    trained : Trained
+    dataset : Dataset
+        That at `path`, or a part of it.
+    path : str
+    """
+    splits, place = splits_of(trained, before=True), absolute(path)
+    part = split_column(dataset.info.ids, splits, place)
+    record = read_label_record(trained.path.parent)
+    # In the run's own target the names of the images say it; a copy, and the source, may have others.
+    if record is not None and ("target" not in splits or splits["target"].path != place):
+        shown = record.shown_in(dataset, np.arange(len(dataset)))
+        part = np.where(shown & (part != "train"), TRAINED, part)
+    return part
+
+
+def splits_of(trained: Trained, *, before: bool = False) -> dict[str, SplitRecord]:
+    """Return which images a network's run used, by domain; of a companion they stand in its run's folder.
+
+    With `before` also those that the run that it started from had learnt.
+    """
     folder = trained.path.parent
-    return read_splits(folder) or (read_splits(folder.parent) if folder.name == BASELINE else {})
+    found = read_splits(folder, before=before)
+    return found or (read_splits(folder.parent, before=before) if folder.name == BASELINE else {})
 
 
 def source_outputs(

@@ -198,9 +198,13 @@ def _unseen(
     """Drop the galaxies of `rows` that a classifier trained on or chose its epoch by."""
     ids = np.asarray(dataset.info.ids).astype(str)
     seen = np.zeros(len(ids), dtype=bool)
-    for record in (r for c in classifiers for r in c.splits.values() if r.path == path):
+    for record in (r for c in classifiers for r in (*c.splits.values(), *c.learnt) if r.path == path):
         used = {i for part, names in record.parts.items() if part != "test" for i in names}
         seen |= np.fromiter((i in used for i in ids), dtype=bool, count=len(ids))
+    for c in classifiers:
+        # In the run's own target their names say it; a copy, and the source, may have others.
+        if c.label_record is not None and ("target" not in c.splits or c.splits["target"].path != path):
+            seen[rows] |= c.label_record.shown_in(dataset, rows)
     galaxies = set(np.asarray(dataset.info.groups)[seen])
     unseen = np.array([r for r in rows if dataset.info.groups[r] not in galaxies], dtype=int)
     left_out = len(rows) - len(unseen)

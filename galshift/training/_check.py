@@ -27,9 +27,16 @@ def check_sets(job: TrainingJob, model: nn.Module, method: Method) -> None:
         raise DataError("this method needs target images")
     if source is None and target is None:
         raise DataError("there is nothing to train on")
+    if job.labelled is not None:
+        job.head.check(job.labelled.labels, "target labels")
     if target is not None and target.labels is not None:
         raise DataError("the target's labels must not reach the training loop")
-    for name, images in (("source", source), ("validation", valid), ("target", target)):
+    for name, images in (
+        ("source", source),
+        ("validation", valid),
+        ("target", target),
+        ("labelled", job.labelled),
+    ):
         if images is not None and len(images):
             _check_shape(model, name, images)
     if job.selector is not None and target is None:

@@ -19,12 +19,12 @@ from galshift.training.sets import TrainingSet
 from galshift.training.step import DomainInput
 from galshift.training.world import World
 
-DOMAINS = ("source", "target")
+DOMAINS = ("source", "target", "labelled")
 _PLACE_FRACTION = 0.25  # of a GPU's free memory that a training set may take up
 
 
 class Feed:
-    """Both domains' network inputs, step by step.
+    """The network inputs of both domains, and of labelled images of the target, step by step.
 
     Parameters
     ----------
@@ -47,9 +47,11 @@ class Feed:
         self.augment, self.strong_augment = job.augment, job.strong_augment or job.augment
         # Without augmentation the network sees the same input every epoch: stretch once.
         plain = self.augment is None
-        self.ready = {"source": plain, "target": plain and self.strong_augment is None}
-        sets = (job.source, job.target)
-        self.sets = {name: self._placed(name, images) for name, images in zip(DOMAINS, sets, strict=True)}
+        self.ready = {"source": plain, "target": plain and self.strong_augment is None, "labelled": plain}
+        sets = dict(zip(DOMAINS, (job.source, job.target, job.labelled), strict=True))
+        if job.labelled is None:
+            del sets["labelled"]
+        self.sets = {name: self._placed(name, images) for name, images in sets.items()}
         # Begun one step ahead, while the network computes: images that must be fetched or observed and, where
         # a core is free, all that is done to images in memory.
         shown = {name: images for name, images in self.sets.items() if images is not None}
@@ -63,7 +65,9 @@ class Feed:
 
     @timed("views")
     def inputs(self, step: int, number: int, accumulate: int) -> list[DomainInput | None]:
-        """Return the source's and the target's micro-batch `number` of `accumulate` of `step`."""
+        """Return the micro-batch `number` of `accumulate` of `step`: of the source, of the target and, where
+        there are such images, of the labelled ones.
+        """
         place = (step, number, accumulate)
         ahead, self._ahead = self._ahead, {}
         ready = {name: future.result() for (name, *here), future in ahead.items() if tuple(here) == place}
@@ -71,7 +75,7 @@ class Feed:
             self._begin_next(*place)
         return [
             made if isinstance(made, DomainInput) else self._input(name, *place, made)
-            for name, made in ((name, ready.get(name)) for name in DOMAINS)
+            for name, made in ((name, ready.get(name)) for name in self.sets)
         ]
 
     def close(self) -> None:
@@ -96,7 +100,7 @@ class Feed:
             all.tensor_split(accumulate)[number].tensor_split(self.world.size) for all in (indices, draws)
         )
         mine, passes = (part[self.world.rank] for part in parts)
-        return mine, passes
+        return (mine, passes) if len(mine) else None  # fewer labelled images than micro-batches
 
     def _linear(self, name: str, step: int, number: int, accumulate: int) -> Tensor | None:
         """Linear images of one micro-batch, in memory that a GPU can copy from while it computes."""

@@ -87,7 +87,9 @@ class Networks:
         chosen = {id(parameter) for parameter in self.method.trainable(model)}
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(id(parameter) in chosen and name in free)
-        if chosen and not any(parameter.requires_grad for parameter in model.parameters()):
+        # A head on features that were computed before has nothing else that such a method could train.
+        asked = chosen or tune != tuning.ALL
+        if asked and not any(parameter.requires_grad for parameter in model.parameters()):
             raise ConfigError(
                 f"the method trains nothing that '{tune}' leaves free",
                 where="training.tune",
@@ -158,14 +160,16 @@ class Networks:
         images = inputs(number, accumulate)
         with part("network"):
             *batches, features = forward_domains(self.network, *images)
-        batches = [parallel.gather_batch(batch, self.world) for batch in batches]
+        source, target, labelled = (parallel.gather_batch(batch, self.world) for batch in batches)
         # Draws inside a loss must be the same on every device, for the loss is.
         self._seed("losses", step, number)
         # Without target batches there is no warm-up either, and terms on the source alone count throughout.
         adapting = self.plan.adapting(step) or self.plan.n_target == 0
         progress = self.plan.progress(step)
         with part("losses"):
-            total, terms = step_losses(self.job, self.method, *batches, progress, adapting=adapting)
+            total, terms = step_losses(
+                self.job, self.method, source, target, progress, adapting=adapting, labelled=labelled
+            )
             if probe:
                 self.pulls = feature_gradients(terms, features)
         with part("network"):

@@ -237,7 +237,17 @@ def _plan(job: TrainingJob, method: Method, seed: int, world: World) -> Plan:
     sets, parts = (job.source, job.target), world.size * job.training.accumulate
     n_source, n_target = (0 if images is None else len(images) for images in sets)
     mixing = tuple(ANY_ORDER if images is None else images.mixing for images in sets)
-    return Plan(job.training, seed, n_source, n_target, parts=parts, aim=method.aim, mixing=mixing)
+    n_labelled = 0 if job.labelled is None else len(job.labelled)
+    return Plan(
+        job.training,
+        seed,
+        n_source,
+        n_target,
+        parts=parts,
+        aim=method.aim,
+        mixing=mixing,
+        n_labelled=n_labelled,
+    )
 
 
 def _identity(job: TrainingJob, model: nn.Module, method: Method, plan: Plan) -> str:
@@ -252,6 +262,8 @@ def _identity(job: TrainingJob, model: nn.Module, method: Method, plan: Plan) ->
     }
     if job.head.kind != "class":  # what a classifier's state belongs to was fixed before there were others
         held["head"] = job.head.spec()
+    if job.labelled is not None:
+        held["labelled"] = len(job.labelled)
     return fingerprint("fit", 2, held)
 
 

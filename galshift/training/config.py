@@ -26,6 +26,7 @@ NEWER = {
     "lr_cycle": 5,
     "clip_of": "all",
     "decay_of": "weights",
+    "target_label_weight": 1.0,
 }
 
 # Where a step's config holds what cannot change a number: how often to save, where else to log.
@@ -86,6 +87,12 @@ class TrainConfig(Grown):
         "auto",
         description="balanced: N / (K n_k); effective: by the effective number of images; auto: balanced "
         "where the largest class has twice the images of the smallest; or one weight per class.",
+    )
+    target_label_weight: float = Field(
+        1.0,
+        ge=0,
+        description="Weight of the loss on the target's labelled images, where some are given; the source's "
+        "has 1.",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     focal: float = Field(0.0, ge=0, description="Exponent of the focal loss; 0 is cross-entropy.")

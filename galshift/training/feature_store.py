@@ -55,7 +55,7 @@ class FeatureStore:
         network : nn.Module
         images : TrainingSet
         name : str
-            What the images are: ``source``, ``valid`` or ``target``.
+            What the images are: ``source``, ``valid``, ``target`` or ``labelled``.
         plan : Views
             Which views.
         """

@@ -75,7 +75,7 @@ def on_fixed_features(
     """
     if job.training.tune != HEAD or job.training.cached_views == 0 or store is None:
         return job, network
-    sets = {"source": job.source, "valid": job.valid, "target": job.target}
+    sets = {"source": job.source, "valid": job.valid, "target": job.target, "labelled": job.labelled}
     sets = {name: images for name, images in sets.items() if images is not None}
     plan = _room_for(job, network.feature_dim, max(map(len, sets.values())), strong_views)
     if plan is None:

@@ -42,6 +42,8 @@ class TrainingJob:
         Labelled training and validation images; None only for methods that need no source.
     target : TrainingSet or None
         Without labels.
+    labelled : TrainingSet or None
+        A few images of the target with labels, which add a term of their own; nothing is chosen by them.
     training : TrainConfig
     head : Head
         What the labels are, and so the supervised loss.
@@ -69,6 +71,7 @@ class TrainingJob:
     strong_augment: Augment | None = None
     stretch: Stretch = unchanged
     selector: Callable[[Any], float] | None = None
+    labelled: TrainingSet | None = None
     held: dict[tuple, HeldInputs] = field(default_factory=dict, repr=False, compare=False)
 
     def held_inputs(self, images: TrainingSet, limit: int | None = None) -> HeldInputs:

@@ -34,6 +34,8 @@ class Plan:
         What a step that sees the target is for, in one word.
     mixing : pair of (int, int)
         How a pass may go through the source and through the target; see `TrainingSet.mixing`.
+    n_labelled : int
+        Training images of the target with labels, which every step sees from the first.
     """
 
     config: TrainConfig
@@ -43,12 +45,19 @@ class Plan:
     parts: int = 1
     aim: str = "adapt"
     mixing: tuple[Mixing, Mixing] = (ANY_ORDER, ANY_ORDER)
+    n_labelled: int = 0
 
     @property
     def batch_size(self) -> int:
         """Images per domain and step: as configured, but no more than the smaller domain has."""
         available = [n for n in (self.n_source, self.n_target) if n > 0]
         size = min(self.config.batch_size, *available)
+        return max(size - size % self.parts, self.parts)
+
+    @property
+    def labelled_size(self) -> int:
+        """Labelled target images per step: all of them, or a batch of many; two at least, for batch norm."""
+        size = min(self.config.batch_size, max(self.n_labelled, 2))
         return max(size - size % self.parts, self.parts)
 
     @property
@@ -99,10 +108,13 @@ class Plan:
         return inverse_factor(step / self.total_steps)
 
     def indices(self, domain: str, step: int) -> Tensor | None:
-        """Return the (B,) images of ``source`` or ``target`` that `step` takes, or None when it takes none.
+        """Return the (B,) images that `step` takes of a domain, or None when it takes none.
 
-        The target's stream begins with the adaptation.
+        The domains are ``source``, ``target``, whose stream begins with the adaptation, and ``labelled``.
         """
+        if domain == "labelled":
+            n, size = self.n_labelled, self.labelled_size
+            return batch_indices(n, self.seed, domain, step * size, size) if n else None
         n = self.n_source if domain == "source" else self.n_target
         if n == 0 or (domain == "target" and not self.adapting(step)):
             return None
@@ -112,6 +124,11 @@ class Plan:
 
     def draws(self, domain: str, step: int) -> Tensor | None:
         """Return, for the images of :meth:`indices`, the number (from 0) of the pass that shows them."""
+        if domain == "labelled":
+            size = self.labelled_size
+            return (
+                torch.arange(step * size, (step + 1) * size) // self.n_labelled if self.n_labelled else None
+            )
         n = self.n_source if domain == "source" else self.n_target
         if n == 0 or (domain == "target" and not self.adapting(step)):
             return None

@@ -64,13 +64,14 @@ class DomainForward(nn.Module):
         Parameters
         ----------
         domains : dict of str to tuple of Tensor
-            Images and further views, (B, C, S, S) each, of ``source`` and ``target`` or one of them.
+            Images and further views, (B, C, S, S) each, of ``source``, ``target`` and ``labelled`` (a few
+            images of the target with labels), or some of them.
         """
         together = len(domains) > 1 and not self._method.own_forward
-        groups = [tuple(domains)] if together else [(name,) for name in domains]
+        groups = [tuple(domains)] if together else _by_survey(domains)
         results, features = {}, []
         for group in groups:
-            self._method.select_domain(self.model, group[0])
+            self._method.select_domain(self.model, "source" if group[0] == "source" else "target")
             pieces = [piece for name in group for piece in domains[name]]
             with self._choice.autocast():
                 output = self.model(torch.cat(pieces) if len(pieces) > 1 else pieces[0])
@@ -81,6 +82,15 @@ class DomainForward(nn.Module):
         return results, features
 
 
+def _by_survey(domains: dict[str, tuple[Tensor, ...]]) -> list[tuple[str, ...]]:
+    """The names of `domains`, the source's apart from what shows the target."""
+    groups = [
+        tuple(name for name in domains if name == "source"),
+        tuple(name for name in domains if name != "source"),
+    ]
+    return [group for group in groups if group]
+
+
 def _split(output: Output, sizes: list[int]) -> list[Output]:
     """Undo the concatenation, in float32."""
     features, logits = (part.float().split(sizes) for part in output)
@@ -88,19 +98,24 @@ def _split(output: Output, sizes: list[int]) -> list[Output]:
 
 
 def forward_domains(
-    network: nn.Module, source: DomainInput | None, target: DomainInput | None
-) -> tuple[Batch | None, Batch | None, list[Tensor]]:
-    """Return both domains' batches after the forward pass of `network`, a (wrapped) :class:`DomainForward`.
+    network: nn.Module,
+    source: DomainInput | None,
+    target: DomainInput | None,
+    labelled: DomainInput | None = None,
+) -> tuple[Batch | None, Batch | None, Batch | None, list[Tensor]]:
+    """Return the batches after the forward pass of `network`, a (wrapped) :class:`DomainForward`.
 
-    The third item is the feature tensors as the network gave them, for :func:`feature_gradients`.
+    They are the source's, the target's and that of the target's labelled images; the last item is the feature
+    tensors as the network gave them, for :func:`feature_gradients`.
     """
-    domains = {name: part for name, part in (("source", source), ("target", target)) if part is not None}
+    parts = {"source": source, "target": target, "labelled": labelled}
+    domains = {name: part for name, part in parts.items() if part is not None}
     results, features = network({name: (part.images, *part.views) for name, part in domains.items()})
     batches = {
         name: Batch(part.images, results[name][0], part.labels, part.index, tuple(results[name][1:]))
         for name, part in domains.items()
     }
-    return batches.get("source"), batches.get("target"), features
+    return batches.get("source"), batches.get("target"), batches.get("labelled"), features
 
 
 def step_losses(
@@ -111,6 +126,7 @@ def step_losses(
     progress: float,
     *,
     adapting: bool,
+    labelled: Batch | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the scalar that is optimised, and its named terms.
 
@@ -123,7 +139,9 @@ def step_losses(
     progress : float
         Fraction of the adaptation done, in [0, 1].
     adapting : bool
-        False during the warm-up, when only the supervised loss counts.
+        False during the warm-up, when only the supervised losses count.
+    labelled : Batch or None
+        Images of the target with labels, which the method does not see.
     """
     terms: dict[str, Tensor] = {}
     if source is not None and source.labels is not None:
@@ -131,7 +149,12 @@ def step_losses(
         source = replace(source, labels=job.head.seen(source.labels))
     if adapting:
         terms |= method.terms(source, target, progress)
-    return method.combine(terms, progress), terms
+    if labelled is None:
+        return method.combine(terms, progress), terms
+    # Beside the method's weighing: its published weights are of the source's loss against the alignment.
+    taught = job.training.target_label_weight * job.criterion(labelled.logits, labelled.labels)
+    total = method.combine(terms, progress) + taught if terms else taught
+    return total, terms | {f"target_{job.head.term}": taught}
 
 
 def feature_gradients(terms: dict[str, Tensor], features: Sequence[Tensor]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Adapt a classifier to a target survey without its labels."""
+"""Adapt a classifier to a target survey, without its labels or with a few."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from galshift.verbs.adapt.instead import DRY_RUN
 
 @STEPS.register("adapt")
 class Adapt(Step):
-    """Train on the source and align to the target, whose labels are never used.
+    """Train on the source and align to the target, without its labels or with a few (--target-labels).
 
     A source-only network is trained beside it with the same augmentation, and both are evaluated on galaxies
-    that neither saw.  Continuous labels (--label-kind value) need a method that does without classes, such as
-    coral, sinkhorn or deepjdot; votes (--votes) go with all.  Labels and class names are the source's; units,
-    scales, bands and HDU go for both: --source-unit, --target-pixel-scale, ... and data cards say them of
-    one.  On several GPUs: torchrun --nproc-per-node N -m galshift adapt ...
+    that neither saw; those whose labels are given are in no test set, now or later.  Continuous labels
+    (--label-kind value) need a method that does without classes, such as coral, sinkhorn or deepjdot; votes
+    (--votes) go with all.  Labels and class names are the source's; units, scales, bands and HDU go for
+    both: --source-unit, --target-pixel-scale, ... and data cards say them of one.  On several GPUs:
+    torchrun --nproc-per-node N -m galshift adapt ...
     """
 
     kind = "adapt"
@@ -42,6 +43,8 @@ class Adapt(Step):
         option("tune", "training.tune"),
         option("init", metavar="RUN"),
         option("epochs", "training.epochs"),
+        option("target_labels", metavar="FILE"),
+        option("earlier", metavar="RUN...", several=True),
         SELECT,
         "seeds",
         "baselines",
@@ -55,6 +58,7 @@ class Adapt(Step):
     examples = (
         "galshift adapt sim.h5 sdss/ --seeds 3",
         "galshift adapt sim.h5 sdss.yaml --dry-run",
+        "galshift adapt sim.h5 sdss/ --target-labels few.csv",
         "galshift adapt sim.h5 sdss/ --settings sidda --epochs 30",
         "galshift adapt sim.h5 sdss/ --method coral --label-kind value --label-column redshift",
     )
@@ -70,8 +74,10 @@ class Adapt(Step):
         "read_target.weights?",
         "init",
         "model.path",
+        "target_labels",
+        "earlier",
     )
-    newer = ("settings", "baselines")
+    newer = ("settings", "baselines", "target_labels", "earlier")
     display = ("samples", *NO_NUMBERS)
     resumable = True
     distributed = True
@@ -114,7 +120,8 @@ class Adapt(Step):
         choice = results.get("selection")
         if choice is None:
             return lines
-        line = f"chosen without target labels: {choice['chosen']}, of {', '.join(choice['predicted_mix'])}"
+        told = "target labels" if not results.get("n_target_labels") else "asking a label of the target"
+        line = f"chosen without {told}: {choice['chosen']}, of {', '.join(choice['predicted_mix'])}"
         if choice["shifted_mix"] is not None:
             mix = zip(results["classes"], choice["shifted_mix"], strict=True)
             line += f"; answers corrected towards {', '.join(f'{share:.0%} {name}' for name, share in mix)}"

@@ -1,4 +1,4 @@
-"""``adapt --method auto``: train a few methods, choose among them and source-only without target labels."""
+"""``adapt --method auto``: train a few methods, choose among them and no alignment, without target labels."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def fit_auto(
     fit: Callable[[str, Path], Fitted],
     *,
     correct: bool = True,
+    base: str = BASELINE,
 ) -> tuple[dict[str, Fitted], Fitted, Choice]:
     """Train every method, choose, and put the chosen network into `folder`.
 
@@ -47,11 +48,13 @@ def fit_auto(
     folder : Path
         Of the run (or of one of its seeds).
     plain : Fitted
-        Its source-only network.
+        Its network without an alignment: the source-only one, or that of source and target labels.
     fit : callable
         (method, folder) to the trained network.
     correct : bool
         Whether another class mix of the target may change the answers; not where they are vote fractions.
+    base : str
+        What `plain` is called.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def fit_auto(
         except ConfigError as error:  # a method that this network cannot have: adabn without batch norm
             say(f"auto leaves {name} out: {error.what}")
     aligning = [name for name in fitted if METHODS.get(name).aligns]
-    pool = {BASELINE: plain, **fitted}
+    pool = {base: plain, **fitted}
     choice = choose({name: one.candidate for name, one in pool.items()}, chooser(select), aligning=aligning)
     chosen = pool[parallel.from_first(choice.chosen, parallel.connect())]
     for name in (OUTPUTS, "metrics.jsonl", FILE, unknown.FILE):
@@ -115,6 +118,7 @@ def choice_section(choice: Choice, classes: Sequence[str]) -> Section:
         )
         for name in choice.mixes
     )
+    base = next(iter(choice.mixes))  # the network without an alignment
     text = [
         f"Chosen by {choice.selector} from predictions and features alone, without a label of the target; "
         "the other scores are second opinions. Higher is better in every score."
@@ -125,22 +129,22 @@ def choice_section(choice: Choice, classes: Sequence[str]) -> Section:
         )
         text.append(
             f"The target seems to hold another mix of classes ({shares}). Methods that force the source's "
-            "mix on it were left out, source-only was chosen unless the accounts of another agree better, "
+            f"mix on it were left out, {base} was chosen unless the accounts of another agree better, "
             "and the answers were corrected for the mix, half-way."
         )
     elif choice.failed:
         text.append(
-            "The source-only network's answers tell little about the target's images, so not adapting was no "
+            f"The {base} network's answers tell little about the target's images, so not adapting was no "
             "option: what tells most was taken, among what still recognises the source. Check it by eye."
         )
-    elif choice.chosen != BASELINE and choice.selector == DEFAULT:
+    elif choice.chosen != base and choice.selector == DEFAULT:
         text.append(
             f"On the target's images {choice.chosen} says most often what the networks that adapted say on "
             "the mean: where one of them goes astray, the others seldom go with it."
         )
-    elif choice.chosen == BASELINE:
+    elif choice.chosen == base:
         text.append(
             "No method was better than not adapting at all by this evidence, so the "
-            "source-only network was chosen."
+            f"{base} network was chosen."
         )
     return Section("How the method was chosen", (*text, *choice.doubts), (Table(columns, rows),))

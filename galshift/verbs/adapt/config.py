@@ -45,9 +45,14 @@ class AdaptStepConfig(WithSettings):
     """Everything that can change an adapted classifier."""
 
     source: str = Field(description="Labelled images.")
-    target: str = Field(description="Images of the survey to adapt to; their labels, if any, are not used.")
+    target: str = Field(description="Images of the survey to adapt to; their labels, if any, only judge.")
     read: ReadOptions = Field(ReadOptions(), description="How to read the source.")
     read_target: ReadOptions = Field(ReadOptions(), description="How to read the target.")
+    target_labels: str | None = Field(
+        None,
+        description="Table (id, label) of a few galaxies of the target, to learn too.",
+    )
+    earlier: tuple[str, ...] = Field((), description="Runs with fewer labels, for a learning curve.")
     observe: OnTheFly | None = Field(
         None, description="Observe the source as this survey, anew at every draw."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from galshift import console
 from galshift.data.preprocess import Preprocessing
 from galshift.domains.account import Account, account, stands_out, write_accounts
 from galshift.domains.domain import Domain
+from galshift.domains.target_labels import TargetLabels
 from galshift.report import Section, Table
 from galshift.report.pictures import gallery
 
@@ -82,11 +83,18 @@ def show(document: Mapping[str, Any], *, to_stdout: bool = False) -> None:
         console.say(f"note: {line}")
 
 
-def given(domains: Mapping[str, Domain], preprocessing: Preprocessing) -> Given:
-    """Return what networks that see through `preprocessing` are given of the training parts of `domains`."""
+def given(
+    domains: Mapping[str, Domain], preprocessing: Preprocessing, labels: TargetLabels | None = None
+) -> Given:
+    """Return what networks that see through `preprocessing` are given of the training parts of `domains`.
+
+    `labels` are those of the target that they learn.
+    """
     accounts, samples = {}, {}
     for role, domain in domains.items():
         accounts[role], samples[role] = account(domain.dataset, domain.parts["train"], preprocessing)
+    if labels is not None:
+        accounts["target"] = replace(accounts["target"], classes=labels.counts())
     warnings = [*_same(domains, samples), *stands_out(list(accounts.values()))]
     pictures = {role: images[:: max(1, len(images) // _SHOWN)][:_SHOWN] for role, images in samples.items()}
     return Given(accounts, pictures, tuple(warnings))

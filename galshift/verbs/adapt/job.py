@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from galshift.data.preprocess import training_sky_sigma
 from galshift.domains.domain import Domain
 from galshift.domains.match_noise import matched
 from galshift.domains.start import started
+from galshift.domains.target_labels import TargetLabels
 from galshift.domains.training_set import head_for, training_set
 from galshift.errors import ConfigError
 from galshift.methods import METHODS
@@ -46,8 +49,22 @@ def check(config: AdaptStepConfig) -> None:
     check_choice(config.training, config.method.kind, method, config.read.label_kind)
 
 
-def network_job(config: AdaptStepConfig, source: Domain, target: Domain, device: str) -> NetworkJob:
+def network_job(
+    config: AdaptStepConfig,
+    source: Domain,
+    target: Domain,
+    device: str,
+    labels: TargetLabels | None = None,
+) -> NetworkJob:
     """Return what every network of this run trains on; constants are fitted on the source's training part.
+
+    Parameters
+    ----------
+    config : AdaptStepConfig
+    source, target : Domain
+    device : str
+    labels : TargetLabels or None
+        Of a few images of the target.
 
     Raises
     ------
@@ -67,10 +84,14 @@ def network_job(config: AdaptStepConfig, source: Domain, target: Domain, device:
     labelled, valid = (training_set(source, part, preprocessing) for part in ("train", "valid"))
     if wants_matching(config):
         labelled, valid, unlabelled = matched(labelled, valid, unlabelled, config.seed)
+    few = None if labels is None else training_set(labels.domain(target), "train", preprocessing)
+    if few is not None:  # they lack what noise the target's images lack
+        few = replace(few, observe=unlabelled.observe)
     return NetworkJob(
         source=labelled,
         valid=valid,
         target=unlabelled,
+        labelled=few,
         training=config.training,
         head=head_for(config.read, source, preprocessing.classes, init),
         device=device,

@@ -9,18 +9,22 @@ from typing import Any
 from galshift.data.card import resolve
 from galshift.domains.balance import Balance, balance_of, tell
 from galshift.domains.domain import Domain, open_source, open_target
-from galshift.domains.splits import SplitRecord, write_splits
+from galshift.domains.splits import SplitRecord
 from galshift.domains.start import started
+from galshift.domains.target_labels import TargetLabels, read_target_labels, set_aside
 from galshift.methods import METHODS
+from galshift.methods._base import Method
 from galshift.report import Section
-from galshift.rundirectory import AUTO, BASELINE, SELECTION
-from galshift.runs.classifiers import Classifier, open_classifiers
+from galshift.rundirectory import AUTO, BASELINE, CANDIDATES, JOINT, SELECTION
+from galshift.runs.classifiers import Classifier, beside, open_classifiers
+from galshift.runs.roles import begun_as
 from galshift.runs.test_sets import open_test_sets
 from galshift.selection.choose import Choice
 from galshift.training import parallel
 from galshift.training.checkpoint import FILE
 from galshift.training.feature_store import FeatureStore
 from galshift.training.job import NetworkJob
+from galshift.training.roles import Seen, Stage, recorded
 from galshift.training.start import check_tuning
 from galshift.training.train_network import Fitted, from_trained, source_free, train_network
 from galshift.types import Strict
@@ -30,6 +34,7 @@ from galshift.verbs.adapt.config import AdaptStepConfig
 from galshift.verbs.adapt.given import Given, given, show
 from galshift.verbs.adapt.job import check, network_job
 from galshift.verbs.adapt.mix_prior import target_mix
+from galshift.verbs.adapt.records import records_of
 from galshift.verbs.adapt.settings import settings_sections
 from galshift.verbs.adapt.warnings import adaptation_warnings
 from galshift.verbs.evaluate.config import EvaluateConfig
@@ -67,38 +72,38 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
     """
     config = with_cards(config)
     check(config)
-    source, target = _domains(config)
-    job = network_job(config, source, target, device)
+    source, target, labels = _domains(config)
+    job = network_job(config, source, target, device, labels.found)
     check_tuning(job)
     balance = balance_of(job, source)
     tell(balance)
-    seen = given({"source": source, "target": target}, job.preprocessing)
+    seen = given({"source": source, "target": target}, job.preprocessing, labels.found)
     show(seen.document())
     seen.write(folder)
-    records = {
-        "source": source.record(config.source, config.read),
-        "target": target.record(config.target, config.read_target),
-    }
-    write_splits(folder, records)
+    records = records_of(config, source, target, labels.found, job.init)
+    records.write(folder)
+    names = source.dataset.name, target.dataset.name
     pairs, features = {}, FeatureStore(config.seed)
     for seed in range(config.seed, config.seed + config.seeds):
         own = folder if seed == config.seed else folder / f"seed-{seed}"
-        pairs[seed] = fit_pair(config, job, own, seed, features)
-        for place in (own, own / BASELINE):
-            write_splits(place, records)
+        pairs[seed] = fit_pair(config, job, own, seed, features, names)
+        records.write(own)
+        records.write_baseline(own)
     job.held.clear()  # network input that only training needs
     first, settled = pairs[config.seed], settings_document(config)
     found = replace(
-        _evaluated(config, folder, records, first, device),
+        _evaluated(config, folder, records.splits, first, device),
         opening=(*settings_sections(settled), seen.section(), *_shown(balance)),
         training={} if balance is None else {"class_balance": balance.document()},
     )
+    found = replace(found, warnings=(*labels.notes, *found.warnings))
     products = write_evaluation(found, folder, samples=config.samples, seed=config.seed)
     return {
         "method": config.method.kind if first.choice is None else first.choice.chosen,
         "model": job.network,
         "n_source_train": len(job.source),
         "n_target_train": len(job.target),
+        **({} if job.labelled is None else {"n_target_labels": len(job.labelled)}),
         "fit": {str(seed): pair.summaries for seed, pair in pairs.items()},
         **({} if first.choice is None else {"selection": first.choice.document()}),
         **settled,
@@ -134,33 +139,53 @@ def first_look(config: AdaptStepConfig) -> Given:
     """
     config = with_cards(config)
     check(config)
-    source, target = _domains(config)
+    source, target, labels = _domains(config)
     pairs = (config.source, source), (config.target, target)
     _, preprocessing = started(config.init, config.preprocess, config.read, config.seed, *pairs)
-    return given({"source": source, "target": target}, preprocessing)
+    return given({"source": source, "target": target}, preprocessing, labels.found)
 
 
-def _domains(config: AdaptStepConfig) -> tuple[Domain, Domain]:
+@dataclass(frozen=True)
+class _Labels:
+    """Labels of the target, if any were given, and what they changed in the splits."""
+
+    found: TargetLabels | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _domains(config: AdaptStepConfig) -> tuple[Domain, Domain, _Labels]:
     source = open_source(config.source, config.read, config.split, config.seed, config.observe)
-    return source, open_target(config.target, config.read_target, config.split, config.seed, source)
+    target = open_target(config.target, config.read_target, config.split, config.seed, source)
+    if config.target_labels is None:
+        return source, target, _Labels()
+    found = read_target_labels(config.target_labels, target.dataset, source.info, config.read)
+    target, source, notes = set_aside(found, target, source)
+    return source, target, _Labels(found, tuple(notes))
 
 
 def fit_pair(
-    config: AdaptStepConfig, job: NetworkJob, folder: Path, seed: int, features: FeatureStore | None = None
+    config: AdaptStepConfig,
+    job: NetworkJob,
+    folder: Path,
+    seed: int,
+    features: FeatureStore | None = None,
+    names: tuple[str, str] = ("source", "target"),
 ) -> Pair:
-    """Train the source-only network and the adapted one, or several to choose from, with one seed."""
+    """Train the source-only network and the adapted one, or several to choose from, with one seed.
 
-    def fit(name: str, where: Path, options: Strict | None = None) -> Fitted:
+    `names` are those of the two data sets, for the record of what each network was trained on.
+    """
+
+    def fit(name: str, where: Path, options: Strict | None = None, job: NetworkJob = job) -> Fitted:
         method = METHODS.get(name)(options)
-        own = job
-        if method.from_trained:
-            own = from_trained(job, plain)
-        elif not method.needs_source:
-            own = source_free(job, plain)
-        meta = {"method": name}
+        own, begun = job, begun_as(job.init)
+        if method.from_trained or not method.needs_source:
+            own = from_trained(job, plain) if method.from_trained else source_free(job, plain)
+            begun = begun_as(own.init)
+        meta = {"method": name, **recorded(_stage(own, method, names), begun)}
         return train_network(own, method, where, seed, label=name, meta=meta, features=features)
 
-    plain = fit(BASELINE, folder / BASELINE)
+    plain = fit(BASELINE, folder / BASELINE, job=replace(job, labelled=None))
     summaries = {BASELINE: plain.summary}
     if job.head.kind == "class":
         job = replace(job, prior_target=target_mix(plain, job))
@@ -168,9 +193,22 @@ def fit_pair(
         adapted = fit(config.method.kind, folder, config.method.config)
         return Pair(plain, adapted, summaries | {"adapted": adapted.summary})
     how, select, correct = config.method.config, config.training.select, job.head.kind == "class"
-    fitted, adapted, choice = fit_auto(how, select, folder, plain, fit, correct=correct)
+    base, name = plain, BASELINE
+    if job.labelled is not None:  # whoever gives labels does not want a network without them
+        base, name = fit(BASELINE, folder / CANDIDATES / JOINT), JOINT
+        summaries[JOINT] = base.summary
+    fitted, adapted, choice = fit_auto(how, select, folder, base, fit, correct=correct, base=name)
     summaries |= {name: one.summary for name, one in fitted.items()}
     return Pair(plain, adapted, summaries | {"adapted": summaries[choice.chosen]}, choice)
+
+
+def _stage(job: NetworkJob, method: Method, names: tuple[str, str]) -> Stage:
+    """What one network of an adaptation between data sets of these names is trained on."""
+    source = None if job.source is None or job.source.labels is None else job.source
+    sets = (source, job.target if method.uses_target else None, job.labelled)
+    of = (names[0], names[1], names[1])
+    seen = [None if one is None else Seen(name, len(one)) for name, one in zip(of, sets, strict=True)]
+    return Stage(*seen)
 
 
 def _evaluated(
@@ -184,8 +222,10 @@ def _evaluated(
     classifiers = [
         replace(one, splits=records) for one in open_classifiers(how.runs, finished=False, networks=networks)
     ]
-    sets = open_test_sets(classifiers, how.on, how.read, classifiers[0].trained.head.names)
-    found = evaluate_open(classifiers, sets, how, device)
+    earlier = open_classifiers(config.earlier, with_baseline=False) if config.earlier else []
+    # The last one's record says what the test parts are: this run's, of which the others saw nothing either.
+    sets = open_test_sets([*earlier, *classifiers], how.on, how.read, classifiers[0].trained.head.names)
+    found = evaluate_open(beside(classifiers, earlier), sets, how, device)
     return _with_selection(found, config, pair, classifiers[0])
 
 
@@ -194,7 +234,8 @@ def _with_selection(
 ) -> Evaluation:
     """Add warnings that need no label, and how the method was chosen."""
     choice = pair.choice
-    method = METHODS.get(config.method.kind if choice is None else choice.chosen)
+    chosen = config.method.kind if choice is None else choice.chosen
+    method = METHODS.get(BASELINE if chosen == JOINT else chosen)
     outputs = (pair.adapted.candidate, pair.plain.candidate)
     lines = adaptation_warnings(*outputs, adapted.history, found.classes, method)
     if choice is None:

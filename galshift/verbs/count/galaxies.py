@@ -9,11 +9,12 @@ import numpy as np
 
 from galshift.data.cutouts import Dataset
 from galshift.data.paths import split_name
+from galshift.domains.target_labels import TRAINED
 from galshift.errors import DataError, did_you_mean
 from galshift.evaluation.classes import hard_labels
 from galshift.evaluation.count_unlabelled import Outputs
 from galshift.runs.answers import Answers, answer
-from galshift.runs.held_out import first_images, outputs_of, unseen_galaxies
+from galshift.runs.held_out import first_images, outputs_of, parts_of_images
 from galshift.runs.known_data import open_for
 from galshift.runs.test_sets import matched_labels
 from galshift.spread import Engine
@@ -85,10 +86,17 @@ def open_galaxies(config: CountConfig, trained: Trained, device: str, engine: En
     name = label or dataset.name
     found = answer(trained, dataset, device=device, label=f"classify {name}", engine=engine)
     groups = np.asarray(dataset.info.groups)
-    rows = np.sort(first_images(groups, found.usable))
+    part = parts_of_images(trained, dataset, path)
+    taught = np.isin(groups, groups[part == TRAINED])
+    rows = np.sort(first_images(groups, found.usable & ~taught))
     labels, notes = np.full(len(rows), NO_LABEL), []
     if config.read.labels is not None:
         labels, notes = _labels(dataset, rows, trained)
+    if taught.any():
+        notes = [
+            *notes,
+            f"{len(np.unique(groups[taught]))} galaxies are not counted: the run has learnt their labels.",
+        ]
     return Galaxies(
         name,
         path,
@@ -96,8 +104,8 @@ def open_galaxies(config: CountConfig, trained: Trained, device: str, engine: En
         rows,
         found,
         labels,
-        unseen_galaxies(trained, dataset.info.ids, groups, path)[rows],
-        len(np.unique(groups)) - len(rows),
+        ~np.isin(groups, groups[(part != "") & (part != "test")])[rows],
+        len(np.unique(groups[~taught])) - len(rows),
         (*opened.notes, *notes),
     )
 

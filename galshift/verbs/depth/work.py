@@ -95,7 +95,7 @@ def _galaxies(
     named, here = info.groups_from != NUMBERED, absolute(str(dataset.path))
     used = {
         name
-        for record in read_splits(trained.path.parent).values()
+        for record in read_splits(trained.path.parent, before=True).values()
         if named or record.path == here
         for part, names in record.parts.items()
         if part != "test"

@@ -8,7 +8,6 @@ import numpy as np
 from astropy.table import vstack
 
 from galshift.data.paths import bare_name, split_name
-from galshift.domains.splits import absolute, read_splits, split_column
 from galshift.embedding.anomaly import anomaly_scores
 from galshift.embedding.quality import domain_mixing, map_quality
 from galshift.embedding.reducers import REDUCERS
@@ -16,6 +15,7 @@ from galshift.evaluation.predictions import write_predictions
 from galshift.evaluation.shards import check_folder, write_shards
 from galshift.rundirectory import RunDirectory
 from galshift.runs.answers import answer, drawn_rows
+from galshift.runs.held_out import parts_of_images
 from galshift.runs.known_data import open_for
 from galshift.runs.test_sets import matched_labels
 from galshift.runs.truth import truth_of
@@ -82,7 +82,7 @@ def _part(text: str, trained: Trained, config: EmbedConfig, device: str, engine:
         truth = matched_labels(dataset, rows, trained.classes)[0]
     else:
         truth = truth_of(dataset, head, opened.read)[rows]
-    split = split_column(info.ids[rows], read_splits(trained.path.parent), absolute(path))
+    split = parts_of_images(trained, dataset, path)[rows]
     table = answers.table(dataset, rows, truth=truth, data_set=name, split=split)
     scores = anomaly_scores(answers.features, groups=info.groups[rows], seed=config.seed)
     place = table.colnames.index("flag")

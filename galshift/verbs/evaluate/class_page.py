@@ -66,7 +66,7 @@ def picture(found: Evaluation, s: TestSet, i: int) -> tuple[str, list[str], str]
     if reference not in (None, main.name):
         before = found.answers(reference, s).centre[i]
         if np.isfinite(before).all() and before.argmax() != p.argmax():
-            notes.append(f"source-only said {found.classes[before.argmax()]}")
+            notes.append(f"{reference} said {found.classes[before.argmax()]}")
     tone = ("good" if p.argmax() == s.labels[i] else "bad") if known else ""
     return f"{found.classes[p.argmax()]} {p.max():.0%}", notes, tone
 
@@ -88,7 +88,7 @@ def _cards(found: Evaluation, s: TestSet) -> list[Card]:
     if gain:
         change, (low, high) = gain[key]["difference"], gain[key]["ci95"]
         tone = "good" if low > 0 else "bad" if high < 0 else ""
-        title = f"gain over source-only on {s.name}"
+        title = f"gain over {found.reference} on {s.name}"
         cards.append(Card(title, f"{change:+.2f}", f"{low:+.2f} to {high:+.2f}", tone))
     return cards
 

@@ -13,6 +13,7 @@ from galshift.runs.classifiers import Classifier, augmentation_of
 from galshift.runs.test_sets import TestSet
 from galshift.verbs.evaluate.baseline_words import baseline_sentences
 from galshift.verbs.evaluate.result import Evaluation
+from galshift.verbs.evaluate.role_words import called, change_words, compared_words, never_words
 
 _LOST_RECALL = 0.15
 
@@ -37,10 +38,12 @@ def opening_sentences(found: Evaluation) -> list[str]:
 def augmentation_sentence(found: Evaluation) -> str | None:
     """Say what augmentation alone would have given, without any image of the target."""
     targets = [s for s in found.sets if s.role != "source" and s.labelled]
-    if not any(c.adapted for c in found.classifiers) or not targets or found.reference is None:
+    reference = found.compared
+    if not targets or reference is None or not reference.roles.source_only:
         return None
     s = targets[-1]
-    reference = next(c for c in found.classifiers if c.name == found.reference)
+    if all(c.roles.source_only for c in found.classifiers) or reference.roles.n_labels(s.dataset.name):
+        return None
     noise = augmentation_of(reference).get("noise")
     kind = "noise and geometric augmentation" if noise and max(noise) > 0 else "augmentation"
     score = found.metrics(reference, s)
@@ -52,7 +55,10 @@ def augmentation_sentence(found: Evaluation) -> str | None:
     plain = [
         c
         for c in found.classifiers
-        if not c.adapted and c.name != reference.name and augmentation_of(c) != augmentation_of(reference)
+        if c.roles.source_only
+        and c.roles.sources == reference.roles.sources
+        and c.name != reference.name
+        and augmentation_of(c) != augmentation_of(reference)
     ]
     if not plain:
         return text + "."
@@ -62,7 +68,7 @@ def augmentation_sentence(found: Evaluation) -> str | None:
     reached = f"{other[ACCURACY.key]:.2f} and {other[MACRO_F1.key]:.2f}"
     text += f"; {how}, {plain[0].name} reaches {reached}. "
     main = found.main
-    if not main.adapted:
+    if not main.adapted or main.roles.target_labels is not None:
         return text.strip()
     alone = score[MACRO_F1.key] - other[MACRO_F1.key]
     gained = found.metrics(main, s)[MACRO_F1.key] - other[MACRO_F1.key]
@@ -110,41 +116,35 @@ def class_losses(found: Evaluation) -> list[str]:
     return lines
 
 
-def _called(c: Classifier) -> str:
-    """Return how a sentence speaks of a classifier."""
-    if c.adapted and c.name.startswith(c.method):
-        return f"the classifier adapted with {c.name}"
-    return f"the {c.name} classifier" if c.name.startswith(c.method) else c.name
-
-
 def _on_labelled(found: Evaluation, main: Classifier, s: TestSet, metrics: Mapping[str, Any]) -> str:
     low, high = metrics["ci95"].get(ACCURACY.key, (float("nan"), float("nan")))
     text = (
-        f"On {s.name}, {_called(main)} is right for {metrics[ACCURACY.key]:.0%} of the images of "
-        f"{metrics['n_groups']} galaxies that it never saw (95% interval {low:.0%} to {high:.0%}); always "
+        f"On {s.name}, {called(main)} is right for {metrics[ACCURACY.key]:.0%} of the images of "
+        f"{metrics['n_groups']} galaxies {never_words(main)} (95% interval {low:.0%} to {high:.0%}); always "
         f"answering '{metrics['majority_class']}' would be right for "
         f"{metrics['majority_class_accuracy']:.0%}."
     )
     gain = found.differences.get(main.name, {}).get(s.name)
-    return text if not gain or not main.adapted else f"{text} {_gain_sentence(found, s, gain)}"
+    return text if not gain or main.roles.source_only else f"{text} {_gain_sentence(found, s, gain)}"
 
 
 def _gain_sentence(found: Evaluation, s: TestSet, gain: Mapping[str, Any]) -> str:
     """Say what adaptation changed in accuracy, and whether this test set can tell."""
+    other, what = compared_words(found), change_words(found.main)
     if gain["n_changed"] == 0:
-        return "The same network trained on the source alone gives the same answer to every image."
+        return f"{other} gives the same answer to every image."
     change, (low, high) = gain[ACCURACY.key]["difference"], gain[ACCURACY.key]["ci95"]
     before = found.metrics(found.reference, s)[ACCURACY.key]
-    compared = f"The same network trained on the source alone reaches {before:.0%}: "
+    compared = f"{other} reaches {before:.0%}: "
     interval = f"(interval {100 * low:+.0f} to {100 * high:+.0f})"
     points = f"{abs(100 * change):.0f} points {interval}"
     if not np.isfinite([low, high]).all() or low <= 0 <= high:
         verdict = f"{compared}a change of {100 * change:+.0f} points {interval}, "
         if s.role == "source":
             return verdict + "within what chance could make."
-        return verdict + "so this test set cannot tell whether adaptation helped."
+        return verdict + f"so this test set cannot tell whether {what} helped."
     if change > 0:
-        return compared + f"adaptation gained {points}."
+        return compared + f"{what} gained {points}."
     if s.role == "source":
-        return compared + f"adaptation cost {points} here, on its own survey."
-    return compared + f"adaptation lost {points}, and it did harm."
+        return compared + f"{what} cost {points} here, on its own survey."
+    return compared + f"{what} lost {points}, and it did harm."

@@ -22,6 +22,7 @@ from galshift.training.heads import ValueHead, VotesHead
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.headline import headline
 from galshift.verbs.evaluate.result import Evaluation, Page, Row
+from galshift.verbs.evaluate.role_words import change_words, compared_words, never_words
 
 _NARROW = 0.5  # of the spread of predictions without adaptation
 _CONSTANT = "always saying the training mean"
@@ -203,22 +204,24 @@ class NumberTask(ABC):
         key, words, main = self.main.key, self.words(name), found.main
         low, high = numbers["ci95"].get(key, (np.nan, np.nan))
         text = (
-            f"On {s.name}, for the {numbers['n_groups']} galaxies that {main.name} never saw, {words.off_by} "
-            f"{digits(numbers[key])} {words.measure}, 95% interval {digits(low)} to {digits(high)}; "
-            f"{_CONSTANT} is off by {digits(numbers['training_mean'][key])}.{self.more(numbers)}"
+            f"On {s.name}, for the {numbers['n_groups']} galaxies {never_words(main, main.name)}, "
+            f"{words.off_by} {digits(numbers[key])} {words.measure}, 95% interval {digits(low)} to "
+            f"{digits(high)}; {_CONSTANT} is off by {digits(numbers['training_mean'][key])}."
+            f"{self.more(numbers)}"
         )
         gain = found.differences.get(main.name, {}).get(s.name, {}).get(name)
-        if not gain or not main.adapted:
+        if not gain or main.roles.source_only:
             return text
         change, (low, high) = gain[key]["difference"], gain[key]["ci95"]
         before = self.by_label(found.metrics(found.reference, s))[name][key]
-        text += f" Trained on the source alone it is off by {digits(before)}: "
+        text += f" {compared_words(found)} is off by {digits(before)}: "
+        what = change_words(main)
         span = f"(interval {low:+.3g} to {high:+.3g})"
         if not np.isfinite([low, high]).all() or low <= 0 <= high:
             return text + f"a change of {change:+.3g} {span}, which this test set cannot tell from chance."
         if change < 0:
-            return text + f"adaptation took {digits(-change)} off the error {span}."
-        return text + f"adaptation added {digits(change)} to the error {span}, and it did harm."
+            return text + f"{what} took {digits(-change)} off the error {span}."
+        return text + f"{what} added {digits(change)} to the error {span}, and it did harm."
 
     def _cards(self, found: Evaluation, s: TestSet) -> list[Card]:
         cards, key = [], self.main.key
@@ -311,6 +314,6 @@ def _alike(found: Evaluation, s: TestSet) -> list[str]:
         if after < _NARROW * before:
             lines.append(
                 f"On {s.name} what {main} predicts for {name} varies {after / before:.0%} as much as with "
-                f"{reference}: adaptation may have made all images look alike."
+                f"{reference}: {change_words(found.main)} may have made all images look alike."
             )
     return lines

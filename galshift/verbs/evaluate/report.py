@@ -11,29 +11,28 @@ from galshift.report.pictures import gallery
 from galshift.report.scores import gap_section, training_section
 from galshift.runs.test_sets import TestSet
 from galshift.streams import numpy_stream
+from galshift.verbs.evaluate.learning_curve import curve_sections
 from galshift.verbs.evaluate.result import Evaluation
+from galshift.verbs.evaluate.role_words import roles_section
 
 _INTERVALS = (
     "Intervals come from drawing whole galaxies again and again, with all their images; they say how far the "
     "numbers would move on another sample of the same survey, not on another survey."
-)
-_HELD_OUT = (
-    "The images of each test set were set aside before training, by galaxy: no other view of a test galaxy "
-    "was trained on. Target labels, where there are any, were used for this page alone."
 )
 
 
 def report_data(found: Evaluation, *, samples: int, seed: int) -> ReportData:
     """Return the whole page of one evaluation."""
     page = found.task.page(found)
-    sections = [*found.opening, *page.results, *found.sections]
+    sections = [*found.opening, *page.results, *curve_sections(found), *found.sections]
     sections += [page.sets[s.name] for s in found.sets if s.name in page.sets]
     sections += [_samples(found, s, samples, seed) for s in found.sets[::-1] if samples]
     sections += page.details
     sections += [_gaps(found)] if found.gaps else []
     training = training_section({c.name: c.history for c in found.classifiers})
     sections += [training] if training is not None else []
-    sections.append(Section("How to read this page", (_INTERVALS, *page.reading, _HELD_OUT)))
+    sections.append(roles_section(found))
+    sections.append(Section("How to read this page", (_INTERVALS, *page.reading)))
     runs = {
         c.name: {
             "path": bare_name(c.path),
@@ -41,6 +40,7 @@ def report_data(found: Evaluation, *, samples: int, seed: int) -> ReportData:
             "seed": c.trained.meta.get("seed"),
             "model": c.trained.model.spec,
             "labels": c.trained.head.spec(),
+            "trained_on": c.roles.document(),
         }
         for c in found.classifiers
     }

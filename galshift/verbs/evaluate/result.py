@@ -141,7 +141,8 @@ class Evaluation:
     seeds : dict
         Classifier name to set name to metric (of numbers: to label to metric) to the values over seeds.
     reference : str or None
-        The classifier that others are compared with: the source-only one.
+        The classifier that others are compared with: the companion of an adapted one, or one that learnt a
+        single labelled data set.
     warnings : tuple of str
     estimates : dict
         Set name to its class mix as label shift explains the reference's predictions.
@@ -151,6 +152,8 @@ class Evaluation:
         Further parts of the report, and its first ones.
     training : dict
         What ``metrics.json`` says of the training, where that is part of the same run.
+    learning : dict
+        Set name to the points of its learning curve, where runs learnt more and fewer labels of it.
     """
 
     task: Task
@@ -168,11 +171,17 @@ class Evaluation:
     sections: tuple[Section, ...] = ()
     opening: tuple[Section, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
+    learning: dict[str, Any] = field(default_factory=dict)
 
     @property
     def main(self) -> Classifier:
         """The classifier that the report is about."""
         return self.classifiers[0]
+
+    @property
+    def compared(self) -> Classifier | None:
+        """The one called `reference`."""
+        return next((c for c in self.classifiers if c.name == self.reference), None)
 
     def ordered(self) -> list[Classifier]:
         """Return classifiers as a reader wants them: not adapted first, the reference last of those."""
@@ -198,6 +207,8 @@ class Evaluation:
     def document(self) -> dict[str, Any]:
         """Return the contents of ``metrics.json``."""
         own = self.task.document(self) | self.training
+        if self.learning:
+            own["learning_curve"] = self.learning
         return own | {
             "results": [self._result(c) for c in self.classifiers],
             "reference": self.reference,
@@ -211,6 +222,7 @@ class Evaluation:
             "name": c.name,
             "method": c.method,
             "adapted": c.adapted,
+            "trained_on": c.roles.document(),
             "given": c.given,
             "domains": {s.name: self.metrics(c, s) for s in self.sets},
         }

@@ -21,6 +21,7 @@ from galshift.timing import timed
 from galshift.training.checkpoint import Trained, load_checkpoint
 from galshift.verbs.evaluate.baselines import NO_CLASSES, baselines_of
 from galshift.verbs.evaluate.config import EvaluateConfig
+from galshift.verbs.evaluate.learning_curve import learning_curves
 from galshift.verbs.evaluate.result import Evaluation, Outcome, Task
 from galshift.verbs.evaluate.tasks import TASKS
 from galshift.verbs.evaluate.thresholds import with_thresholds
@@ -75,8 +76,8 @@ def evaluate_open(
     task = TASKS[head.kind]
     ask = partial(answer, device=device, engine=engine, names=head.names, shared=_shared(classifiers))
     outcomes = {(c.name, s.name): _outcome(task, c, s, config, ask) for c in classifiers for s in sets}
-    plain = [c for c in classifiers if not c.adapted]
-    reference = next((c.name for c in plain if not c.given), None) or next((c.name for c in plain), None)
+    plain = [c for c in classifiers if not c.given] + [c for c in classifiers if c.roles.source_only]
+    reference = next((c.name for c in plain), None)
     found = Evaluation(task, head.names, tuple(classifiers), tuple(sets), outcomes, reference=reference)
     return replace(
         found,
@@ -86,6 +87,7 @@ def evaluate_open(
         baselines=baselines_of(found, config) if config.baselines else None,
         warnings=(*_warnings(found), *([NO_CLASSES] if config.baselines and head.kind != "class" else [])),
         estimates=task.estimates(found),
+        learning=learning_curves(found),
     )
 
 

@@ -12,13 +12,12 @@ from astropy.table import Table
 from galshift.console import progress
 from galshift.data.cutouts import Dataset
 from galshift.data.paths import bare_name
-from galshift.domains.splits import absolute, read_splits, split_column
 from galshift.errors import DataError
 from galshift.evaluation.honesty import unlabelled_summary
 from galshift.evaluation.predictions import write_predictions
 from galshift.evaluation.shards import write_shards
 from galshift.runs.answers import answer, answers_of, drawn_rows
-from galshift.runs.held_out import outputs_of
+from galshift.runs.held_out import outputs_of, parts_of_images
 from galshift.runs.known_data import Opened, open_for
 from galshift.runs.passes import joined, passes
 from galshift.runs.test_sets import matched_labels
@@ -171,7 +170,7 @@ class _Said:
 
 def _splits(trained: Trained, dataset: Dataset, data: str) -> np.ndarray:
     """The part of the run's data that each image was in, if any."""
-    return split_column(dataset.info.ids, read_splits(trained.path.parent), absolute(data))
+    return parts_of_images(trained, dataset, data)
 
 
 def _of_numbers(kind: str, names: Sequence[str], good: np.ndarray) -> dict[str, Any]:

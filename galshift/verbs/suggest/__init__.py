@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,24 +17,26 @@ from galshift.verbs.suggest.config import LABEL, SuggestConfig
 class Suggest(Step):
     """Suggest which galaxies to label next.
 
-    To improve: galaxies that the classifier is unsure of, one from each cluster of its features (CLUE).  To
-    measure: a simple random sample, whose accuracy is that of the whole; or, to count rare classes, one with
-    more of the galaxies that are answered so.  Galaxies that have a label are left
-    out.  Writes suggest.csv, with a column to fill in, and report.html.
+    To improve: galaxies that the classifier is unsure of, one from each cluster of its features (CLUE), or as
+    --by says; none of those that judge the run.  With --cost and a budget in its unit (exposure time, say)
+    what counts is the gain per cost.  To measure: a simple random sample, whose accuracy is that of the
+    whole; or, to count rare classes, one with more of the galaxies that are answered so.  Galaxies that have
+    a label are left out.  Writes suggest.csv, with a column to fill in, and report.html.
     """
 
     kind = "suggest"
-    version = 1
+    version = 2
     Config = SuggestConfig
     positionals = ("run", "data")
-    options = ("budget", "aim", "strata", "limit", *reading("read"))
+    options = ("budget", "aim", "by", "cost", "batch", "strata", "limit", *reading("read"))
     examples = (
         "galshift suggest runs/adapt-1a2b3c4d sdss/ --budget 100",
+        "galshift suggest runs/adapt-1a2b3c4d sdss/ --budget 36000 --cost exposure_s --where 'dec > -20'",
         "galshift suggest runs/adapt-1a2b3c4d sdss/ --budget 400 --aim measure",
     )
     inputs = ("run", "data", "read.labels?", "read.psf?", "read.weights?")
     display = ("pictures",)
-    newer = ("strata",)
+    newer = ("strata", "cost", "by", "batch")
 
     def run(self, config: SuggestConfig, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Forward, choose, draw."""
@@ -66,4 +69,7 @@ class Suggest(Step):
                 return [f"fill in {first}", count]
             judged = f"galshift evaluate {run} --on {data} --labels {table}{measure}{pixels}"
             return [f"fill in {first}", judged, *([count] if columns == [LABEL] else [])]
+        if "again" in results:
+            earlier = "".join(f" {shlex.quote(one)}" for one in results["earlier"])
+            return [f"fill in {first}", f"{results['again']} --target-labels {table} --earlier{earlier}"]
         return [f"fill in {first}", f"galshift train {data} --labels {table}{teach}{pixels} --init {run}"]

@@ -16,6 +16,13 @@ from galshift.runs.answers import AnsweredSet
 from galshift.training.checkpoint import Trained
 from galshift.verbs.suggest.config import SuggestConfig
 
+_HOW = {
+    "mix": "uncertain and unlike one another: labels that teach most",
+    "uncertainty": "those that the classifier is least sure of",
+    "diversity": "unlike one another and unlike those whose labels are known",
+    "random": "drawn at random",
+}
+
 
 def opening_sentences(results: Mapping[str, Any]) -> list[str]:
     """Return plain sentences about a choice."""
@@ -31,11 +38,18 @@ def opening_sentences(results: Mapping[str, Any]) -> list[str]:
             f"accuracy on {results['data']} to within ± {results['half_width']:.0%} (95%), at worst.",
             "Label all of them: leaving out the hard ones would flatter the classifier.",
         ]
-    return [
-        f"{results['n']} galaxies of {results['n_candidates']}, uncertain and unlike one another: "
-        "labels that teach most.",
-        "They are harder than the rest: do not measure an accuracy on them (--aim measure chooses for that).",
+    how = _HOW[results.get("by", "mix")]
+    paid = f" Their labels cost {results['spent']:g} in all ({results['cost']})." if "cost" in results else ""
+    lines = [
+        f"{results['n']} galaxies of {results['n_candidates']}, {how}.{paid}",
+        "They are for training: do not measure an accuracy on them (--aim measure chooses for that).",
     ]
+    if results.get("n_learnt"):
+        lines.append(
+            f"At the end of suggest.csv stand the {results['n_learnt']} whose labels the run has learnt: the "
+            "next training learns all labels of one file."
+        )
+    return lines
 
 
 def suggest_report(

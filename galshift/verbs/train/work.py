@@ -10,14 +10,17 @@ import torch
 from galshift.data.card import resolve
 from galshift.domains.balance import balance_of, tell
 from galshift.domains.domain import open_source
+from galshift.domains.label_record import read_label_record
 from galshift.domains.splits import write_splits
 from galshift.domains.start import started
 from galshift.domains.training_set import head_for, training_set
 from galshift.methods import METHODS
 from galshift.rundirectory import BASELINE
+from galshift.runs.roles import begun_as, learnt_before
 from galshift.training.checkpoint import FILE
 from galshift.training.feature_store import FeatureStore
 from galshift.training.job import NetworkJob
+from galshift.training.roles import Seen, Stage, recorded
 from galshift.training.start import check_tuning
 from galshift.training.train_network import augmentations, train_network
 from galshift.verbs._settings import settings_document
@@ -53,8 +56,12 @@ def work(config: TrainStepConfig, folder: Path, device: str) -> dict[str, Any]:
     check_tuning(job)
     balance = balance_of(job, source)
     tell(balance)
-    write_splits(folder, {"source": source.record(config.data, config.read)})
-    method, meta = METHODS.get(BASELINE)(), {"method": BASELINE}
+    write_splits(folder, {"source": source.record(config.data, config.read), **learnt_before(init)})
+    record = None if init is None else read_label_record(init.path.parent)
+    if record is not None:
+        record.write(folder)
+    stage = Stage(source=Seen(source.dataset.name, len(job.source)))
+    method, meta = METHODS.get(BASELINE)(), {"method": BASELINE, **recorded(stage, begun_as(init))}
     fitted = train_network(
         job, method, folder, config.seed, label="train", meta=meta, features=FeatureStore(config.seed)
     )
