@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from galshift import console
 from galshift.data.paths import is_there
 from galshift.errors import ConfigError, DataError, NumericalError
 from galshift.recipes.archive import read_archive
@@ -124,7 +123,6 @@ def verify_archive(
         raise DataError("this archive has no lock of this version of galshift", where=path)
     cards = _json(members, "data.json", path).get("data")
     found = Verified(str(manifest.get("recipe")), len(members) + 1, full)
-    console.say(f"{found.n_members} files are as they were published")
     base = path.parent if data is None else data
     with tempfile.TemporaryDirectory(prefix="galshift-verify-") as folder:
         place = Path(folder) / file
