@@ -36,7 +36,10 @@ steps:
 """
 RECIPE = """recipe: 1
 name: small
+matrix: {k: [1, 2]}
+summary: {step: skies, keys: [n_images]}
 steps:
+  skies: {uses: simulate, n: 4, size: 20, classes: [merger, elliptical], seed: "${matrix.k}"}
   sky: {uses: simulate, n: 8, size: 20, classes: [merger, elliptical]}
   net: {uses: train, data: "${sky}", training: {epochs: 1, batch_size: 8}}
 """

@@ -334,6 +334,10 @@ def test_a_recipe_that_reads_its_readers_files_is_refused(toy: Path) -> None:
         _republished(toy, toy_yaml=text.encode())
         with pytest.raises(DataError, match="outside its own folder"):
             verify_archive(toy)
+    for value in ("/etc/hostname", "https://example.org/x", "a/../../b"):  # of a key that may not be a path
+        _republished(toy, toy_yaml=TOY.replace("n: 4", f"word: {json.dumps(value)}").encode())
+        with pytest.raises(DataError, match="outside its own folder"):
+            verify_archive(toy)
 
 
 def test_an_archive_without_its_parts_is_refused(toy: Path) -> None:
@@ -362,6 +366,19 @@ def test_data_of_others_are_asked_for_and_checked(toy: Path, tmp_path: Path) -> 
     Path("elsewhere/own.txt").write_text("a b d")
     with pytest.raises(DataError, match="other content than what was published"):
         require_verified(verify_archive(toy, full=True, data=Path("elsewhere")))
+
+
+def test_the_table_over_a_matrix_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = TOY.replace("name: toy", "name: toy\nmatrix: {k: [1, 2]}\nsummary: {step: counted, keys: [total]}")
+    Path("own.txt").write_text("a b c")
+    Path("toy.yaml").write_text(text.replace('["${data.own}"]', '["${data.own}"], scale: "${matrix.k}"'))
+    run_recipe(read_recipe("toy.yaml"))
+    publish(read_recipe("toy.yaml"), Path("toy.yaml"), Path("toy.zip"))
+    members, _ = read_archive(Path("toy.zip"))
+    assert {"results/summary.html", "results/summary.ecsv", "results/summary.tex"} < set(members)
+    assert "| 2 | 1 | 16.000 |" in members["README.md"].decode()
+    require_verified(verify_archive(Path("toy.zip"), full=True))
 
 
 def test_where_data_can_be_fetched_is_told(toy: Path) -> None:

@@ -387,7 +387,7 @@ def _free_key(path: tuple[Any, ...]) -> bool:
         (len(path) == 2 and path[0] in ("steps", "matrix", "data"))
         or (len(path) == 4 and path[2] == "expect")
         or (len(path) >= 4 and path[2] in ("on", "data", "classes_map"))
-        or "classes_map" in path[:-1]
+        or not {"classes_map", "band_map"}.isdisjoint(path[:-1])
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from galshift import console
 from galshift.errors import Interrupted
 from galshift.recipes.execute import Executed, perform, termination_as_interrupt
-from galshift.recipes.plan import Planned
+from galshift.recipes.planned import Planned
 from galshift.recipes.prepare import Prepared
 from galshift.rundirectory import RunDirectory
 from galshift.spread import Engine, Task, spread

@@ -13,7 +13,7 @@ from galshift.data.public import public_set
 from galshift.errors import DataError
 from galshift.plain_yaml import NotPlain, load_plain
 from galshift.provenance import content_sha256
-from galshift.recipes.plan import Planned
+from galshift.recipes.planned import Planned
 from galshift.recipes.schema import Recipe
 
 

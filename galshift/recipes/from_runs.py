@@ -13,10 +13,11 @@ from galshift.data.card import PATHS, is_card, resolve
 from galshift.data.paths import is_there, split_name, split_pair
 from galshift.errors import DataError
 from galshift.provenance import atomic_path, remove_dead_parts
+from galshift.recipes.changes import changes
 from galshift.recipes.inputs import entries, lookup
 from galshift.recipes.loader import load_text
 from galshift.recipes.made import Made, find_made
-from galshift.recipes.plan import changes, make_plan
+from galshift.recipes.plan import make_plan
 from galshift.recipes.prepare import InvalidConfig
 from galshift.recipes.read import recipe_of
 from galshift.recipes.schema import DATA

@@ -17,9 +17,10 @@ from typing import Any
 from galshift.errors import ConfigError
 from galshift.provenance import content_sha256, remove_dead_parts, write_json
 from galshift.recipes.cards import cards_of
+from galshift.recipes.changes import changes
 from galshift.recipes.contents import described
 from galshift.recipes.pins import commonest, pinned, write_constraints
-from galshift.recipes.plan import Planned, changes
+from galshift.recipes.planned import Planned
 from galshift.recipes.schema import DATA, Recipe
 
 SCHEMA = 1

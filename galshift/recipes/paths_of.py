@@ -13,7 +13,7 @@ from galshift.data.paths import split_pair
 from galshift.errors import ConfigError
 from galshift.recipes.inputs import entries, lookup
 from galshift.recipes.loader import load_text
-from galshift.recipes.references import parse
+from galshift.recipes.references import parse, walk
 from galshift.recipes.schema import Recipe
 from galshift.verbs import STEPS
 
@@ -42,7 +42,23 @@ def named_paths(recipe: Recipe) -> list[str]:
 def leads_out(path: str) -> bool:
     """Return whether a path is absolute, or leads out of the folder that it starts from."""
     parts = PurePosixPath(path.replace("\\", "/")).parts
-    return os.path.isabs(path) or ".." in parts or path.startswith("~") or ":" in path
+    return os.path.isabs(path) or ".." in parts or path.startswith("~") or "://" in path
+
+
+def outside(document: Any) -> list[str]:
+    """Return every value of a recipe's steps and data that leads out of its folder, or to a network.
+
+    Parameters
+    ----------
+    document : object
+        The recipe's file as plain data; what only looks like a path counts too.
+    """
+    parts = (
+        [document.get(key) for key in (_FOLDER, "steps", "matrix")] if isinstance(document, Mapping) else []
+    )
+    texts = [value for _, value in walk(parts) if isinstance(value, str) and parse(value) is None]
+    paths = [part for text in texts for part in split_pair(text.rpartition("=")[2])]
+    return list(dict.fromkeys(path for path in paths if leads_out(path)))
 
 
 def portable(recipe: Recipe, text: str) -> tuple[str, dict[str, str]]:
@@ -74,11 +90,17 @@ def portable(recipe: Recipe, text: str) -> tuple[str, dict[str, str]]:
         changed = re.sub(whole, lambda _, new=moved[path]: new, changed)
     wanted = _replaced(load_text(text).data, moved)
     if load_text(changed).data != wanted:
-        outside = ", ".join(old for old, new in moved.items() if old != new)
+        far = ", ".join(old for old, new in moved.items() if old != new)
         raise ConfigError(
-            f"these paths lead out of the recipe's folder: {outside}",
+            f"these paths lead out of the recipe's folder: {far}",
             where=recipe.document.name,
             hint="put the data beside the recipe, or a link to them, and name that",
+        )
+    if left := outside(wanted):
+        raise ConfigError(
+            f"these lead out of the recipe's folder: {', '.join(left)}",
+            where=recipe.document.name,
+            hint="put the files beside the recipe, and name those",
         )
     return changed, moved
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,78 +12,14 @@ from galshift.data.card import Resolved
 from galshift.data.paths import is_there, split_pair
 from galshift.errors import ConfigError, DataError
 from galshift.recipes.cards import absent_files, cards_of, data_paths
+from galshift.recipes.changes import changes
 from galshift.recipes.inputs import entries, lookup, map_paths
-from galshift.recipes.prepare import Prepared, prepare
+from galshift.recipes.planned import Cell, Planned, instance_name, located
+from galshift.recipes.prepare import prepare
 from galshift.recipes.read import with_seed
 from galshift.recipes.references import Reference, parse, substitute
-from galshift.recipes.schema import DATA, Expect, Recipe, RecipeStep
+from galshift.recipes.schema import DATA, Recipe, RecipeStep
 from galshift.verbs import STEPS
-
-Cell = dict[str, Any]
-
-
-@dataclass
-class Planned:
-    """One step of a plan (one instance of it, where a matrix repeats it).
-
-    Attributes
-    ----------
-    name : str
-        The step's name, with the matrix values in brackets: ``adapted[seed=1]``.
-    cell : dict
-        Matrix values by axis.
-    values : dict
-        Config values with references resolved; those to unfinished steps point where the result will be.
-    prepared : Prepared
-    directory : Path
-    needs : tuple of str
-        Names of the planned steps whose results this one reads.
-    data : dict of str to str
-        The names that the recipe has for what it reads of the data block, by path.
-    expect : dict of str to Expect
-    action : {'run', 'resume', 'skip'}
-    reason : str
-    """
-
-    name: str
-    step: RecipeStep
-    cell: Cell
-    values: dict[str, Any]
-    prepared: Prepared
-    directory: Path
-    needs: tuple[str, ...]
-    data: Mapping[str, str] = field(default_factory=dict)
-    expect: Mapping[str, Expect] = field(default_factory=dict)
-    action: str = "run"
-    reason: str = "never ran"
-
-    @property
-    def done(self) -> bool:
-        """True when the result is there."""
-        return (self.directory / "manifest.json").is_file()
-
-    @property
-    def product(self) -> str:
-        """File name of a product, after the recipe's step, so that reports name data as the recipe does."""
-        usual = self.prepared.step.product_of(self.prepared.config)
-        return f"{self.step.name}{Path(usual).suffix}" if usual else ""
-
-    def reads(self) -> list[str]:
-        """Return what it reads as the recipe names it: steps, entries of the data block, and paths."""
-        files = self.prepared.inputs.files
-        # What a card names is told by the card's name.
-        cards = tuple(role.removesuffix(".card") for role in files if role.endswith(".card"))
-        inner = tuple(f"{card}{sign}" for card in cards for sign in ".:")
-        named = [
-            self.data.get(path, path)
-            for role, path in files.items()
-            if role.endswith(".card") or not (role in cards or role.startswith(inner))
-        ]
-        return list(dict.fromkeys([*self.needs, *named]))
-
-    def manifest(self) -> dict[str, Any]:
-        """Return the manifest of a finished step."""
-        return json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
 
 
 def make_plan(
@@ -181,33 +115,6 @@ def plan_step(
     )
 
 
-def located(planned: Planned, role: str | None) -> str:
-    """Return the path that a reference to `planned` means; before it has run, where that will be.
-
-    Raises
-    ------
-    DataError
-        When the finished step has no output of that role.
-    """
-    directory = planned.directory
-    if role is None:
-        return str(directory / planned.product) if planned.product else str(directory)
-    if not planned.done:
-        return str(directory / role)
-    outputs = planned.manifest()["results"].get("outputs") or {}
-    if role not in outputs:
-        known = ", ".join(sorted(outputs)) or "none"
-        raise DataError(
-            f"step '{planned.name}' has no output '{role}'", where=directory, hint=f"it has: {known}"
-        )
-    return str(directory / outputs[role])
-
-
-def instance_name(name: str, cell: Cell) -> str:
-    """Return ``name``, or ``name[axis=value,...]`` for an instance of a matrix."""
-    return f"{name}[{','.join(f'{axis}={value}' for axis, value in cell.items())}]" if cell else name
-
-
 def _require_files(recipe: Recipe) -> None:
     """Raise DataError naming every file that the recipe reads and that is not there."""
     missing = list(absent_files(recipe))
@@ -273,61 +180,3 @@ def _decide(
         planned.reason = "was interrupted"
     elif planned.name in locked:
         planned.reason = "; ".join(changes(planned, locked[planned.name], plan)) or "its result is not here"
-
-
-def changes(planned: Planned, entry: Mapping[str, Any], plan: Mapping[str, Planned]) -> list[str]:
-    """Return what differs between a step as planned and as locked in `entry`, in the recipe's words.
-
-    Parameters
-    ----------
-    planned : Planned
-    entry : mapping
-        Of the lock.
-    plan : mapping of str to Planned
-        The steps before it, which name what it reads.
-    """
-    if entry.get("fingerprint") == planned.prepared.fingerprint:
-        return []
-    found = []
-    if entry.get("uses") != planned.step.uses:
-        return [f"uses {entry.get('uses')} → {planned.step.uses}"]
-    versions = {planned.step.uses: planned.prepared.step.version, **planned.prepared.versions}
-    for name, version in versions.items():
-        before = (entry.get("versions") or {}).get(name)
-        if before != version and before is not None:
-            found.append(f"{name} version {before} → {version}")
-    found += differences(entry.get("parameters") or {}, planned.prepared.parameters)
-    inputs, made = (
-        planned.prepared.inputs,
-        {other.prepared.fingerprint: other.name for other in plan.values()},
-    )
-    for role, contribution in inputs.upstream.items():
-        if (entry.get("upstream") or {}).get(role) != contribution:
-            name = made.get(contribution.partition("/")[0]) or inputs.paths.get(role, role)
-            found.append(f"{name}, which it reads, changed")
-    for role, sha in inputs.hashes.items():
-        before = (entry.get("inputs") or {}).get(role) or {}
-        if before.get("sha256") != sha:
-            found.append(_read_now(role, Path(inputs.files.get(role, role)), before))
-    return list(dict.fromkeys(found)) or ["what it reads changed"]
-
-
-def _read_now(role: str, path: Path, before: Mapping[str, Any]) -> str:
-    """Return how a file that a step reads differs from what the lock's entry `before` says of it."""
-    if role.endswith(".card"):
-        return f"what is declared of {path.stem} changed"
-    if not before:
-        return f"reads {path.name} now"
-    old = Path(str(before.get("path"))).name
-    return f"{path.name} has other content" if old == path.name else f"reads {path.name}, not {old}"
-
-
-def differences(before: Any, after: Any, place: str = "") -> list[str]:
-    """Return ``key before → after`` for each scalar that differs between two trees of plain data."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        return [
-            line
-            for key in [*before, *(key for key in after if key not in before)]
-            for line in differences(before.get(key), after.get(key), f"{place}.{key}" if place else str(key))
-        ]
-    return [] if before == after else [f"{place} {before} → {after}"]

@@ -20,7 +20,8 @@ from galshift.recipes.bibliography import bibtex, references
 from galshift.recipes.data_cards import data_cards
 from galshift.recipes.lock import constraints_path, lock_path, mismatches, read_lock, verify
 from galshift.recipes.paths_of import portable
-from galshift.recipes.plan import Planned, make_plan, runs_folder
+from galshift.recipes.plan import make_plan, runs_folder
+from galshift.recipes.planned import Planned
 from galshift.recipes.readme import readme
 from galshift.recipes.run import require_intact
 from galshift.recipes.schema import Recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from galshift.recipes.plan import Planned
+from galshift.recipes.planned import Planned
 from galshift.recipes.results import result_at
 from galshift.recipes.schema import Recipe
 from galshift.recipes.summary import summarise

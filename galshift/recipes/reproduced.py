@@ -13,7 +13,7 @@ from galshift.provenance import content_sha256
 from galshift.recipes.contents import TOLERANCE, described, distance
 from galshift.recipes.lock import numbers, says_how
 from galshift.recipes.pins import changed, pinned
-from galshift.recipes.plan import Planned
+from galshift.recipes.planned import Planned
 
 #: Numbers of the results that differ by no more, relative to themselves, are the same but for rounding.
 NUMBER_TOLERANCE = 1e-4

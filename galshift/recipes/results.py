@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from galshift.errors import NumericalError
-from galshift.recipes.plan import Planned
+from galshift.recipes.planned import Planned
 
 
 def check_expectations(planned: Planned, results: Mapping[str, Any]) -> list[dict[str, Any]]:

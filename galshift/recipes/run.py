@@ -13,7 +13,8 @@ from galshift.recipes.cards import write_cards
 from galshift.recipes.cells import run_cells, spreads, waves
 from galshift.recipes.execute import Executed, perform
 from galshift.recipes.lock import lock_path, mismatches, read_lock, verify, write_lock
-from galshift.recipes.plan import Planned, make_plan, plan_step, runs_folder
+from galshift.recipes.plan import make_plan, plan_step, runs_folder
+from galshift.recipes.planned import Planned
 from galshift.recipes.reproduced import Reproduced, compare
 from galshift.recipes.results import check_expectations
 from galshift.recipes.schema import Recipe

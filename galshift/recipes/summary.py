@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from galshift.evaluation import METRICS
-from galshift.recipes.plan import Planned
+from galshift.recipes.planned import Planned
 from galshift.recipes.results import result_at
 from galshift.recipes.schema import Recipe
 from galshift.recipes.schema import Summary as Wanted

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from galshift import console
 from galshift.data.paths import is_there
 from galshift.errors import ConfigError, DataError, NumericalError
 from galshift.recipes.archive import read_archive
 from galshift.recipes.data_cards import absent
 from galshift.recipes.lock import SCHEMA as LOCK_SCHEMA
 from galshift.recipes.lock import mismatches
-from galshift.recipes.paths_of import leads_out, named_paths
+from galshift.recipes.paths_of import named_paths, outside
 from galshift.recipes.plan import make_plan
 from galshift.recipes.read import read_recipe
 from galshift.recipes.reproduced import Reproduced, compare, require_reproduced
@@ -124,7 +123,6 @@ def verify_archive(
         raise DataError("this archive has no lock of this version of galshift", where=path)
     cards = _json(members, "data.json", path).get("data")
     found = Verified(str(manifest.get("recipe")), len(members) + 1, full)
-    console.say(f"{found.n_members} files are as they were published")
     base = path.parent if data is None else data
     with tempfile.TemporaryDirectory(prefix="galshift-verify-") as folder:
         place = Path(folder) / file
@@ -171,10 +169,9 @@ def _json(members: Mapping[str, bytes], name: str, path: Path) -> dict[str, Any]
 
 def _refuse_outside(recipe: Recipe, path: Path) -> None:
     """Refuse a recipe that reads files of its reader's: publish writes none that does."""
-    outside = [one for one in named_paths(recipe) if leads_out(one)]
-    if outside:
+    if found := outside(recipe.document.data):
         raise DataError(
-            f"its recipe names files outside its own folder: {', '.join(outside)}",
+            f"its recipe names files outside its own folder: {', '.join(found)}",
             where=path,
             hint="nothing was run",
         )
