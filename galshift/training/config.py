@@ -101,9 +101,9 @@ class TrainConfig(Grown):
     )
     select: str = Field(
         "auto",
-        description="What chooses the best epoch: source-loss, source-accuracy (of classes, on validation "
-        "images), total-loss (the method's between those and target images added), last or a label-free "
-        "selector; auto: source-loss where only the source is seen, else the default selector.",
+        description="What chooses the best epoch: source-loss, source-accuracy (of classes), total-loss (with "
+        "the method's terms on validation images), last, or a label-free selector; auto: source-loss where "
+        "only the source is seen, else the default selector.",
     )
     select_limit: int = Field(
         2000, ge=10, description="At most so many target images are scored after an epoch."
