@@ -101,8 +101,8 @@ class TrainConfig(Grown):
     )
     select: str = Field(
         "auto",
-        description="What chooses the best epoch: source-loss, source-accuracy (of classes), total-loss (with "
-        "the method's terms on validation images), last, or a label-free selector; auto: source-loss where "
+        description="What chooses the best epoch: source-loss, source-accuracy (of classes), total-loss "
+        "(with the method's terms), last, or a label-free selector; auto: source-loss where "
         "only the source is seen, else the default selector.",
     )
     select_limit: int = Field(
