@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shlex
@@ -30,7 +31,7 @@ def practice(tmp_path_factory) -> Path:
 def label(table: Path, galaxies: Path) -> None:
     """Fill in the labels as a person would by eye: from what the galaxies are."""
     with h5py.File(galaxies) as file:
-        names = [str(name) for name in file.attrs["classes"]]
+        names = json.loads(file.attrs["classes"])
         truth = dict(zip(file["ids"].asstr()[:], (names[k] for k in file["labels"][:]), strict=True))
     lines = table.read_text(encoding="utf-8").splitlines()
     rows = list(csv.DictReader(lines))
