@@ -280,6 +280,15 @@ def test_suggest_fill_in_adapt_report_twice(here: Path) -> None:
     assert "my runs/first" in config
 
 
+def test_without_labels_to_judge_by_the_report_says_why_there_is_no_curve(here: Path, tmp_path: Path) -> None:
+    target = relabelled(tmp_path / "blind.h5", np.full(60, -1))
+    found = galshift.adapt(
+        "sim.h5", target, target_labels="few.csv", earlier=["plain"], out=tmp_path / "run", **HOW
+    ).results
+    assert "learning_curve" not in found
+    assert any("no galaxy of blind that judges has a label" in note for note in found["warnings"])
+
+
 def test_suggest_plans_with_cost_place_and_batches(here: Path, tmp_path: Path) -> None:
     """Within 200 s of exposure, among what is visible, in batches of 100 s."""
     found = galshift.suggest(

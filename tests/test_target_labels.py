@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from astropy.table import Table
 
 from galshift.data.augment import AugmentConfig
 from galshift.data.options import ReadOptions
@@ -304,3 +305,38 @@ def test_every_step_takes_labelled_images_evenly(n: int) -> None:
     draws = torch.cat([plan.draws("labelled", step) for step in range(40)])
     assert draws.tolist() == [i // n for i in range(len(draws))]
     assert Plan(TrainConfig(), 0, 64, 64).indices("labelled", 0) is None
+
+
+# ---- numbers ---------------------------------------------------------------------------------------------
+
+
+def number_survey(path: Path, names: list[str], columns: dict[str, np.ndarray]) -> Path:
+    """A survey without classes, whose numbers stand in its table."""
+    labels = np.full(len(names), -1)
+    return survey(path, names, labels=labels, table=Table(columns), seed=len(names))
+
+
+@pytest.mark.parametrize("kind", ["value", "votes"])
+def test_numbers_join_by_the_names_of_the_sources(tmp_path: Path, kind: str) -> None:
+    """A redshift, or votes with their total in a column; rows that are not filled in say nothing."""
+    rng = np.random.default_rng(0)
+    z, smooth = rng.uniform(0, 1, 30), rng.integers(0, 20, 30)
+    columns = {"z": z, "smooth": smooth, "disc": 20 - smooth, "n": np.full(30, 20)}
+    said = {"label_kind": "value", "label_column": "z"}
+    text, wanted = "id,z\ng004,0.25\ng002,\ng009,0.5\n", [[0.25], [0.5]]
+    if kind == "votes":
+        said = {"label_kind": "votes", "vote_columns": ("smooth", "disc"), "vote_total": "n"}
+        text = "id,smooth,disc,n\ng004,5,15,20\ng002,,,\ng009,0.5,0.5,20\n"
+        wanted = [[5, 15], [10, 10]]
+    options = ReadOptions(**said)
+    source = open_source(str(number_survey(tmp_path / "sim.h5", named("s", 30), columns)), options, SPLIT, 3)
+    target = open_target(str(survey(tmp_path / "sky.h5", named("g", 40))), ReadOptions(), SPLIT, 3, source)
+    path = tmp_path / "few.csv"
+    path.write_text(text)
+    found = read_target_labels(str(path), target.dataset, source.info, options)
+    assert found.rows.tolist() == [4, 9]
+    np.testing.assert_allclose(found.labels[found.rows], wanted)
+    assert np.isnan(np.delete(found.labels, found.rows, axis=0)).all()
+    moved, _, _ = set_aside(found, target, source)
+    assert found.domain(moved).info.labels.dtype == np.float32
+    assert found.record(target).labels == tuple(wanted)

@@ -3,11 +3,12 @@
 ``python -m tests.benchmarks.labels FOLDER [--seeds 5] [--pairs depth,sdss,mix]`` takes tasks of the transfer
 benchmark and trains with k = 10, 30, 100, 300 labels of the target (no more than it has; the smaller sets are
 parts of the larger ones, drawn at random): on these alone, by fine-tuning the adapted network, on source and
-labels together without an alignment, and on all together.  Then 30 labels more, on top of 10 drawn at random,
-are asked for by each strategy of ``galshift suggest`` from the network that learnt the 10.  ``--weights``
-tries weights of the labels' term.  Every run is a line in FOLDER/runs.jsonl, so that the benchmark goes on
-where it was.  Printed and written to ``labels.md``: macro F1 on the target's test part, with the 95 %
-interval of the mean over seeds (Student's t), and differences paired by seed.
+labels together without an alignment, and on all together, also for twice the epochs.  Then 30 labels more, on
+top of 10 drawn at random, are asked for by each strategy of ``galshift suggest`` from the network that learnt
+the 10.  ``--weights`` tries weights of the labels' term.  Every run is a line in FOLDER/runs.jsonl, so that
+the benchmark goes on where it was.  Printed and, with ``--write``, written to ``labels.md``: macro F1 on the
+target's test part, with the 95 % interval of the mean over seeds (Student's t), and differences paired by
+seed.
 """
 
 from __future__ import annotations
@@ -47,8 +48,10 @@ PAIRS = ("depth", "sdss", "mix")
 LABELS = (10, 30, 100, 300)
 METHOD = "cdan-e"
 ARMS = ("labels alone", "fine-tuning", "source + labels", "together")
+LONGER = "together, twice the epochs"  # as many as fine-tuning has with the adaptation before it
+LONGER_AT = (30, 100, 300)
 STRATEGIES = ("random", "uncertainty", "diversity", "mix")
-WEIGHTS = (0.3, 3.0)
+WEIGHTS, WEIGHTS_AT = (0.3, 3.0), (30, 100)
 FIRST, MORE = 10, 30  # labels drawn at random, and those that a strategy asks for
 VALID = 0.2  # of the labels, that choose the epoch of a training on them alone
 FOLDER = Path(__file__).parent
@@ -71,6 +74,7 @@ def train(
     source: bool = True,
     start: nn.Module | None = None,
     weight: float = 1.0,
+    epochs: int = EPOCHS,
 ) -> nn.Module:
     """Return a network that `method` trained.
 
@@ -87,6 +91,7 @@ def train(
         The network to start from.
     weight : float
         Of the labels' term.
+    epochs : int
     """
     own, few = METHODS.get(method)(), None
     train_set, valid = _set(*task.source), _set(*task.valid)
@@ -96,7 +101,7 @@ def train(
     elif labels is not None:
         few = _of(task, labels)
     config = TrainConfig(
-        epochs=EPOCHS,
+        epochs=epochs,
         batch_size=BATCH,
         steps_per_epoch=10,
         class_weights="none",
@@ -197,7 +202,10 @@ class Runs:
             joint = partial(train, task, seed, "source-only", few)
             self.take((name, "source + labels", k, seed), task, joint)
             self.take((name, "together", k, seed), task, partial(train, task, seed, labels=few))
-            for weight in weights:
+            if k in LONGER_AT:
+                longer = partial(train, task, seed, labels=few, epochs=2 * EPOCHS)
+                self.take((name, LONGER, k, seed), task, longer)
+            for weight in weights if k in WEIGHTS_AT else ():
                 other = partial(train, task, seed, labels=few, weight=weight)
                 self.take((name, f"weight {weight:g}", k, seed), task, other)
         for by in STRATEGIES:
@@ -228,14 +236,19 @@ def tables(done: dict[tuple, float], pairs: list[str]) -> str:
     lines += ["| pair | trained on | k = 0 | " + " | ".join(f"k = {k}" for k in LABELS) + " |"]
     lines += ["|---|---|" + "---|" * (len(LABELS) + 1)]
     for pair in pairs:
-        for arm in ("source-only", "adaptation", *ARMS):
+        for arm in ("source-only", "adaptation", *ARMS, LONGER):
             cells = [mean(by[pair, arm, k].values()) for k in (0, *LABELS)]
             lines.append(f"| {pair} ({len(by[pair, 'adaptation', 0])} seeds) | {arm} | {' | '.join(cells)} |")
     lines += ["", "## What together gains over each, paired by seed", ""]
     lines += ["| pair | over | " + " | ".join(f"k = {k}" for k in LABELS) + " |"]
     lines += ["|---|---|" + "---|" * len(LABELS)]
     for pair in pairs:
-        for arm in ("adaptation", *ARMS[:-1], *sorted({cell[1] for cell in done if "weight" in cell[1]})):
+        for arm in (
+            "adaptation",
+            *ARMS[:-1],
+            LONGER,
+            *sorted({cell[1] for cell in done if "weight" in cell[1]}),
+        ):
             cells = [
                 _paired(by[pair, "together", k], by[pair, arm, 0 if arm == "adaptation" else k])
                 for k in LABELS

@@ -96,7 +96,8 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
         opening=(*settings_sections(settled), seen.section(), *_shown(balance)),
         training={} if balance is None else {"class_balance": balance.document()},
     )
-    found = replace(found, warnings=(*labels.notes, *found.warnings))
+    notes = [*labels.notes, *_without_curve(config, found)]
+    found = replace(found, warnings=(*notes, *found.warnings))
     products = write_evaluation(found, folder, samples=config.samples, seed=config.seed)
     return {
         "method": config.method.kind if first.choice is None else first.choice.chosen,
@@ -115,6 +116,19 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
             **products,
         },
     }
+
+
+def _without_curve(config: AdaptStepConfig, found: Evaluation) -> list[str]:
+    """Say why there is no learning curve where one was asked for."""
+    if not config.earlier or found.learning:
+        return []
+    name = found.sets[-1].name
+    if found.sets[-1].labelled:
+        return ["There is no learning curve: the runs learnt the same number of labels."]
+    return [
+        f"There is no learning curve: no galaxy of {name} that judges has a label. Label a random sample of "
+        "them (galshift suggest --aim measure), then galshift evaluate all runs with --labels."
+    ]
 
 
 def _shown(balance: Balance | None) -> tuple[Section, ...]:
