@@ -66,7 +66,7 @@ def from_runs(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN...", help="Run directories, and files that galshift made.", show_default=False
+            metavar="RUN...", help="Run directories, and files that galshift wrote.", show_default=False
         ),
     ],
     out: Annotated[

@@ -77,9 +77,7 @@ def read_archive(path: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
     except _DAMAGE as error:
         raise DataError(f"this is no zip archive that can be read: {_one_line(error)}", where=path) from None
     if MANIFEST in damaged or MANIFEST not in members:
-        what = (
-            "is damaged" if MANIFEST in damaged else "is missing: galshift recipes publish did not make this"
-        )
+        what = "is damaged" if MANIFEST in damaged else "is missing: this is no published recipe"
         raise DataError(f"{MANIFEST} {what}", where=path)
     manifest = _manifest(path, members.pop(MANIFEST))
     wrong = [f"{name} (damaged)" for name in damaged]

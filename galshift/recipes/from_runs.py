@@ -118,7 +118,7 @@ class _Writer:
             values = fewest_values(step, one.config)
         except InvalidConfig as error:
             raise DataError(
-                f"this run is of a version of galshift whose {one.kind} had other options",
+                f"this run is of a version of galshift that had other options of {one.kind}",
                 where=one.place,
                 hint=error.problems[0],
             ) from error

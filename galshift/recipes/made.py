@@ -87,7 +87,9 @@ def _product(path: Path) -> tuple[Path, dict[str, Any]]:
             return place.with_name(place.name.removesuffix(MANIFEST_SUFFIX)), found
     if path.exists():
         raise DataError(
-            "this is neither a run directory nor a file that galshift made", where=path, hint="give RUN"
+            "this is neither a run directory nor a file that galshift wrote",
+            where=path,
+            hint="give the folder or file that a command printed",
         )
     raise DataError("there is no such run", where=path, hint=did_you_mean(path.name, _neighbours(path)))
 

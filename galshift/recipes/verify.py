@@ -207,7 +207,7 @@ def _again(
     plan = make_plan(recipe, folder=folder)
     if found.full and (lines := mismatches(plan, lock)):
         raise ConfigError(
-            "this galshift would make other steps than were published",
+            "these are not the steps that were published, by the versions here",
             problems=lines,
             hint="pip install -c its .constraints.txt has the versions",
         )
