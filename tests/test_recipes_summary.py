@@ -85,6 +85,14 @@ def test_each_cell_is_a_row_and_seeds_are_repetitions() -> None:
     assert list(table["per_class.merger.recall"]) == [0.5, 0.5, 0.5]
 
 
+def test_to_adapt_nothing_is_the_row_without_adaptation() -> None:
+    _run(RECIPE.replace("[mmd, coral]", "[mmd, source-only]"))
+    table = _table()
+    assert list(table["network"]) == ["mmd", "source-only"]
+    assert list(table["method"].filled("-")) == ["mmd", "-"]
+    assert list(table["n_seeds"]) == [4, 4]
+
+
 def test_best_is_what_is_better_with_the_same_seeds() -> None:
     _run()
     assert list(_table()["macro_f1_best"]) == [False, True, False]

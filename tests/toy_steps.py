@@ -143,12 +143,13 @@ class Score(Step):
 
     def run(self, config: Config, run: RunDirectory, context: Context) -> dict[str, Any]:
         """Return what evaluate would."""
-        networks = ((config.method, True), ("source-only", False))
+        networks = [(config.method, config.method != "source-only"), ("source-only", False)]
         return {
             "results": [
                 {
                     "run": run.path.name,
-                    "name": name,
+                    "name": f"{name} ({run.path.name})" if config.method == "source-only" else name,
+                    "method": name,
                     "adapted": adapted,
                     "domains": {
                         "sky": {

@@ -132,13 +132,21 @@ def _on_test_sets(planned: Planned, plan: Mapping[str, Planned], seeds: set[str]
             if role is None or document.get("role") == role:
                 yield _Result(
                     *_split(cell, seeds),
-                    str(row.get("name", "")),
+                    _network(row, made_by),
                     str(name),
                     bool(row.get("adapted", True)),
                     document,
                     over.get(name, {}),
                     _content(planned, made_by, str(name), role),
                 )
+
+
+def _network(row: Mapping[str, Any], made_by: Planned) -> str:
+    """Return what a network is called in every cell: by its step, where its name has the step's directory."""
+    name, method = str(row.get("name", "")), str(row.get("method", ""))
+    if method and not row.get("adapted", True) and name.startswith((f"{method} (", f"{method} #")):
+        return method
+    return name.replace(made_by.directory.name, made_by.step.name)
 
 
 def _maker(row: Mapping[str, Any], plan: Mapping[str, Planned]) -> Planned | None:
@@ -190,6 +198,8 @@ def _rows(found: Sequence[_Result], keys: Sequence[str]) -> list[Row]:
     for one in found:
         where = (tuple(one.cell.items()), one.network, one.test_set, one.adapted)
         row = rows.setdefault(where, Row(one.cell, one.network, one.test_set, adapted=one.adapted))
+        if one.seed in row.problem:
+            continue  # the one without adaptation again, as where the method is to adapt nothing
         row.problem[one.seed] = one.problem
         for key in keys:
             value = result_at(one.document, key)
