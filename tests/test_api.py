@@ -45,9 +45,10 @@ def galaxies(n: int = 24, seed: int = 0) -> Cutouts:
 
 
 def test_dir_shows_the_functions_and_nothing_else() -> None:
-    shown = [name for name in dir(galshift) if not name.startswith("__")]
+    # Other tests of the same process register steps of their own.
+    shown = [name for name in dir(galshift) if not name.startswith(("__", "toy_"))]
     verbs = {path.stem for path in (ROOT / "galshift" / "verbs").iterdir() if not path.stem.startswith("_")}
-    assert set(shown) - {"toy_make", "toy_count"} == {*verbs, "inspect", "load", "read"}
+    assert set(shown) == {*verbs, "inspect", "load", "read"}
     with pytest.raises(AttributeError, match="no attribute 'adpat'"):
         _ = galshift.adpat
 

@@ -162,7 +162,9 @@ def test_every_next_line_works_as_printed(
 
 
 def test_every_verb_says_what_comes_next_in_a_test() -> None:
-    assert {name.split(",")[0] for name in (*BASE, *REST)} | {"fetch"} == set(STEPS.names())
+    # Other tests of the same process register steps of their own.
+    own = {name for name in STEPS.names() if not name.startswith("toy")}
+    assert {name.split(",")[0] for name in (*BASE, *REST)} | {"fetch"} == own
 
 
 @pytest.mark.parametrize("name", names())
