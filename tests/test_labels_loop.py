@@ -226,6 +226,8 @@ def test_no_sentence_on_a_fine_tuned_run_contradicts_its_record(here: Path, tmp_
     text = Page(tmp_path / "alone" / "report.html").text
     assert "of which it never learnt a label" in text
     assert "that it never saw" not in text
+    assert "without any target label" not in text
+    assert "that of fine-tuned by labels of sky set aside for it" in text
 
 
 def test_what_the_run_to_start_from_has_learnt_judges_no_later_one(here: Path, tmp_path: Path) -> None:

@@ -203,8 +203,11 @@ def reliability_section(
     return Section("Whether confidence can be believed", (text,), drawn)
 
 
-def training_section(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Section | None:
-    """Return the loss curves of ``metrics.jsonl`` rows by classifier; None when there are none."""
+def training_section(histories: Mapping[str, Sequence[Mapping[str, Any]]], chosen: str) -> Section | None:
+    """Return the loss curves of ``metrics.jsonl`` rows by classifier; None when there are none.
+
+    `chosen` is a sentence on how the best epochs were.
+    """
     drawn: list[Figure] = []
     for name, rows in histories.items():
         if not rows:
@@ -219,8 +222,7 @@ def training_section(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Se
             )
     if not drawn:
         return None
-    text = "Losses by epoch. The best epoch was chosen without any target label."
-    return Section("How training went", (text,), tuple(drawn))
+    return Section("How training went", (f"Losses by epoch. {chosen}",), tuple(drawn))
 
 
 def mix_section(mixes: Mapping[str, Mapping[str, float]], data_set: str, text: Iterable[str]) -> Section:

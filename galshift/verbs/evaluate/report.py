@@ -13,7 +13,7 @@ from galshift.runs.test_sets import TestSet
 from galshift.streams import numpy_stream
 from galshift.verbs.evaluate.learning_curve import curve_sections
 from galshift.verbs.evaluate.result import Evaluation
-from galshift.verbs.evaluate.role_words import roles_section
+from galshift.verbs.evaluate.role_words import epoch_words, roles_section
 
 _INTERVALS = (
     "Intervals come from drawing whole galaxies again and again, with all their images; they say how far the "
@@ -29,7 +29,7 @@ def report_data(found: Evaluation, *, samples: int, seed: int) -> ReportData:
     sections += [_samples(found, s, samples, seed) for s in found.sets[::-1] if samples]
     sections += page.details
     sections += [_gaps(found)] if found.gaps else []
-    training = training_section({c.name: c.history for c in found.classifiers})
+    training = training_section({c.name: c.history for c in found.classifiers}, epoch_words(found))
     sections += [training] if training is not None else []
     sections.append(roles_section(found))
     sections.append(Section("How to read this page", (_INTERVALS, *page.reading)))

@@ -82,3 +82,16 @@ def held_out_words(found: Evaluation) -> str:
             "images may be in these test sets."
         )
     return " ".join(told)
+
+
+def epoch_words(found: Evaluation) -> str:
+    """Return by what the epochs of these networks were chosen."""
+    tuned = {c.name: c.roles.target_labels for c in found.classifiers if c.roles.fine_tuned}
+    text = "The best epoch was chosen without any target label."
+    if not tuned:
+        return text
+    own = "; ".join(
+        f"that of {name} by labels of {seen.data} set aside for it" for name, seen in tuned.items()
+    )
+    others = len(tuned) < len(found.classifiers)
+    return f"{text[:-1]}, but {own}." if others else f"The best epoch: {own}."
