@@ -33,6 +33,15 @@ class Config(MethodConfig):
     dropout: float = Field(0.5, ge=0, lt=1, description="Of the discriminator.")
 
 
+def _of_all_processes(features: Tensor) -> Tensor:
+    """Return the features of every process's images: a batch's own images stay where they are."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return features
+    parts = [torch.empty_like(features) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(parts, features.contiguous())
+    return torch.cat(parts)
+
+
 @METHODS.register("adda")
 class ADDA(Method):
     """Fit an encoder of the target to the features of the trained source encoder, which rests."""
@@ -81,7 +90,7 @@ class ADDA(Method):
         if "source" not in self.nets:
             return source.features.detach()
         encoder = self.nets["source"].to(source.features.device).eval()
-        return encoder(source.images).features.to(source.features.dtype)
+        return _of_all_processes(encoder(source.images).features.to(source.features.dtype))
 
     def finish(self, model: nn.Module, target_images: Iterable[Tensor]) -> None:
         """Take batch-norm statistics from the unaugmented target images; arguments as for `Method.finish`."""
