@@ -74,7 +74,7 @@ class FixedFeatures(Method):
 
     def maps(self, source: Tensor, target: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Return (W, b) of each domain from all its features, (N, D) and (M, D) float64."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no maps()")
 
     def finish(self, model: nn.Module, target_images: Iterable[Tensor]) -> None:
         """Fold the target's map into the classifier: ``(x W + b) V' + c`` is one linear layer."""
