@@ -144,6 +144,11 @@ def load_task(name: str, seed: int, work: Path) -> Task:
         made = _galaxies(PAIRS[name], seed, work) if name in PAIRS else draw[name](seed)
         with atomic_path(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **made)
+    return read_task(path, KINDS[name])
+
+
+def read_task(path: Path, classes: tuple[str, ...]) -> Task:
+    """Return the task that `packed` made."""
     with np.load(path) as stored:
         parts = {
             part: (torch.from_numpy(stored[part]), torch.from_numpy(stored[f"{part}_labels"]))
@@ -153,7 +158,7 @@ def load_task(name: str, seed: int, work: Path) -> Task:
     # As adapt does: augmentation noise is measured in the sky of the noisier domain.
     sky = [torch.tensor(training_sky_sigma(parts[part][0].numpy())) for part in ("source", "target")]
     return Task(
-        **parts, classes=KINDS[name], preprocessing=preprocessing, noise_scale=torch.maximum(sky[0], sky[1])
+        **parts, classes=classes, preprocessing=preprocessing, noise_scale=torch.maximum(sky[0], sky[1])
     )
 
 
@@ -165,16 +170,16 @@ def _galaxies(pair: Pair, seed: int, work: Path) -> dict[str, np.ndarray]:
     looks = []
     for number, survey in enumerate((pair.source, pair.target)):
         pool = [
-            _pool(kind, 2 * seed + number + 1000, sum(n), pair, work)
+            pool_of(kind, 2 * seed + number + 1000, sum(n), pair, work)
             for kind, n in zip(kinds[number], sizes[number], strict=True)
         ]
         if survey is not None:
             pool = [observe(c, surveys.load(survey), bands=BANDS, seed=2 * seed + number) for c in pool]
         looks.append(pool)
-    return _pack(looks, sizes, PreprocessConfig(size=48, pixel_scale_arcsec=pair.scale_arcsec), seed)
+    return packed(looks, sizes, PreprocessConfig(size=48, pixel_scale_arcsec=pair.scale_arcsec), seed)
 
 
-def _pool(kind: str, number: int, n: int, pair: Pair, work: Path) -> Cutouts:
+def pool_of(kind: str, number: int, n: int, pair: Pair, work: Path) -> Cutouts:
     """Return the first `n` noise-free galaxies of a kind; other galaxies in either domain and every seed."""
     options = {"redshift": pair.redshift}
     if pair.drawn_arcsec is not None:
@@ -191,7 +196,7 @@ def _pool(kind: str, number: int, n: int, pair: Pair, work: Path) -> Cutouts:
     return made.with_(ids=ids, groups=ids, table=None)
 
 
-def _pack(
+def packed(
     looks: list[list[Cutouts]],
     sizes: tuple[list[tuple[int, ...]], list[tuple[int, ...]]],
     config: PreprocessConfig,
@@ -237,7 +242,7 @@ def _shapes(seed: int) -> dict[str, np.ndarray]:
     by_class = [[c.take(np.flatnonzero(c.labels == k)) for k in range(3)] for c in (source, target)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _pack(by_class, ([SHAPES_SOURCE] * 3, [SHAPES_TARGET] * 3), PreprocessConfig(), seed)
+        return packed(by_class, ([SHAPES_SOURCE] * 3, [SHAPES_TARGET] * 3), PreprocessConfig(), seed)
 
 
 def _digits(seed: int, *, dark: bool = False) -> dict[str, np.ndarray]:
@@ -260,4 +265,4 @@ def _digits(seed: int, *, dark: bool = False) -> dict[str, np.ndarray]:
             side.append(Cutouts(images=enlarged, ids=ids, bands=("grey",)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _pack(sides, ([DIGITS_SOURCE] * 10, [DIGITS_TARGET] * 10), PreprocessConfig(), seed)
+        return packed(sides, ([DIGITS_SOURCE] * 10, [DIGITS_TARGET] * 10), PreprocessConfig(), seed)

@@ -1,0 +1,96 @@
+"""Train what the table lacks, and print what it holds.
+
+::
+
+    python -m tests.benchmarks.pairs run FOLDER [--seeds 15] [--kinds noise,mix] [--family small|frozen|plain]
+    python -m tests.benchmarks.pairs gather FOLDER
+    python -m tests.benchmarks.pairs report
+
+``run`` makes pairs of domains (`gaps.py` says which) and a file for each run in FOLDER, seed by seed, so that it
+can be stopped and goes on where it was; ``gather`` writes them into the table beside this file, which
+``report`` reads.  Sets and networks are small: 300 + 300 images of 48 pixels, 12 epochs; every network is
+trained, its epoch chosen and its outputs stored by the code of ``galshift adapt``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from scipy.spatial.distance import cdist
+
+from galshift.evaluation.gap import domain_classifier_error
+from tests.benchmarks.pairs import gaps, report, rows, table
+
+FAMILIES = {
+    "small": (rows.small_rows, rows.SMALL),
+    "frozen": (rows.frozen_rows, rows.FROZEN),
+    "plain": (rows.plain_rows, rows.NO_NETWORK),
+}
+
+
+def run(work: Path, kinds: list[str], seeds: range, families: list[str]) -> None:
+    """Train every row that has no file yet, seed by seed."""
+    work.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        for kind in kinds:
+            folder = work / kind / str(seed)
+            for family in families:
+                make, names = FAMILIES[family]
+                wanted = tuple(name for name in names if not (folder / f"{name}.npz").is_file())
+                if not wanted:
+                    continue
+                task = gaps.load(kind, seed, work)
+                labels = {part: getattr(task, part)[1].numpy() for part in rows.PARTS}
+                for name, row in make(task, seed, wanted):
+                    facts = {"seconds": round(row.seconds, 2), **on_features(row.features)}
+                    table.store(folder / f"{name}.npz", row, labels, facts)
+                print(kind, seed, family, flush=True)
+
+
+def on_features(features: dict[str, np.ndarray]) -> dict[str, float]:
+    """Return how well a classifier tells the domains apart, and what share of the target is like no source."""
+    if not features:
+        return {}
+    source, target = (np.asarray(features[part], dtype=np.float64) for part in ("valid", "target"))
+    n = min(len(source), len(target))
+    even = [one[np.linspace(0, len(one) - 1, n).astype(int)] for one in (source, target)]
+    error = domain_classifier_error(np.concatenate(even), np.arange(2 * n), seed=0)
+    return {"domain_error": round(float(error), 4), "uncovered": round(uncovered(source, target), 4)}
+
+
+def uncovered(source: np.ndarray, target: np.ndarray) -> float:
+    """Return the share of target images farther from any source image than 95 % of those are among themselves."""
+    mean, spread = source.mean(0), source.std(0) + 1e-9
+    source, target = (source - mean) / spread, (target - mean) / spread
+    own = np.sort(cdist(source, source), axis=1)[:, 1]
+    return float((cdist(target, source).min(axis=1) > np.quantile(own, 0.95)).mean())
+
+
+def main() -> None:
+    """Do what is asked."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("what", choices=("run", "gather", "report"))
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--seeds", type=int, default=15)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--kinds", default=",".join(gaps.LEVELS))
+    parser.add_argument("--family", default="small,plain")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    if given.what == "run":
+        seeds = range(given.first, given.first + given.seeds)
+        run(given.folder, given.kinds.split(","), seeds, given.family.split(","))
+    elif given.what == "gather":
+        table.gather(given.folder)
+    else:
+        print(report.tables())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""The pairs of domains: one kind of gap each, at five strengths.
+
+===============  =========================================================================================
+same             LSST's tenth year twice: there is no gap
+noise            the target has a share of the exposures, so that its noise is 1.5 to 10 times the source's
+seeing           its point spread function is 1.2 to 3 times as wide
+scale            its pixels are 1.2 to 3 times as large
+redshift         its galaxies are at z = 0.45 to 1, the source's at 0.35
+colour           its bands are out of tune: g fainter and i brighter by 10 to 60 %
+units            its flux is in another unit, which nobody says: 1.5 to 50 times too large
+neighbours       another galaxy of the same field lies over 20 to 100 % of its images
+sky              a slope of the sky was left in, of 1 to 16 sky sigmas from edge to edge
+mix              half spirals and half mergers in the source; 40 to 10 % mergers in the target
+survey           source LSST's tenth year; target LSST's first, HSC, DES, KiDS or Pan-STARRS
+simulated        source noise-free simulations at z = 0.15; target HSC, DES, KiDS, Pan-STARRS or SDSS
+shapes           lines, rectangles, circles; target in photons, at a ratio of 0.5 to 0.03
+digits           hand-written digits; target blurred, dimmed, noisy on a bright background
+dark-digits      the same; target in 16 to 3 photons of the brightest pixel, on a background of half of it
+===============  =========================================================================================
+
+The seed sets the galaxies and the strength: ``seed % 5``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from sklearn.datasets import load_digits
+
+from galshift import surveys
+from galshift.data.cutouts import Cutouts
+from galshift.data.preprocess import PreprocessConfig
+from galshift.mocks.observe import observe
+from galshift.provenance import atomic_path
+from galshift.simulate.shapes import poisson_snr, shapes
+from galshift.surveys.schema import Survey
+from tests.benchmarks.transfer_tasks import (
+    BANDS,
+    DIGITS_SOURCE,
+    DIGITS_TARGET,
+    SHAPES_SOURCE,
+    SHAPES_TARGET,
+    SOURCE,
+    TARGET,
+    Pair,
+    Task,
+    packed,
+    pool_of,
+    read_task,
+)
+
+KINDS = ("merger", "spiral", "elliptical")
+PAIR = Pair(KINDS, redshift=0.35, scale_arcsec=0.2, drawn_arcsec=0.1)
+STRENGTHS = 5
+LEVELS: dict[str, tuple] = {
+    "same": (1, 1, 1, 1, 1),
+    "noise": (1.5, 2.5, 4, 6, 10),
+    "seeing": (1.2, 1.5, 2, 2.5, 3),
+    "scale": (1.2, 1.5, 2, 2.5, 3),
+    "redshift": (0.45, 0.55, 0.65, 0.8, 1.0),
+    "colour": (0.1, 0.2, 0.3, 0.45, 0.6),
+    "units": (1.5, 3, 8, 20, 50),
+    "neighbours": (0.2, 0.4, 0.6, 0.8, 1.0),
+    "sky": (1, 2, 4, 8, 16),
+    "mix": (0.4, 0.3, 0.2, 0.15, 0.1),
+    "survey": ("lsst-y1", "hsc-wide", "des", "kids", "panstarrs"),
+    "simulated": ("hsc-wide", "des", "kids", "panstarrs", "sdss"),
+    "shapes": (0.5, 0.2, 0.1, 0.05, 0.03),
+    "digits": (0.3, 0.5, 0.7, 0.9, 1.2),
+    "dark-digits": (16, 10, 6, 4, 3),
+}
+#: Kinds on which nothing was decided.
+HELD_OUT = ("redshift", "neighbours", "simulated", "digits")
+
+
+def level(kind: str, seed: int) -> float | str:
+    """Return how strong the gap of this seed is."""
+    return LEVELS[kind][seed % STRENGTHS]
+
+
+def classes(kind: str) -> tuple[str, ...]:
+    """Return the classes of a pair, in order."""
+    if kind == "shapes":
+        return ("line", "rectangle", "circle")
+    if kind.endswith("digits"):
+        return tuple(str(digit) for digit in range(10))
+    return KINDS[:2] if kind == "mix" else KINDS
+
+
+def load(kind: str, seed: int, work: Path) -> Task:
+    """Return a pair, made on the first call and stored in `work`."""
+    path = work / f"{kind}-{seed}.npz"
+    if not path.is_file():
+        draw: dict[str, Callable] = {"shapes": _shapes, "digits": _digits, "dark-digits": _digits}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = draw[kind](kind, seed) if kind in draw else _galaxies(kind, seed, work)
+        with atomic_path(path) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, **made)
+    return read_task(path, classes(kind))
+
+
+def _galaxies(kind: str, seed: int, work: Path) -> dict[str, np.ndarray]:
+    """Two sets of galaxies, each as its survey sees them."""
+    pair = Pair(KINDS, redshift=0.15, scale_arcsec=0.4, drawn_arcsec=0.2) if kind == "simulated" else PAIR
+    far = Pair(KINDS, redshift=level(kind, seed), scale_arcsec=0.2, drawn_arcsec=0.1)
+    names = classes(kind)
+    sizes: tuple[list, list] = ([SOURCE] * len(names), [TARGET] * len(names))
+    source = [pool_of(name, 2 * seed + 1000, sum(SOURCE), pair, work) for name in names]
+    target = [
+        pool_of(name, 2 * seed + 1001, sum(TARGET), far if kind == "redshift" else pair, work)
+        for name in names
+    ]
+    if kind == "mix":
+        share = level(kind, seed)
+        sizes = (sizes[0], [tuple(round(2 * n * part) for n in (75, 75)) for part in (share, 1 - share)])
+        target = [
+            pool_of(name, 2 * seed + 1001, sum(n), pair, work)
+            for name, n in zip(names, sizes[1], strict=True)
+        ]
+    if kind != "simulated":
+        source = [_seen(c, surveys.load("lsst-y10"), 2 * seed) for c in source]
+    target = [_seen(c, _survey(kind, seed), 2 * seed + 1) for c in target]
+    if kind in _SPOILED:
+        target = [_SPOILED[kind](c, level(kind, seed), seed) for c in target]
+    return packed(
+        (source, target), sizes, PreprocessConfig(size=48, pixel_scale_arcsec=pair.scale_arcsec), seed
+    )
+
+
+def _seen(galaxies: Cutouts, survey: Survey, seed: int) -> Cutouts:
+    return observe(galaxies, survey, bands=BANDS, seed=seed)
+
+
+def _survey(kind: str, seed: int) -> Survey:
+    """The survey of the target."""
+    if kind in ("survey", "simulated"):
+        return surveys.load(level(kind, seed))
+    document = surveys.load("lsst-y10").model_dump()
+    if kind == "scale":
+        document["pixel_scale"]["value"] *= level(kind, seed)
+    for band in document["bands"].values():
+        if kind == "noise":
+            band["exposures"]["value"] /= level(kind, seed) ** 2
+        if kind == "seeing":
+            band["fwhm_quartiles"] = None
+            band["fwhm"]["value"] *= level(kind, seed)
+    return Survey.model_validate(document)
+
+
+def _colour(seen: Cutouts, share: float, seed: int) -> Cutouts:
+    gain = np.array([1 - share, 1.0, 1 + share], dtype=np.float32)
+    return seen.with_(images=seen.images * gain[:, None, None])
+
+
+def _units(seen: Cutouts, factor: float, seed: int) -> Cutouts:
+    return seen.with_(images=seen.images * np.float32(factor))
+
+
+def _neighbours(seen: Cutouts, share: float, seed: int) -> Cutouts:
+    """Another of these galaxies, 30 to 60 % of the half-width from the centre; the noise adds too."""
+    rng = np.random.default_rng(seed + 7000)
+    images, others = seen.images.copy(), seen.images[rng.permutation(len(seen.images))]
+    side = images.shape[-1]
+    for row in np.flatnonzero(rng.random(len(images)) < share):
+        angle, radius = rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 0.3) * side
+        shift = np.rint([radius * np.sin(angle), radius * np.cos(angle)]).astype(int)
+        images[row] += np.roll(others[row], tuple(shift), axis=(-2, -1))
+    return seen.with_(images=images)
+
+
+def _sky(seen: Cutouts, sigmas: float, seed: int) -> Cutouts:
+    """A plane through the image, another one for each."""
+    rng = np.random.default_rng(seed + 8000)
+    images = seen.images
+    sigma = 1.4826 * np.median(np.abs(images[..., :4, :]), axis=(0, 2, 3))
+    row = np.linspace(-0.5, 0.5, images.shape[-1], dtype=np.float32)
+    angle = rng.uniform(0, 2 * np.pi, (len(images), 1, 1))
+    plane = np.cos(angle) * row[:, None] + np.sin(angle) * row
+    return seen.with_(images=(images + sigmas * plane[:, None] * sigma[:, None, None]).astype(np.float32))
+
+
+_SPOILED = {"colour": _colour, "units": _units, "neighbours": _neighbours, "sky": _sky}
+
+
+def _shapes(kind: str, seed: int) -> dict[str, np.ndarray]:
+    """Drawings of 100 pixels, two by two of them averaged after the noise."""
+    source = shapes(3 * sum(SHAPES_SOURCE), seed=2 * seed + 1000)
+    target = shapes(3 * sum(SHAPES_TARGET), seed=2 * seed + 1001)
+    target = target.with_(images=poisson_snr(target.images, level(kind, seed), seed))
+    both = [c.with_(images=_halved(c.images)) for c in (source, target)]
+    by_class = [[c.take(np.flatnonzero(c.labels == k)) for k in range(3)] for c in both]
+    return packed(tuple(by_class), ([SHAPES_SOURCE] * 3, [SHAPES_TARGET] * 3), PreprocessConfig(), seed)
+
+
+def _halved(images: np.ndarray) -> np.ndarray:
+    """(N, C, S, S) to (N, C, S / 2, S / 2) by the mean."""
+    n, c, side = images.shape[:3]
+    return images.reshape(n, c, side // 2, 2, side // 2, 2).mean(axis=(3, 5))
+
+
+def _digits(kind: str, seed: int) -> dict[str, np.ndarray]:
+    """scikit-learn's digits, the target's as another camera might see them."""
+    images, labels = load_digits(return_X_y=True)
+    images = images.reshape(-1, 8, 8) / 16
+    rng, strength = np.random.default_rng(seed + 1000), level(kind, seed)
+    sides: tuple[list[Cutouts], list[Cutouts]] = ([], [])
+    for digit in range(10):
+        rows = rng.permutation(np.flatnonzero(labels == digit))[: sum(DIGITS_SOURCE) + sum(DIGITS_TARGET)]
+        source, target = images[rows[: sum(DIGITS_SOURCE)]], images[rows[sum(DIGITS_SOURCE) :]]
+        if kind == "dark-digits":
+            target = rng.poisson(strength * (target + 0.5)) / strength
+        else:
+            blurred = gaussian_filter(target, (0, strength * 0.6, strength * 0.6))
+            target = 0.6 * blurred + 0.3 + rng.normal(0, 0.12 * strength, target.shape)
+        for side, pixels in zip(sides, (source, target), strict=True):
+            enlarged = pixels.repeat(4, 1).repeat(4, 2)[:, None].astype(np.float32)
+            ids = np.array([f"{digit}-{k}" for k in range(len(pixels))])
+            side.append(Cutouts(images=enlarged, ids=ids, bands=("grey",)))
+    return packed(sides, ([DIGITS_SOURCE] * 10, [DIGITS_TARGET] * 10), PreprocessConfig(), seed)

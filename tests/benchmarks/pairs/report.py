@@ -1,0 +1,6 @@
+"""What the table says."""
+
+
+def tables() -> str:
+    """Return the tables in Markdown."""
+    return ""
