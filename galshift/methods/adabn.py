@@ -19,8 +19,9 @@ from galshift.methods._domain_batchnorm import batchnorms, estimate_statistics
 
 @METHODS.register("adabn")
 class AdaBN(Method):
-    """Train on the source alone, then replace every running mean and variance by the target's."""
+    """The network of source-only, with every running mean and variance replaced by the target's."""
 
+    version = 2  # the source-only network of the same run, trained once
     reference = "Li et al. 2018, arXiv:1603.04779"
     own_forward = True
     needs_classes = False

@@ -24,6 +24,7 @@ from galshift.training import parallel
 from galshift.training.checkpoint import FILE
 from galshift.training.feature_store import FeatureStore
 from galshift.training.job import NetworkJob
+from galshift.training.renewed import is_renewal, renewed
 from galshift.training.roles import Seen, Stage, recorded
 from galshift.training.start import check_tuning
 from galshift.training.train_network import Fitted, from_trained, source_free, train_network
@@ -197,6 +198,8 @@ def fit_pair(
             own = from_trained(job, plain) if method.from_trained else source_free(job, plain)
             begun = begun_as(own.init)
         meta = {"method": name, **recorded(_stage(own, method, names), begun)}
+        if name != BASELINE and is_renewal(method, own):
+            return renewed(plain, own, method, where, meta=meta)
         return train_network(own, method, where, seed, label=name, meta=meta, features=features)
 
     plain = fit(BASELINE, folder / BASELINE, job=replace(job, labelled=None))

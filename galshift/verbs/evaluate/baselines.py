@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,26 @@ from galshift.timing import timed
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.result import Evaluation
 
+WITNESS = "morphology-forest"  # whose answers, as measured, are set against the networks'
 NO_CLASSES = "Classifiers without a network, the baselines, are for one class an image: there are none here."
 MOST_TRAIN, MOST_TEST = 2000, 1000  # images of a domain that are measured
 BY = MACRO_F1.key  # what decides whether a baseline is beaten
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Baselines beside a network.
+
+    Attributes
+    ----------
+    document : dict
+        What ``metrics.json`` says of them.
+    witness : dict of str to tuple of ndarray
+        By test set, places (M,) in its rows and probabilities (M, K) of `WITNESS`; also without labels.
+    """
+
+    document: dict[str, Any]
+    witness: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,7 +51,7 @@ class Tested:
     ----------
     test_set : TestSet
     places : ndarray
-        (M,) of the test set's rows: labelled, and the network gave an answer.
+        (M,) of the test set's rows that the network answers; of labelled sets those with a label.
     features : dict of str to ndarray
         By baseline, (M, D) of those images.
     training : dict of str to ndarray
@@ -48,8 +65,8 @@ class Tested:
 
 
 @timed("evaluation")
-def baselines_of(found: Evaluation, config: EvaluateConfig) -> dict[str, Any] | None:
-    """Return what ``metrics.json`` says of baselines beside the main classifier; None where there are none.
+def baselines_of(found: Evaluation, config: EvaluateConfig) -> Compared | None:
+    """Return baselines beside the main classifier; None where there are none.
 
     They learn from the images and classes of the source's training part alone, each twice: as measured, and
     with the features of each domain at zero mean and unit variance over its own training part, of which no
@@ -78,24 +95,29 @@ def baselines_of(found: Evaluation, config: EvaluateConfig) -> dict[str, Any] | 
     tested = []
     for s in sets:
         places = _compared(found, s, seed)
-        seen = learnt if s.role == "source" else features(*training[s.role], s.role, "training")
+        seen = learnt
+        if s.role != "source" and s.labelled:
+            seen = features(*training[s.role], s.role, "training")
         tested.append(Tested(s, places, features(s.dataset, s.rows[places], s.role, "test"), seen))
-    return {
+    witness: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    results = [
+        _result(name, baseline, own, (learnt[name], labels), tested, found, config, witness)
+        for name, baseline in baselines.items()
+        for own in (False, True)
+    ]
+    document = {
         "network": found.main.name,
         "decided_by": BY,
         "n_train": {role: len(rows) for role, (_, rows) in training.items()},
         "most": {"train": MOST_TRAIN, "test": MOST_TEST},
         "noise_added_to": depth.added_to,
-        "results": [
-            _result(name, baseline, own, (learnt[name], labels), tested, found, config)
-            for name, baseline in baselines.items()
-            for own in (False, True)
-        ],
+        "results": results,
     }
+    return Compared(document, witness)
 
 
 def _own_sets(found: Evaluation) -> list[TestSet]:
-    """The labelled test sets of the main classifier's own run, the source first."""
+    """The test sets of the main classifier's own run that it answers, the source first."""
     own = [next((s for s in found.sets if s.role == role), None) for role in found.main.splits]
     return [s for s in own if s is not None and _compared(found, s, 0).size]
 
@@ -111,8 +133,8 @@ def _training(found: Evaluation, role: str, seed: int) -> tuple[Dataset, np.ndar
 
 
 def _compared(found: Evaluation, s: TestSet, seed: int) -> np.ndarray:
-    """The places of labelled images of a test set that the network answers, some where there are many."""
-    known = np.flatnonzero(found.answers(found.main, s).usable & (s.labels >= 0))
+    """The places of images of a test set that the network answers, with labels if any; some of many."""
+    known = np.flatnonzero(found.answers(found.main, s).usable & ((s.labels >= 0) | (not s.labelled)))
     return known[drawn_rows(len(known), MOST_TEST, seed, "baselines", s.name, "test")]
 
 
@@ -124,15 +146,23 @@ def _result(
     tested: Sequence[Tested],
     found: Evaluation,
     config: EvaluateConfig,
+    witness: dict[str, tuple[np.ndarray, np.ndarray]],
 ) -> dict[str, Any]:
-    """One baseline, as measured or standardised by domain, on every test set."""
+    """One baseline, as measured or standardised by domain, on every labelled test set; fills `witness`."""
     features, labels = learnt
     prepare = standardise_by(features) if standardised else np.asarray
     predict = baseline.learn(prepare(features), labels, len(found.classes), config.seed)
     domains = {}
     for one in tested:
+        s, seen = one.test_set, name == WITNESS and not standardised
+        if not (s.labelled or seen):
+            continue
         own = standardise_by(one.training[name]) if standardised else np.asarray
-        domains[one.test_set.name] = _scores(predict(own(one.features[name])), one, found, config)
+        answers = predict(own(one.features[name]))
+        if seen:
+            witness[s.name] = (one.places, answers)
+        if s.labelled:
+            domains[s.name] = _scores(answers, one, found, config)
     return {"name": name, "title": baseline.title, "standardised": standardised, "domains": domains}
 
 

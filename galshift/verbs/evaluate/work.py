@@ -21,6 +21,7 @@ from galshift.timing import timed
 from galshift.training.checkpoint import Trained, load_checkpoint
 from galshift.verbs.evaluate.baselines import NO_CLASSES, baselines_of
 from galshift.verbs.evaluate.config import EvaluateConfig
+from galshift.verbs.evaluate.doubt import with_doubt
 from galshift.verbs.evaluate.learning_curve import learning_curves
 from galshift.verbs.evaluate.result import Evaluation, Outcome, Task
 from galshift.verbs.evaluate.tasks import TASKS
@@ -79,16 +80,18 @@ def evaluate_open(
     plain = [c for c in classifiers if not c.given] + [c for c in classifiers if c.roles.source_only]
     reference = next((c.name for c in plain), None)
     found = Evaluation(task, head.names, tuple(classifiers), tuple(sets), outcomes, reference=reference)
-    return replace(
+    compared = baselines_of(found, config) if config.baselines else None
+    known = replace(
         found,
         gaps=_gaps(found, config),
         differences=_differences(found, config),
         seeds=_over_seeds(found, config, ask),
-        baselines=baselines_of(found, config) if config.baselines else None,
+        baselines=None if compared is None else compared.document,
         warnings=(*_warnings(found), *([NO_CLASSES] if config.baselines and head.kind != "class" else [])),
         estimates=task.estimates(found),
         learning=learning_curves(found),
     )
+    return with_doubt(known, compared, device)
 
 
 def _shared(classifiers: Sequence[Classifier]) -> SharedEncoder | None:

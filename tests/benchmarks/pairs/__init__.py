@@ -1,1 +1,1 @@
-"""One stored table of runs, pairs x rows x seeds x outputs, which rules are judged by so that nobody trains again."""
+"""One stored table of runs, pairs x rows x seeds x outputs: rules are judged by it without a training."""

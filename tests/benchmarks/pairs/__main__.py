@@ -5,9 +5,10 @@
     python -m tests.benchmarks.pairs run FOLDER [--seeds 15] [--kinds noise,mix] [--family small|frozen|plain]
     python -m tests.benchmarks.pairs gather FOLDER
     python -m tests.benchmarks.pairs report
+    python -m tests.benchmarks.pairs doubt [--write]
 
-``run`` makes pairs of domains (`gaps.py` says which) and a file for each run in FOLDER, seed by seed, so that it
-can be stopped and goes on where it was; ``gather`` writes them into the table beside this file, which
+``run`` makes pairs of domains (`gaps.py` says which) and a file for each run in FOLDER, seed by seed, so that
+it can be stopped and goes on where it was; ``gather`` writes them into the table beside this file, which
 ``report`` reads.  Sets and networks are small: 300 + 300 images of 48 pixels, 12 epochs; every network is
 trained, its epoch chosen and its outputs stored by the code of ``galshift adapt``.
 """
@@ -25,7 +26,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from galshift.evaluation.gap import domain_classifier_error
-from tests.benchmarks.pairs import gaps, report, rows, table
+from tests.benchmarks.pairs import doubt, gaps, report, rows, table
 
 FAMILIES = {
     "small": (rows.small_rows, rows.SMALL),
@@ -54,7 +55,7 @@ def run(work: Path, kinds: list[str], seeds: range, families: list[str]) -> None
 
 
 def on_features(features: dict[str, np.ndarray]) -> dict[str, float]:
-    """Return how well a classifier tells the domains apart, and what share of the target is like no source."""
+    """Return how badly a classifier tells domains apart, and the share of the target unlike any source."""
     if not features:
         return {}
     source, target = (np.asarray(features[part], dtype=np.float64) for part in ("valid", "target"))
@@ -65,7 +66,7 @@ def on_features(features: dict[str, np.ndarray]) -> dict[str, float]:
 
 
 def uncovered(source: np.ndarray, target: np.ndarray) -> float:
-    """Return the share of target images farther from any source image than 95 % of those are among themselves."""
+    """Return the share of target images farther from any source image than 95 % of those are from another."""
     mean, spread = source.mean(0), source.std(0) + 1e-9
     source, target = (source - mean) / spread, (target - mean) / spread
     own = np.sort(cdist(source, source), axis=1)[:, 1]
@@ -75,12 +76,13 @@ def uncovered(source: np.ndarray, target: np.ndarray) -> float:
 def main() -> None:
     """Do what is asked."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("what", choices=("run", "gather", "report"))
+    parser.add_argument("what", choices=("run", "gather", "report", "doubt"))
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=15)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--kinds", default=",".join(gaps.LEVELS))
     parser.add_argument("--family", default="small,plain")
+    parser.add_argument("--write", action="store_true", help="the constants that galshift ships")
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.what == "run":
@@ -88,6 +90,10 @@ def main() -> None:
         run(given.folder, given.kinds.split(","), seeds, given.family.split(","))
     elif given.what == "gather":
         table.gather(given.folder)
+    elif given.what == "doubt":
+        if given.write:
+            doubt.write()
+        print(doubt.tables())
     else:
         print(report.tables())
 

@@ -1,8 +1,9 @@
 """The stored table: what every row says of every image of its pair, and what is measured on features.
 
-A file a kind of gap, ``table/KIND.npz``; its arrays are named ``SEED/ROW/PART`` (float16 logits) and
-``SEED/labels/PART``, and ``facts`` holds a JSON text: ``SEED/ROW`` to CPU seconds, and for networks the domain
-classifier's error and the share of target images that no source image resembles.
+A file a kind of gap, ``table/KIND.npz``; its arrays are named ``SEED/ROW/PART`` (by how many sixteenths each
+logit lies below the highest of its image, at most 255) and ``SEED/labels/PART``, and ``facts`` holds a JSON
+text: ``SEED/ROW`` to CPU seconds, and for networks the domain classifier's error and the share of target
+images that no source image resembles.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from galshift.provenance import atomic_path
 from tests.benchmarks.pairs.rows import PARTS, Row
 
 TABLE = Path(__file__).parent / "table"
+STEPS = 16  # of a logit
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,9 @@ def gather(work: Path) -> None:
             seed, row = path.parent.name, path.stem
             with np.load(path) as stored:
                 for part in PARTS:
-                    arrays[f"{seed}/{row}/{part}"] = stored[f"logits_{part}"]
+                    logits = stored[f"logits_{part}"].astype(np.float32)
+                    below = (logits.max(axis=1, keepdims=True) - logits) * STEPS
+                    arrays[f"{seed}/{row}/{part}"] = np.round(below).clip(0, 255).astype(np.uint8)
                     arrays[f"{seed}/labels/{part}"] = stored[f"labels_{part}"]
                 facts[f"{seed}/{row}"] = json.loads(str(stored["facts"]))
         with atomic_path(TABLE / f"{folder.name}.npz") as temporary, temporary.open("wb") as stream:
@@ -85,6 +89,6 @@ def read(kinds: tuple[str, ...] | None = None) -> Iterator[Run]:
             arrays = {name: stored[name] for name in stored.files}
         for name, facts in json.loads(str(arrays["facts"])).items():
             seed, row = name.split("/")
-            logits = {p: arrays[f"{name}/{p}"].astype(np.float64) for p in PARTS}
+            logits = {p: -arrays[f"{name}/{p}"].astype(np.float64) / STEPS for p in PARTS}
             labels = {p: arrays[f"{seed}/labels/{p}"].astype(int) for p in PARTS}
             yield Run(path.stem, row, int(seed), logits, labels, facts)

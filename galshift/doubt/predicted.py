@@ -1,0 +1,98 @@
+"""The accuracy that a classifier should have on images without labels, with an interval.
+
+Three independent accounts of what is lost against the source are averaged: a linear function of the network's
+own signs (`galshift.doubt.evidence`), and the agreement that it loses with each independent classifier there
+is.  No account is right under every gap, and they are wrong under different ones.  The constants were fitted
+to stored runs on pairs of surveys of many kinds, ``coefficients.yaml`` says which and how well they hold on
+kinds left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from galshift.doubt.evidence import SIGNS, Evidence
+from galshift.plain_yaml import load_plain
+
+FILE = "coefficients.yaml"
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What was fitted.
+
+    Attributes
+    ----------
+    intercept : float
+    signs : ndarray
+        (2,) factors of the signs, in order.
+    width : tuple of float
+        Half a 95 % interval of accuracy is ``width[0] + width[1] * |change|``.
+    """
+
+    intercept: float
+    signs: np.ndarray
+    width: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A predicted accuracy.
+
+    Attributes
+    ----------
+    accuracy : float
+        In [0, 1].
+    ci95 : tuple of float
+        Lower and upper bound, as often as not narrower than the truth where nothing like the gap was among
+        the pairs that the constants come from.
+    change : float
+        Against the source's accuracy, in [-1, 1].
+    accounts : dict of str to float
+        What each account says of the change.
+    """
+
+    accuracy: float
+    ci95: tuple[float, float]
+    change: float
+    accounts: dict[str, float]
+
+    def document(self) -> dict[str, Any]:
+        """Return it for ``metrics.json``."""
+        return {"change": self.change, "accounts": self.accounts}
+
+
+@cache
+def constants() -> Constants:
+    """Return the constants that galshift ships."""
+    held = load_plain(resources.files("galshift.doubt").joinpath(FILE).read_text(encoding="utf-8"))
+    factors = np.array([held["signs"][name] for name in SIGNS])
+    return Constants(held["intercept"], factors, (held["width"]["least"], held["width"]["per_change"]))
+
+
+def own_change(found: Evidence, by: Constants) -> float:
+    """Return the change of accuracy that the network's own signs speak of."""
+    return float(by.intercept + by.signs @ found.signs)
+
+
+def predict_accuracy(found: Evidence, by: Constants | None = None) -> Predicted:
+    """Return the accuracy that the evidence speaks of.
+
+    Parameters
+    ----------
+    found : Evidence
+    by : Constants, optional
+        Default: those that galshift ships.
+    """
+    by = constants() if by is None else by
+    told = {"own": own_change(found, by), **found.witnesses}
+    change = float(np.mean(list(told.values())))
+    accuracy = float(np.clip(found.source_accuracy + change, 0, 1))
+    half = by.width[0] + by.width[1] * abs(change)
+    bounds = (max(accuracy - half, 0.0), min(accuracy + half, 1.0))
+    return Predicted(accuracy, bounds, change, told)

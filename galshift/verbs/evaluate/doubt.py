@@ -1,0 +1,126 @@
+"""For each classifier and each data set but the source: the accuracy that is expected, and whether to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from galshift.doubt.evidence import LEAST, evidence, lost_agreement
+from galshift.doubt.predicted import predict_accuracy
+from galshift.doubt.verdict import judge
+from galshift.errors import DataError
+from galshift.runs.classifiers import Classifier
+from galshift.runs.held_out import source_outputs
+from galshift.runs.test_sets import TestSet
+from galshift.timing import timed
+from galshift.verbs.evaluate.baselines import Compared
+from galshift.verbs.evaluate.result import Evaluation
+
+KEY = "predicted_accuracy"
+FOREST = "the morphology forest"
+
+Both = tuple[np.ndarray, np.ndarray]  # probabilities of the source's images, and of the target's
+
+
+@timed("evaluation")
+def with_doubt(found: Evaluation, compared: Compared | None, device: str) -> Evaluation:
+    """Return `found` with ``predicted_accuracy``, ``verdict`` and what they rest on among its metrics.
+
+    Labels of the data sets that are judged are not asked for.  Where a run has no held-out labelled images
+    of its source, nothing is said, and a warning says so.
+    """
+    if found.main.trained.head.kind != "class":
+        return found
+    outcomes, notes = dict(found.outcomes), []
+    source = next((s for s in found.sets if s.role == "source" and s.labelled), None)
+    for c in found.classifiers:
+        for s in (one for one in found.sets if one.role != "source"):
+            try:
+                said = _of(found, compared, c, source, s, device)
+            except DataError as error:
+                notes.append(f"No accuracy is predicted for {c.name} on {s.name}: {error.what}.")
+                continue
+            outcome = outcomes[c.name, s.name]
+            known = {**outcome.metrics, **said}
+            known["ci95"] = {**outcome.metrics.get("ci95", {}), **said["ci95"]}
+            outcomes[c.name, s.name] = replace(outcome, metrics=known)
+    return replace(found, outcomes=outcomes, warnings=(*found.warnings, *dict.fromkeys(notes)))
+
+
+def _of(
+    found: Evaluation,
+    compared: Compared | None,
+    c: Classifier,
+    source: TestSet | None,
+    s: TestSet,
+    device: str,
+) -> dict[str, Any]:
+    """What ``metrics.json`` says of one classifier on one data set."""
+    answers = found.answers(c, s)
+    target = answers.centre[answers.usable]
+    if source is None:
+        held = source_outputs(c.trained, device)
+        seen, labels = (
+            _in_order(softmax(held.logits, axis=1), c, found),
+            _labels_in_order(held.labels, c, found),
+        )
+        witnesses: Mapping[str, float] = {}
+    else:
+        known = found.answers(c, source).usable & (source.labels >= 0)
+        seen, labels = found.answers(c, source).centre[known], source.labels[known]
+        witnesses = _witnesses(found, compared, c, source, s)
+    signs = evidence(seen, labels, target, witnesses)
+    expected = predict_accuracy(signs)
+    return {
+        KEY: expected.accuracy,
+        "ci95": {KEY: list(expected.ci95)},
+        **judge(signs, expected).document(),
+        "doubt": {**expected.document(), "signs": signs.document()},
+    }
+
+
+def _witnesses(
+    found: Evaluation, compared: Compared | None, c: Classifier, source: TestSet, s: TestSet
+) -> dict[str, float]:
+    """What each independent classifier says of `c`: the network beside it, and the morphology forest."""
+    beside = found.main.name if c.name == found.reference else found.reference
+    told = {}
+    if beside not in (None, c.name):
+        pairs = [_answered(found, c.name, beside, one, None) for one in (source, s)]
+        told[beside] = _lost(pairs)
+    if compared is not None and {source.name, s.name} <= set(compared.witness):
+        pairs = [_answered(found, c.name, None, one, compared.witness[one.name]) for one in (source, s)]
+        told[FOREST] = _lost(pairs)
+    return {name: change for name, change in told.items() if change is not None}
+
+
+def _answered(
+    found: Evaluation, name: str, other: str | None, s: TestSet, given: tuple[np.ndarray, np.ndarray] | None
+) -> Both:
+    """What two classifiers answer for the images of a set that both have an answer for."""
+    places, theirs = (np.arange(len(s.rows)), found.answers(other, s).centre) if given is None else given
+    mine = found.answers(name, s).centre[places]
+    good = np.isfinite(mine).all(axis=1) & np.isfinite(theirs).all(axis=1)
+    return mine[good], theirs[good]
+
+
+def _lost(pairs: list[Both]) -> float | None:
+    """The agreement that is lost between the source and the target; None for too few images of either."""
+    (mine_there, theirs_there), (mine, theirs) = pairs
+    if min(len(mine_there), len(mine)) < LEAST:
+        return None
+    return lost_agreement((mine_there, mine), (theirs_there, theirs))
+
+
+def _in_order(probabilities: np.ndarray, c: Classifier, found: Evaluation) -> np.ndarray:
+    """Columns in the order of the evaluation's classes."""
+    return probabilities[:, [c.trained.classes.index(name) for name in found.classes]]
+
+
+def _labels_in_order(labels: np.ndarray, c: Classifier, found: Evaluation) -> np.ndarray:
+    place = np.array([found.classes.index(name) for name in c.trained.classes])
+    return place[labels]

@@ -1,0 +1,166 @@
+"""Predicted accuracy and verdict against the truth of the stored runs, whole kinds of gap left out.
+
+The constants that galshift ships are fitted here (``python -m tests.benchmarks.pairs doubt --write``).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.special import softmax
+
+import galshift
+from galshift.doubt.evidence import SIGNS, Evidence, evidence, lost_agreement
+from galshift.doubt.predicted import Constants, Predicted, predict_accuracy
+from galshift.doubt.verdict import TRUSTED, UNTRUSTED, judge
+from tests.benchmarks.pairs import gaps, table
+
+#: Networks that a user could be left with, and the network of the same run that is beside each.
+BESIDE = {
+    "source-only": "sinkhorn",
+    "source-only-renewed": "source-only",
+    **dict.fromkeys(("adabn", "cdan-e", "dann", "infomax", "sinkhorn", "tent"), "source-only"),
+}
+FOREST = "morphology-forest"
+RIDGE = 3.0
+SHIPPED = Path(galshift.__file__).parent / "doubt" / "coefficients.yaml"
+LITTLE, COLLAPSE, BETTER = 0.05, 0.15, 0.05  # losses of accuracy that the verdict is held to
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One run with its truth.
+
+    Attributes
+    ----------
+    kind, row : str
+    seed : int
+    evidence : Evidence
+    accuracy : float
+        On the target.
+    best : float
+        Accuracy of the best network of the same pair and seed there.
+    """
+
+    kind: str
+    row: str
+    seed: int
+    evidence: Evidence
+    accuracy: float
+    best: float
+
+    @property
+    def loss(self) -> float:
+        """Accuracy lost against the source."""
+        return self.evidence.source_accuracy - self.accuracy
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether much was lost that another network of the pair would have had."""
+        return self.loss >= COLLAPSE and self.best - self.accuracy >= BETTER
+
+
+def runs(witnesses: bool = True) -> Iterator[Judged]:
+    """Yield every network of `BESIDE` in the table with its evidence."""
+    pairs: dict[tuple[str, int], dict[str, table.Run]] = defaultdict(dict)
+    for run in table.read():
+        pairs[run.kind, run.seed][run.row] = run
+    for (kind, seed), rows in pairs.items():
+        networks = [run for run in rows.values() if run.network]
+        best = max(_accuracy(run) for run in networks)
+        for name, beside in BESIDE.items():
+            if not {name, beside, FOREST} <= set(rows):
+                continue
+            run = rows[name]
+            source, target = _both(run)
+            names = (beside, FOREST) if witnesses else ()
+            others = {other: lost_agreement((source, target), _both(rows[other])) for other in names}
+            found = evidence(source, run.labels["source_test"], target, others)
+            yield Judged(kind, name, seed, found, _accuracy(run), best)
+
+
+def _both(run: table.Run) -> tuple[np.ndarray, np.ndarray]:
+    return softmax(run.logits["source_test"], axis=1), softmax(run.logits["target_test"], axis=1)
+
+
+def _accuracy(run: table.Run) -> float:
+    return float((run.logits["target_test"].argmax(axis=1) == run.labels["target_test"]).mean())
+
+
+def fitted(given: list[Judged]) -> Constants:
+    """Return the constants that fit the runs: a ridge regression of the change on the signs; the width."""
+    signs = np.stack([one.evidence.signs for one in given])
+    change = -np.array([one.loss for one in given])
+    mean, spread = signs.mean(0), signs.std(0)
+    z = (signs - mean) / spread
+    slopes = np.linalg.solve(z.T @ z + RIDGE * np.eye(len(spread)), z.T @ (change - change.mean())) / spread
+    free = Constants(float(change.mean() - slopes @ mean), slopes, (0.0, 0.0))
+    said = [predict_accuracy(one.evidence, free) for one in given]
+    return Constants(free.intercept, free.signs, width(said, given))
+
+
+def width(said: list[Predicted], given: list[Judged], level: float = 0.95) -> tuple[float, float]:
+    """Return the constants of an interval that holds the truth of `level` of the runs of either half."""
+    error = np.array([abs(one.accuracy - p.accuracy) for one, p in zip(given, said, strict=True)])
+    change = np.array([abs(p.change) for p in said])
+    least = float(np.quantile(error[change <= np.quantile(change, 0.5)], level))
+    over = (error - least) / np.maximum(change, 1e-3)
+    return least, max(0.0, float(np.quantile(over[change > np.quantile(change, 0.5)], level)))
+
+
+def left_out(given: list[Judged]) -> list[tuple[Judged, Predicted]]:
+    """Return each run with what constants say of it that were fitted without its kind of gap."""
+    found = []
+    for kind in sorted({one.kind for one in given}):
+        by = fitted([one for one in given if one.kind != kind])
+        found += [(one, predict_accuracy(one.evidence, by)) for one in given if one.kind == kind]
+    return found
+
+
+def tables() -> str:
+    """Return what holds, in Markdown."""
+    lines = [
+        "| witnesses | runs | kinds | mean error | of trusted runs | in the 95 % interval | collapses caught "
+        "| called untrusted | false alarms | trusted |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for told, given in (("forest, network beside", list(runs())), ("none", list(runs(witnesses=False)))):
+        found = left_out(given)
+        for name, kinds in (("all", tuple(gaps.LEVELS)), ("held out", gaps.HELD_OUT)):
+            lines.append(_line(told, name, [pair for pair in found if pair[0].kind in kinds]))
+    return "\n".join(lines)
+
+
+def _line(told: str, name: str, found: list[tuple[Judged, Predicted]]) -> str:
+    error = np.array([abs(one.accuracy - p.accuracy) for one, p in found])
+    words = np.array([judge(one.evidence, p).word for one, p in found])
+    inside = np.mean([p.ci95[0] <= one.accuracy <= p.ci95[1] for one, p in found])
+    collapsed = np.array([one.collapsed for one, _ in found])
+    fine = np.array([one.loss < LITTLE for one, _ in found])
+    trusted, untrusted = words == TRUSTED, words == UNTRUSTED
+    caught, called = (~trusted[collapsed]).mean(), untrusted[collapsed].mean()
+    alarms, doubted = untrusted[fine].mean(), (~trusted[fine]).mean()
+    return (
+        f"| {told} | {len(found)} | {name} | {error.mean():.3f} | {error[trusted].mean():.3f} | {inside:.0%} "
+        f"| {caught:.0%} of {collapsed.sum()} | {called:.0%} "
+        f"| {alarms:.1%} ({doubted:.0%} not trusted) of {fine.sum()} "
+        f"| {trusted.mean():.0%} |"
+    )
+
+
+def write() -> None:
+    """Fit the shipped constants to all kinds that are not held out."""
+    given = [one for one in runs() if one.kind not in gaps.HELD_OUT]
+    by = fitted(given)
+    signs = "".join(f"  {name}: {value:.4f}\n" for name, value in zip(SIGNS, by.signs, strict=True))
+    SHIPPED.write_text(
+        "# Fitted by `python -m tests.benchmarks.pairs doubt --write` to "
+        f"{len(given)} stored runs on pairs of the kinds\n# {', '.join(sorted({o.kind for o in given}))}.\n"
+        f"intercept: {by.intercept:.4f}\nsigns:\n{signs}width:\n  least: {by.width[0]:.4f}\n"
+        f"  per_change: {by.width[1]:.4f}\n",
+        encoding="utf-8",
+    )
