@@ -39,7 +39,7 @@ FLOORS: list[set[str]] = [
     {"verbs"},
     {"runs"},
     {"domains"},
-    {"training", "evaluation", "audit", "embedding", "simulate"},
+    {"training", "evaluation", "audit", "embedding", "simulate", "doubt"},
     {"mocks", "report"},
     {"methods", "selection", "models", "data", "surveys", "settings", "guides"},
     {

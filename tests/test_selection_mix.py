@@ -1,36 +1,25 @@
-"""When another class mix is believed, and what is then done about it."""
+"""When another class mix is believed."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-import torch
 from scipy.integrate import quad
-from scipy.special import expit, softmax
+from scipy.special import expit
 from scipy.stats import norm
 
-from galshift.data.preprocess import Preprocessing
-from galshift.data.stretch import Stretch
-from galshift.models.build import build_model
+from galshift.doubt.choice import choose
 from galshift.selection._base import Candidate
-from galshift.selection.choose import choose
 from galshift.selection.label_shift import class_mix
 from galshift.selection.mix_evidence import (
     accounts,
-    believed_mix,
     clearest,
     conservative_mix,
-    correction,
     credible_mix,
     estimated_mix,
     evidence,
-    is_credible,
-    suspected_shift,
+    is_another_mix,
 )
-from galshift.training.checkpoint import load_checkpoint, save_checkpoint
-from galshift.verbs.adapt.auto import corrected
 
 EVEN = np.array([0.5, 0.5])
 
@@ -56,7 +45,7 @@ def gaussians(
 
 def credible_shift(*witnesses: Candidate) -> bool:
     """Whether networks together show another mix."""
-    return is_credible([evidence(one) for one in witnesses])
+    return credible_mix(*witnesses) is not None
 
 
 def test_only_what_all_accounts_say_is_believed() -> None:
@@ -84,16 +73,19 @@ def test_the_accounts_are_what_theory_says_of_two_gaussians() -> None:
 
 @pytest.mark.parametrize(("share", "believed"), [(0.1, True), (0.9, True), (0.5, False), (0.45, False)])
 def test_a_large_shift_is_believed_and_a_small_one_not(share: float, believed: bool) -> None:
-    assert credible_shift(gaussians(share, 2000)[0]) is believed
-    assert suspected_shift(gaussians(share)[0]) is believed
+    seen = gaussians(share, 2000)[0]
+    assert credible_shift(seen) is believed
+    assert is_another_mix(seen, gaussians(share, seed=1)[0]) is believed
+    assert not is_another_mix(seen, gaussians(0.5)[0])  # one network of two has not seen it
+    assert not is_another_mix(seen)  # alone
 
 
 def test_a_gap_between_surveys_is_not_believed_to_be_another_mix() -> None:
     """Of classes 2 apart a shift of 0.6 makes Phi(1.6) and Phi(-0.4) class 1: 0.645."""
     moved, _ = gaussians(0.5, 4000, apart=2.0, offset=0.6)
     assert class_mix(moved.predictions_target, 2)[1] == pytest.approx(0.645, abs=0.02)
-    assert suspected_shift(moved)
     assert not credible_shift(moved)
+    assert not is_another_mix(moved, moved)
 
 
 def test_a_network_that_never_answers_a_class_is_no_witness() -> None:
@@ -122,15 +114,6 @@ def test_an_estimate_at_its_bound_is_no_witness() -> None:
     assert evidence(gaussians(0.05, 2000)[0]) > 0.2
 
 
-def test_one_witness_is_enough() -> None:
-    sure, unsure = gaussians(0.2, 2000)[0], gaussians(0.5, 2000)[0]
-    assert credible_shift(sure)
-    assert credible_shift(sure, sure)
-    assert credible_shift(sure, unsure)  # one is enough
-    assert credible_shift(unsure, sure)
-    assert not credible_shift(unsure, unsure)
-
-
 def test_the_clearest_witness_tells_the_mix() -> None:
     weak, strong, even = gaussians(0.25, 2000)[0], gaussians(0.05, 2000)[0], gaussians(0.5, 2000)[0]
     assert clearest([0.1, 0.2]) == 1
@@ -142,55 +125,16 @@ def test_the_clearest_witness_tells_the_mix() -> None:
     assert credible_mix(even, weak) is None
 
 
-def test_under_a_credible_shift_aligning_methods_are_out_and_the_evidence_decides() -> None:
-    weak, _ = gaussians(0.2, 2000)
-    strong, _ = gaussians(0.05, 2000)
-    choice = choose({"source-only": weak, "coral": strong, "adabn": strong}, aligning=["coral"])
-    assert choice.chosen == "adabn"
-    assert choice.evidence == {"source-only": evidence(weak), "adabn": evidence(strong)}
-    assert choice.shifted_mix == pytest.approx(believed_mix(strong).tolist())
-    assert choose({"source-only": strong, "adabn": strong}).chosen == "source-only"
-    even = choose({"source-only": gaussians(0.5, 2000)[0], "adabn": gaussians(0.45, 2000)[0]})
-    assert even.shifted_mix is None
+def test_where_every_network_sees_another_mix_the_first_stays() -> None:
+    weak, strong = gaussians(0.2, 2000)[0], gaussians(0.25, 2000, apart=4.0)[0]
+    choice = choose({"source-only": weak, "coral": strong})
+    assert choice.another_mix
+    assert choice.chosen == "source-only"
     # A selector that the user named decides alone.
-    assert choose({"source-only": strong, "adabn": strong}, "infomax").shifted_mix is None
-
-
-def test_the_correction_goes_half_way() -> None:
-    """Of the accounts the mean posterior leaves the source's mix least, so that it is what is believed."""
-    half = quad(lambda x: norm.pdf(x, -1.5) * expit(3 * x), -12, 12)[0]
-    mix = np.array([0.1 * (1 - half) + 0.9 * half, 0.1 * half + 0.9 * (1 - half)])
-    _, ratio = correction(gaussians(0.1, 20000)[0])
-    np.testing.assert_allclose(ratio, 0.5 * np.log(mix / 0.5), atol=0.02)
-
-
-def test_the_correction_lives_in_the_networks_last_layer(tmp_path: Path) -> None:
-    model = build_model("deepmerge", in_channels=1, size=16, n_classes=2, seed=0).eval()
-    preprocessing = Preprocessing(
-        bands=["r"], size=16, unit="nJy", classes=["a", "b"], sky_sigma=[1.0],
-        stretch_constants=Stretch(kind="linear", mean=[0.0], std=[1.0]),
-    ).model_dump(mode="json")  # fmt: skip
-    save_checkpoint(
-        tmp_path,
-        model,
-        preprocessing=preprocessing,
-        classes=["a", "b"],
-        bands=["r"],
-        meta={"method": "adabn"},
-    )
-    images = torch.randn(5, 1, 16, 16, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        before = model(images).logits.double().numpy()
-    candidate, _ = gaussians(0.2)
-    mix, (calibration, ratio) = believed_mix(candidate), correction(candidate)
-    corrected(load_checkpoint(tmp_path), candidate)
-    trained = load_checkpoint(tmp_path)
-    with torch.no_grad():
-        after = softmax(trained.model(images).logits.double().numpy(), axis=1)
-    expected = softmax(np.log(calibration(before)) + ratio, axis=1)
-    np.testing.assert_allclose(after, expected, atol=1e-5)
-    assert trained.meta["class_mix"] == pytest.approx(mix.tolist())
-    assert trained.meta["method"] == "adabn"
+    named = choose({"source-only": weak, "coral": strong}, "infomax")
+    assert not named.another_mix
+    even = gaussians(0.5, 2000, apart=4.0)[0]
+    assert not choose({"source-only": weak, "coral": even}).another_mix
 
 
 def test_a_known_mix_counts_against_epochs_that_drift_from_it() -> None:

@@ -15,12 +15,10 @@ from galshift.doubt.estimates import (
     calibrated,
     nuclear_norm,
 )
-from galshift.errors import DataError
 from galshift.selection.label_shift import class_mix, total_variation
 
 #: The numbers that accuracy is predicted from, in order.
 SIGNS = ("nuclear", "mix")
-LEAST = 20  # images of either domain below which nothing is said
 _HALF = 0.5  # of an even share, below which a class begins to vanish from the answers
 
 
@@ -82,14 +80,7 @@ def evidence(
         (M,) classes of the source's images.
     witnesses : mapping, optional
         Name of an independent classifier to :func:`lost_agreement` with it.
-
-    Raises
-    ------
-    DataError
-        When there are fewer than `LEAST` images of either.
     """
-    if min(len(source), len(target)) < LEAST:
-        raise DataError(f"fewer than {LEAST} images of the source or the target tell nothing")
     logits = [np.log(np.clip(p, 1e-7, 1)) for p in (source, target)]
     seen, met = calibrated(logits[0], labels, logits[1])
     k = source.shape[1]

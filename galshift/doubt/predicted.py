@@ -1,10 +1,10 @@
 """The accuracy that a classifier should have on images without labels, with an interval.
 
-Three independent accounts of what is lost against the source are averaged: a linear function of the network's
-own signs (`galshift.doubt.evidence`), and the agreement that it loses with each independent classifier there
-is.  No account is right under every gap, and they are wrong under different ones.  The constants were fitted
-to stored runs on pairs of surveys of many kinds, ``coefficients.yaml`` says which and how well they hold on
-kinds left out.
+Of independent accounts of what is lost against the source the median is taken: a linear function of the
+network's own signs (`galshift.doubt.evidence`), and the agreement that it loses with each independent
+classifier there is.  No account is right under every gap, and they are wrong under different ones.  The
+constants were fitted to stored runs on pairs of surveys of many kinds; ``coefficients.yaml`` says which, and
+``tests/benchmarks/pairs/doubt.py`` measures how well they hold on kinds left out.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def predict_accuracy(found: Evidence, by: Constants | None = None) -> Predicted:
     """
     by = constants() if by is None else by
     told = {"own": own_change(found, by), **found.witnesses}
-    change = float(np.mean(list(told.values())))
+    change = float(np.median(list(told.values())))
     accuracy = float(np.clip(found.source_accuracy + change, 0, 1))
     half = by.width[0] + by.width[1] * abs(change)
     bounds = (max(accuracy - half, 0.0), min(accuracy + half, 1.0))

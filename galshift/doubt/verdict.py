@@ -12,7 +12,7 @@ TRUSTED, UNTOLD, UNTRUSTED = "trusted", "cannot be told", "cannot be trusted"
 
 #: Predicted change of accuracy down to which answers are trusted, and below which they are not; set to find
 #: losses of 0.15 without a fuss over those of less than 0.05 (``tests/benchmarks/pairs/doubt.py``).
-LITTLE, RUINOUS = -0.04, -0.10
+LITTLE, RUINOUS = -0.04, -0.08
 #: Any single account of the change below which nothing is trusted, whatever the others say.
 SINGLE = -0.12
 #: Source accuracy over chance, as a share of what there is over chance, below which nothing can be told.

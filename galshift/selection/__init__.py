@@ -1,7 +1,6 @@
 '''Scores that choose an epoch, a weight or a method without target labels: one file each.
 
-``label_shift`` and ``mix_evidence`` (the target's class mix), ``information`` (has source-only failed?),
-``guards`` (what to warn of) and ``choose`` (the choice between candidates) are no scores.
+``label_shift`` and ``mix_evidence`` (the target's class mix) and ``guards`` (what to warn of) are no scores.
 
 Adding one
 ----------
@@ -36,10 +35,11 @@ if TYPE_CHECKING:
 SELECTORS = Registry(
     "selector",
     "galshift.selection",
-    exclude=("choose", "label_shift", "guards", "information", "mix_evidence"),
+    exclude=("label_shift", "guards", "mix_evidence"),
 )
-#: What chooses between methods, and between the epochs of one run, unless the user says otherwise.
-DEFAULT = "ensv"
+#: What chooses between methods (`galshift.doubt.choice`) and between the epochs of one run, unless the user
+#: says otherwise; the first is no selector.
+DEFAULT = "expected-accuracy"
 DEFAULT_EPOCH = "infomax-source"
 
 __all__ = ["DEFAULT", "DEFAULT_EPOCH", "SELECTORS", "Candidate", "Selector"]

@@ -1,4 +1,4 @@
-"""Whether a different class mix of the target is credible, and how far answers should follow it.
+"""Whether a different class mix of the target is credible.
 
 A gap between surveys fools every estimate of the class mix: what it makes look like another class counts as
 one.  Three accounts that are fooled differently are therefore asked, the answers, the mean of the calibrated
@@ -26,13 +26,10 @@ from galshift.selection.label_shift import (
 #: Total variation from the source's mix, less that between the accounts, above which a network makes a shift
 #: credible.
 CREDIBLE = 0.1
-#: The same without what the accounts differ by, above which it is suspected.
-SUSPECTED = 0.12
+#: Total variation of the answers of every network from the source's mix, from which on all have seen it.
+SEEN = 0.15
 #: Evidence by which another network must be ahead of source-only to be asked instead.
 CLEARLY = 0.05
-#: Exponent of the ratio of the mixes in a correction.  1 is best for accuracy and 0 for the mean recall of
-#: classes; F1 lies between, and a mix that is wrongly believed does half the harm.
-STRENGTH = 0.5
 _VANISHED = 0.02  # share of a class below which an account knows nothing of it
 _LEAST = 1e-3  # share of a class below which no estimate is believed
 
@@ -60,13 +57,6 @@ def accounts(candidate: Candidate) -> np.ndarray:
     return np.stack([answered, calibration(candidate.logits_target).mean(axis=0), estimated])
 
 
-def believed_mix(candidate: Candidate) -> np.ndarray:
-    """Return the target's class mix (K,) as far as all accounts of a network agree on it."""
-    source = class_mix(candidate.labels_source_val, candidate.n_classes)
-    mix = conservative_mix(source, accounts(candidate)).clip(_LEAST)
-    return mix / mix.sum()
-
-
 def shift_accounts(witness: Candidate) -> tuple[float, float]:
     """Return how far all accounts of the target's mix agree to leave the source's, and how far they differ.
 
@@ -92,14 +82,17 @@ def evidence(witness: Candidate) -> float:
     return agreed - differ
 
 
-def suspected_shift(plain: Candidate) -> bool:
-    """Return whether the source-only network hints at another class mix: no reason to force the source's."""
-    return shift_accounts(plain)[0] > SUSPECTED
+def is_another_mix(plain: Candidate, *others: Candidate) -> bool:
+    """Return whether the target's class mix is taken for another than the source's.
 
-
-def is_credible(told: Sequence[float]) -> bool:
-    """Return whether the evidence of any network that forces no mix on the target is enough to act upon."""
-    return max(told) > CREDIBLE
+    The accounts of source-only agree on it, and the answers of every other network depart from it too, also
+    of those that were pulled towards the source's mix: what a gap makes of one it seldom makes of all.
+    """
+    if not others or evidence(plain) <= CREDIBLE:
+        return False
+    source = class_mix(plain.labels_source_val, plain.n_classes)
+    answered = (class_mix(one.predictions_target, one.n_classes) for one in (plain, *others))
+    return min(total_variation(mix, source) for mix in answered) >= SEEN
 
 
 def clearest(told: Sequence[float]) -> int:
@@ -112,7 +105,6 @@ def credible_mix(plain: Candidate, *others: Candidate) -> np.ndarray | None:
     """Return the estimated class mix (K,) of the target where a shift is credible, else None.
 
     The source-only network makes it credible alone, or all on the mean; the clearest of them tells the mix.
-    That is more than :func:`is_credible` asks: what chooses epochs by a mix makes every network confirm it.
     """
     witnesses = (plain, *others)
     told = [evidence(one) for one in witnesses]
@@ -127,10 +119,3 @@ def estimated_mix(candidate: Candidate) -> tuple[np.ndarray, Calibration]:
     source = class_mix(candidate.labels_source_val, candidate.n_classes)
     mix = expectation_maximisation(found(candidate.logits_target), source).clip(_LEAST)
     return mix / mix.sum(), found
-
-
-def correction(candidate: Candidate) -> tuple[Calibration, np.ndarray]:
-    """Return the calibration of a network's answers, and what to add (K,) to their logarithms for the mix."""
-    source = class_mix(candidate.labels_source_val, candidate.n_classes)
-    ratio = believed_mix(candidate) / np.maximum(source, _LEAST)
-    return calibrate(candidate.logits_source_val, candidate.labels_source_val), STRENGTH * np.log(ratio)

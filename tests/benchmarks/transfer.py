@@ -150,7 +150,7 @@ def _add_auto(rows: dict, cells: dict, epochs: dict, labels: dict, seed: int, ch
     if "auroc" in rows[name][-1]:
         row |= {key: rows[name][-1][key] for key in ("auroc", "h_score")}
     rows["auto"].append(row | {"seed": seed})
-    choices[str(seed)] = {"chosen": name, "shifted_mix": facts["shifted_mix"]}
+    choices[str(seed)] = {"chosen": name, "another_mix": facts["another_mix"]}
 
 
 def _labels(work: Path, task: str, seed: int) -> dict[str, np.ndarray]:
@@ -203,11 +203,11 @@ def _verdict(rows: dict[str, list], choices: dict[str, Any]) -> str:
     }
     best = max(complete, key=complete.get)
     mine = np.mean([row["macro_f1"] for row in rows["auto"]])
-    picks = ", ".join(one["chosen"] + ("*" if one["shifted_mix"] else "") for one in choices.values())
+    picks = ", ".join(one["chosen"] + ("*" if one["another_mix"] else "") for one in choices.values())
     return (
         f"auto {mine:.3f}; best single method {best} {complete[best]:.3f} ({mine - complete[best]:+.3f}); "
         f"source-only {complete['source-only']:.3f} ({mine - complete['source-only']:+.3f}). "
-        f"It chose {picks} (* with the class mix corrected)."
+        f"It chose {picks} (* another class mix seen)."
     )
 
 

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import f1_score
 
+from galshift.doubt.choice import choose
 from galshift.methods import METHODS
 from galshift.provenance import write_json
 from galshift.selection import DEFAULT_EPOCH, SELECTORS
 from galshift.selection._base import Candidate
-from galshift.selection.choose import choose
-from galshift.selection.mix_evidence import correction
 from galshift.verbs.adapt.config import AutoConfig
 from tests.benchmarks.transfer_runs import Cell
 
@@ -108,10 +107,6 @@ def auto(cells: Mapping[str, Cell], chosen: Mapping[str, int]) -> tuple[str, np.
     """
     names = ["source-only", *AutoConfig().methods]
     pool = {name: candidate(cells[name], chosen[name]) for name in names}
-    aligning = [name for name in names if METHODS.get(name).aligns]
-    choice = choose(pool, aligning=aligning)
+    choice = choose(pool)
     logits = cells[choice.chosen].logits["target_test"][chosen[choice.chosen]]
-    if choice.shifted_mix is not None:
-        calibration, ratio = correction(pool[choice.chosen])
-        logits = np.log(calibration(logits).clip(1e-12)) + ratio
     return choice.chosen, logits, choice.document()

@@ -16,7 +16,7 @@ from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs._options import OBSERVE, SELECT, TRAINING, counted_votes, option, reading
 from galshift.verbs._settings import SETTINGS, settings_lines
-from galshift.verbs.adapt.config import AdaptStepConfig, chooser
+from galshift.verbs.adapt.config import CHOICE_VERSION, AdaptStepConfig, chooser
 from galshift.verbs.adapt.instead import DRY_RUN
 
 
@@ -100,6 +100,7 @@ class Adapt(Step):
         selectors = {DEFAULT_EPOCH if select == AUTO else select, chooser(select) if auto else select}
         return {
             f"model {config.model.kind}": MODELS.get(config.model.kind).version,
+            **({"choice": CHOICE_VERSION} if auto else {}),
             **{f"method {name}": METHODS.get(name).version for name in names},
             **_weighting_version(config),
             **survey_version(config.observe),
@@ -122,9 +123,8 @@ class Adapt(Step):
             return lines
         told = "target labels" if not results.get("n_target_labels") else "asking a label of the target"
         line = f"chosen without {told}: {choice['chosen']}, of {', '.join(choice['predicted_mix'])}"
-        if choice["shifted_mix"] is not None:
-            mix = zip(results["classes"], choice["shifted_mix"], strict=True)
-            line += f"; answers corrected towards {', '.join(f'{share:.0%} {name}' for name, share in mix)}"
+        if choice["another_mix"]:
+            line += "; every network sees another class mix than the source's"
         return [line, *lines]
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:

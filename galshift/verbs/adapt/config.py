@@ -18,13 +18,14 @@ from galshift.types import Chosen, Strict
 from galshift.verbs._choice import ChoiceOf
 from galshift.verbs._settings import WithSettings
 
+#: Of the rules by which auto chooses.
+CHOICE_VERSION = 2
+
 
 class AutoConfig(Strict):
     """Try several methods at their defaults and choose without target labels; source-only always competes."""
 
-    methods: tuple[str, ...] = Field(
-        ("adabn", "infomax", "cdan-e"), min_length=1, description="What is tried."
-    )
+    methods: tuple[str, ...] = Field(("adabn", "sinkhorn"), min_length=1, description="What is tried.")
 
     @field_validator("methods")
     @classmethod

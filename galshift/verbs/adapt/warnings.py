@@ -18,7 +18,7 @@ from galshift.selection.guards import (
     shifted_mix,
 )
 from galshift.selection.label_shift import class_mix, estimate_mix
-from galshift.selection.mix_evidence import suspected_shift
+from galshift.selection.mix_evidence import is_another_mix
 
 
 def adaptation_warnings(
@@ -27,6 +27,7 @@ def adaptation_warnings(
     history: Sequence[Mapping[str, Any]],
     classes: Sequence[str],
     method: type[Method],
+    another_mix: bool | None = None,
 ) -> list[str]:
     """Return a sentence for everything that looks wrong with an adapted network.
 
@@ -39,12 +40,14 @@ def adaptation_warnings(
     classes : sequence of str
     method : type of Method
         That of the adapted network.
+    another_mix : bool or None
+        Whether the target's class mix is taken for another; None: as these two networks say.
     """
     if after is None or before is None:
         return []
     found = [*collapse(after, classes, expected_mix(before)), *adversary(history), *little_known(history)]
     found += negative_transfer(after, before)
-    if suspected_shift(before):
+    if is_another_mix(before, after) if another_mix is None else another_mix:
         estimate = estimate_mix(before.logits_source_val, before.labels_source_val, before.logits_target)
         found += shifted_mix(estimate, classes, aligns=method.aligns)
     return found

@@ -12,6 +12,7 @@ from galshift.domains.domain import Domain, open_source, open_target
 from galshift.domains.splits import SplitRecord
 from galshift.domains.start import started
 from galshift.domains.target_labels import TargetLabels, read_target_labels, set_aside
+from galshift.doubt.choice import Choice
 from galshift.methods import METHODS
 from galshift.methods._base import Method
 from galshift.report import Section
@@ -19,7 +20,6 @@ from galshift.rundirectory import AUTO, BASELINE, CANDIDATES, JOINT, SELECTION
 from galshift.runs.classifiers import Classifier, beside, open_classifiers
 from galshift.runs.roles import begun_as
 from galshift.runs.test_sets import open_test_sets
-from galshift.selection.choose import Choice
 from galshift.training import parallel
 from galshift.training.checkpoint import FILE
 from galshift.training.feature_store import FeatureStore
@@ -209,12 +209,12 @@ def fit_pair(
     if config.method.kind != AUTO:
         adapted = fit(config.method.kind, folder, config.method.config)
         return Pair(plain, adapted, summaries | {"adapted": adapted.summary})
-    how, select, correct = config.method.config, config.training.select, job.head.kind == "class"
+    how, select = config.method.config, config.training.select
     base, name = plain, BASELINE
     if job.labelled is not None:  # whoever gives labels does not want a network without them
         base, name = fit(BASELINE, folder / CANDIDATES / JOINT), JOINT
         summaries[JOINT] = base.summary
-    fitted, adapted, choice = fit_auto(how, select, folder, base, fit, correct=correct, base=name)
+    fitted, adapted, choice = fit_auto(how, select, folder, base, fit, base=name)
     summaries |= {name: one.summary for name, one in fitted.items()}
     return Pair(plain, adapted, summaries | {"adapted": summaries[choice.chosen]}, choice)
 
@@ -254,11 +254,7 @@ def _with_selection(
     chosen = config.method.kind if choice is None else choice.chosen
     method = METHODS.get(BASELINE if chosen == JOINT else chosen)
     outputs = (pair.adapted.candidate, pair.plain.candidate)
-    lines = adaptation_warnings(*outputs, adapted.history, found.classes, method)
-    if choice is None:
-        return replace(found, warnings=(*found.warnings, *lines))
-    return replace(
-        found,
-        warnings=(*found.warnings, *lines, *choice.doubts),
-        sections=(choice_section(choice, found.classes),),
-    )
+    another = None if choice is None else choice.another_mix
+    lines = adaptation_warnings(*outputs, adapted.history, found.classes, method, another)
+    sections = () if choice is None else (choice_section(choice, found.classes),)
+    return replace(found, warnings=(*found.warnings, *lines), sections=sections)

@@ -7,7 +7,7 @@ from typing import Any
 
 from galshift.evaluation.baselines import BASELINES
 from galshift.evaluation.metric import Metric, shown_in
-from galshift.report import Section, Table
+from galshift.report import Card, Section, Table
 from galshift.report.scores import number, with_interval
 from galshift.verbs.evaluate.result import Evaluation
 
@@ -35,6 +35,18 @@ def baseline_sentences(document: Document | None, metrics: Sequence[Metric]) -> 
     told = [f"On {where}, against classifiers without a network" for where in _sets(document)]
     verdicts = _verdicts(document, _decisive(document, metrics))
     return [f"{a}: {b}." for a, b in zip(told, verdicts, strict=True)][::-1]
+
+
+def baseline_card(found: Evaluation, where: str) -> list[Card]:
+    """Return the card of the best baseline on a test set; none without one."""
+    rows = _on(found.baselines, where) if found.baselines else []
+    if not rows:
+        return []
+    by = _decisive(found.baselines, found.task.metrics())
+    title, row = max(rows, key=lambda one: one[1][by.key] or 0.0)
+    unbeaten = sum(not one["beaten"] for _, one in rows)
+    told = f"{unbeaten} of {len(rows)} not beaten" if unbeaten else "all beaten"
+    return [Card(f"best baseline on {where}", number(row[by.key]), f"{by.name}, {title}; {told}")]
 
 
 def baseline_section(found: Evaluation) -> Section | None:

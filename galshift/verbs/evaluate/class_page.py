@@ -16,9 +16,10 @@ from galshift.report import scores as parts
 from galshift.runs.classifiers import Classifier
 from galshift.runs.test_sets import TestSet
 from galshift.selection.label_shift import class_mix
-from galshift.verbs.evaluate.baseline_words import baseline_section
+from galshift.verbs.evaluate.baseline_words import baseline_card, baseline_section
 from galshift.verbs.evaluate.class_mix import predicted_mix
 from galshift.verbs.evaluate.class_words import class_losses, opening_sentences, unlabelled_sentences
+from galshift.verbs.evaluate.doubt_words import doubt_section, verdict_card
 from galshift.verbs.evaluate.result import Evaluation, Page, Row
 from galshift.verbs.evaluate.unknown import unknown_section
 
@@ -35,7 +36,11 @@ _TABLE_CAPTION = (
 def class_page(found: Evaluation, label: str) -> Page:
     """Return the page's own parts; `label` is what the scored numbers are called."""
     rows = found.rows(label)
-    further = [one for one in (baseline_section(found), unknown_section(found)) if one is not None]
+    further = [
+        one
+        for one in (doubt_section(found), baseline_section(found), unknown_section(found))
+        if one is not None
+    ]
     results = [*([_how_well(found, rows)] if rows else []), *further]
     details = [
         parts.per_class_section(rows, _precision_recall_curves(found)),
@@ -78,19 +83,22 @@ def _always(metrics: Mapping[str, Any]) -> tuple[str, Mapping[str, float]]:
 def _cards(found: Evaluation, s: TestSet) -> list[Card]:
     main = found.main
     metrics = found.metrics(main, s)
+    verdict = verdict_card(s, metrics)
     if not metrics["labelled"]:
-        return [Card(f"mean confidence on {s.name}", f"{metrics['mean_confidence']:.0%}", "not an accuracy")]
+        sure = f"{metrics['mean_confidence']:.0%}"
+        return [*verdict, Card(f"mean confidence on {s.name}", sure, "not an accuracy")]
     key, always = ACCURACY.key, metrics["majority_class_accuracy"]
     low, high = metrics["ci95"].get(key, (np.nan, np.nan))
     note = f"{low:.2f} to {high:.2f}; majority class {always:.2f}"
-    cards = [Card(f"accuracy on {s.name}", f"{metrics[key]:.2f}", note, "good" if low > always else "bad")]
+    tone = "good" if low > always else "bad"
+    cards = [*verdict, Card(f"accuracy on {s.name}", f"{metrics[key]:.2f}", note, tone)]
     gain = found.differences.get(main.name, {}).get(s.name)
     if gain:
         change, (low, high) = gain[key]["difference"], gain[key]["ci95"]
         tone = "good" if low > 0 else "bad" if high < 0 else ""
         title = f"gain over {found.reference} on {s.name}"
         cards.append(Card(title, f"{change:+.2f}", f"{low:+.2f} to {high:+.2f}", tone))
-    return cards
+    return [*cards, *([] if s.role == "source" else baseline_card(found, s.name))]
 
 
 def _how_well(found: Evaluation, rows: Sequence[Row]) -> Section:

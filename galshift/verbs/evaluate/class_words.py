@@ -12,6 +12,7 @@ from galshift.evaluation.honesty import labels_needed
 from galshift.runs.classifiers import Classifier, augmentation_of
 from galshift.runs.test_sets import TestSet
 from galshift.verbs.evaluate.baseline_words import baseline_sentences
+from galshift.verbs.evaluate.doubt_words import verdict_sentences
 from galshift.verbs.evaluate.result import Evaluation
 from galshift.verbs.evaluate.role_words import called, change_words, compared_words, never_words
 
@@ -30,6 +31,7 @@ def opening_sentences(found: Evaluation) -> list[str]:
                 f"{s.name} has no labels, so nothing is claimed about accuracy there; what can be said "
                 "without labels is below."
             )
+    lines += verdict_sentences(found)
     lines += baseline_sentences(found.baselines, found.task.metrics())
     augmented = augmentation_sentence(found)
     return [*lines, *([augmented] if augmented else [])]

@@ -20,6 +20,7 @@ from galshift.training.unknown import load_scorer, unknown_scores
 from galshift.verbs.evaluate.class_mix import described, estimates
 from galshift.verbs.evaluate.class_page import class_page, picture
 from galshift.verbs.evaluate.config import EvaluateConfig
+from galshift.verbs.evaluate.doubt_words import verdict_line
 from galshift.verbs.evaluate.headline import headline
 from galshift.verbs.evaluate.result import Evaluation, Page
 from galshift.verbs.evaluate.unknown import unknown_lines, unknown_part
@@ -92,7 +93,8 @@ class ClassTask:
             line = headline(metrics, self.metrics(), number, always)
         else:
             line = "no labels, so no accuracy is claimed"
-        return [told + line, *unknown_lines(data_set, network, metrics)]
+        verdict = [told + verdict_line(metrics)] if "verdict" in metrics else []
+        return [told + line, *verdict, *unknown_lines(data_set, network, metrics)]
 
     def page(self, found: Evaluation) -> Page:
         """Return confusion tables, curves, class mixes and the sentences that go with them."""

@@ -1,26 +1,28 @@
-"""For each classifier and each data set but the source: the accuracy that is expected, and whether to trust it."""
+"""Of each classifier on each data set but the source: the accuracy expected, and whether to trust it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy.special import softmax
 
-from galshift.doubt.evidence import LEAST, evidence, lost_agreement
+from galshift.doubt.evidence import evidence, lost_agreement
 from galshift.doubt.predicted import predict_accuracy
 from galshift.doubt.verdict import judge
 from galshift.errors import DataError
+from galshift.methods import METHODS
 from galshift.runs.classifiers import Classifier
 from galshift.runs.held_out import source_outputs
 from galshift.runs.test_sets import TestSet
 from galshift.timing import timed
+from galshift.training.outputs import OUTPUTS, read_candidate
 from galshift.verbs.evaluate.baselines import Compared
 from galshift.verbs.evaluate.result import Evaluation
 
 KEY = "predicted_accuracy"
+LEAST = 20  # images of either domain below which nothing is said
 FOREST = "the morphology forest"
 
 Both = tuple[np.ndarray, np.ndarray]  # probabilities of the source's images, and of the target's
@@ -62,17 +64,10 @@ def _of(
     """What ``metrics.json`` says of one classifier on one data set."""
     answers = found.answers(c, s)
     target = answers.centre[answers.usable]
-    if source is None:
-        held = source_outputs(c.trained, device)
-        seen, labels = (
-            _in_order(softmax(held.logits, axis=1), c, found),
-            _labels_in_order(held.labels, c, found),
-        )
-        witnesses: Mapping[str, float] = {}
-    else:
-        known = found.answers(c, source).usable & (source.labels >= 0)
-        seen, labels = found.answers(c, source).centre[known], source.labels[known]
-        witnesses = _witnesses(found, compared, c, source, s)
+    witnesses = {} if source is None else _witnesses(found, compared, c, source, s)
+    seen, labels = _on_source(found, c, source, device)
+    if min(len(seen), len(target)) < LEAST:
+        raise DataError(f"fewer than {LEAST} images of the source or of {s.name} can be compared")
     signs = evidence(seen, labels, target, witnesses)
     expected = predict_accuracy(signs)
     return {
@@ -81,6 +76,21 @@ def _of(
         **judge(signs, expected).document(),
         "doubt": {**expected.document(), "signs": signs.document()},
     }
+
+
+def _on_source(
+    found: Evaluation, c: Classifier, source: TestSet | None, device: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and labels of held-out images of the source, in the order of the evaluation's classes."""
+    stored = METHODS.get(c.method).replaces_statistics if c.method in METHODS.names() else False
+    if stored and (c.path / OUTPUTS).is_file():  # of before: the source does not bear the target's statistics
+        held = read_candidate(c.path)
+        return _in_order(held.probabilities_source_val, held.labels_source_val, c, found)
+    if source is None:
+        held = source_outputs(c.trained, device)
+        return _in_order(softmax(held.logits, axis=1), held.labels, c, found)
+    known = found.answers(c, source).usable & (source.labels >= 0)
+    return found.answers(c, source).centre[known], source.labels[known]
 
 
 def _witnesses(
@@ -116,11 +126,9 @@ def _lost(pairs: list[Both]) -> float | None:
     return lost_agreement((mine_there, mine), (theirs_there, theirs))
 
 
-def _in_order(probabilities: np.ndarray, c: Classifier, found: Evaluation) -> np.ndarray:
-    """Columns in the order of the evaluation's classes."""
-    return probabilities[:, [c.trained.classes.index(name) for name in found.classes]]
-
-
-def _labels_in_order(labels: np.ndarray, c: Classifier, found: Evaluation) -> np.ndarray:
-    place = np.array([found.classes.index(name) for name in c.trained.classes])
-    return place[labels]
+def _in_order(
+    probabilities: np.ndarray, labels: np.ndarray, c: Classifier, found: Evaluation
+) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and labels of a network in the order of the evaluation's classes."""
+    columns = [c.trained.classes.index(name) for name in found.classes]
+    return probabilities[:, columns], np.argsort(columns)[labels]

@@ -26,7 +26,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from galshift.evaluation.gap import domain_classifier_error
-from tests.benchmarks.pairs import doubt, gaps, report, rows, table
+from tests.benchmarks.pairs import choice, doubt, gaps, rows, table
 
 FAMILIES = {
     "small": (rows.small_rows, rows.SMALL),
@@ -95,7 +95,7 @@ def main() -> None:
             doubt.write()
         print(doubt.tables())
     else:
-        print(report.tables())
+        print(choice.tables())
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ BESIDE = {
     "source-only-renewed": "source-only",
     **dict.fromkeys(("adabn", "cdan-e", "dann", "infomax", "sinkhorn", "tent"), "source-only"),
 }
+#: With the target's statistics: what they say of the source with its own is asked of the validation images.
+RENEWED = ("source-only-renewed", "adabn")
 FOREST = "morphology-forest"
 RIDGE = 3.0
 SHIPPED = Path(galshift.__file__).parent / "doubt" / "coefficients.yaml"
@@ -79,7 +81,9 @@ def runs(witnesses: bool = True) -> Iterator[Judged]:
             source, target = _both(run)
             names = (beside, FOREST) if witnesses else ()
             others = {other: lost_agreement((source, target), _both(rows[other])) for other in names}
-            found = evidence(source, run.labels["source_test"], target, others)
+            part = "valid" if name in RENEWED else "source_test"
+            seen = softmax(run.logits[part], axis=1)
+            found = evidence(seen, run.labels[part], target, others)
             yield Judged(kind, name, seed, found, _accuracy(run), best)
 
 

@@ -11,6 +11,8 @@ units            its flux is in another unit, which nobody says: 1.5 to 50 times
 neighbours       another galaxy of the same field lies over 20 to 100 % of its images
 sky              a slope of the sky was left in, of 1 to 16 sky sigmas from edge to edge
 mix              half spirals and half mergers in the source; 40 to 10 % mergers in the target
+mix-noise        the noise of noise with 85 % mergers in the target, half in the source
+mix-seeing       the seeing of seeing with 80 % spirals and 10 % of each other kind, even in the source
 survey           source LSST's tenth year; target LSST's first, HSC, DES, KiDS or Pan-STARRS
 simulated        source noise-free simulations at z = 0.15; target HSC, DES, KiDS, Pan-STARRS or SDSS
 shapes           lines, rectangles, circles; target in photons, at a ratio of 0.5 to 0.03
@@ -56,6 +58,7 @@ from tests.benchmarks.transfer_tasks import (
 KINDS = ("merger", "spiral", "elliptical")
 PAIR = Pair(KINDS, redshift=0.35, scale_arcsec=0.2, drawn_arcsec=0.1)
 STRENGTHS = 5
+MIXED = 150  # images of either part of the target where classes are not even
 LEVELS: dict[str, tuple] = {
     "same": (1, 1, 1, 1, 1),
     "noise": (1.5, 2.5, 4, 6, 10),
@@ -67,6 +70,8 @@ LEVELS: dict[str, tuple] = {
     "neighbours": (0.2, 0.4, 0.6, 0.8, 1.0),
     "sky": (1, 2, 4, 8, 16),
     "mix": (0.4, 0.3, 0.2, 0.15, 0.1),
+    "mix-noise": (1.5, 2.5, 4, 6, 10),
+    "mix-seeing": (1.2, 1.5, 2, 2.5, 3),
     "survey": ("lsst-y1", "hsc-wide", "des", "kids", "panstarrs"),
     "simulated": ("hsc-wide", "des", "kids", "panstarrs", "sdss"),
     "shapes": (0.5, 0.2, 0.1, 0.05, 0.03),
@@ -88,7 +93,14 @@ def classes(kind: str) -> tuple[str, ...]:
         return ("line", "rectangle", "circle")
     if kind.endswith("digits"):
         return tuple(str(digit) for digit in range(10))
-    return KINDS[:2] if kind == "mix" else KINDS
+    return KINDS[:2] if kind in ("mix", "mix-noise") else KINDS
+
+
+def shares(kind: str, seed: int) -> tuple[float, ...] | None:
+    """Return the share of each class in the target; None where the classes are even."""
+    if kind == "mix":
+        return (level(kind, seed), 1 - level(kind, seed))
+    return {"mix-noise": (0.85, 0.15), "mix-seeing": (0.1, 0.8, 0.1)}.get(kind)
 
 
 def load(kind: str, seed: int, work: Path) -> Task:
@@ -115,9 +127,9 @@ def _galaxies(kind: str, seed: int, work: Path) -> dict[str, np.ndarray]:
         pool_of(name, 2 * seed + 1001, sum(TARGET), far if kind == "redshift" else pair, work)
         for name in names
     ]
-    if kind == "mix":
-        share = level(kind, seed)
-        sizes = (sizes[0], [tuple(round(2 * n * part) for n in (75, 75)) for part in (share, 1 - share)])
+    mix = shares(kind, seed)
+    if mix is not None:
+        sizes = (sizes[0], [(round(MIXED * part),) * 2 for part in mix])
         target = [
             pool_of(name, 2 * seed + 1001, sum(n), pair, work)
             for name, n in zip(names, sizes[1], strict=True)
@@ -141,12 +153,13 @@ def _survey(kind: str, seed: int) -> Survey:
     if kind in ("survey", "simulated"):
         return surveys.load(level(kind, seed))
     document = surveys.load("lsst-y10").model_dump()
-    if kind == "scale":
+    gap = kind.removeprefix("mix-")
+    if gap == "scale":
         document["pixel_scale"]["value"] *= level(kind, seed)
     for band in document["bands"].values():
-        if kind == "noise":
+        if gap == "noise":
             band["exposures"]["value"] /= level(kind, seed) ** 2
-        if kind == "seeing":
+        if gap == "seeing":
             band["fwhm_quartiles"] = None
             band["fwhm"]["value"] *= level(kind, seed)
     return Survey.model_validate(document)

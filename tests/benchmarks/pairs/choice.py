@@ -1,0 +1,133 @@
+"""What ``--method auto`` keeps of the stored runs; its rules changed one at a time, and single methods."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from scipy.stats import t as student
+from sklearn.metrics import f1_score
+
+from galshift.doubt import choice as product
+from galshift.selection import DEFAULT
+from galshift.selection._base import Candidate
+from galshift.selection.mix_evidence import is_another_mix
+from tests.benchmarks.pairs import gaps, table
+from tests.benchmarks.pairs.table import Run
+
+PLAIN, ADABN, ALIGNED = "source-only", "source-only-renewed", "sinkhorn"
+POOL = (PLAIN, ADABN, ALIGNED)
+SINGLE = (PLAIN, ADABN, "sinkhorn", "dann", "cdan-e", "infomax", "tent")
+BASELINES = ("morphology-forest", "morphology-forest-standardised", "pixel-knn", "pixel-knn-standardised")
+
+Rows = Mapping[str, Run]
+
+
+def candidate(run: Run) -> Candidate:
+    """Return what a choice sees of a run; features are not stored, and outputs stand in for them."""
+    logits = {part: run.logits[part] for part in ("valid", "target")}
+    k = logits["valid"].shape[1]
+    return Candidate(
+        logits["target"], logits["target"], logits["valid"], logits["valid"], run.labels["valid"], k
+    )
+
+
+def _by(selector: str, pool: tuple[str, ...] = POOL) -> Callable[[Rows], str]:
+    return lambda rows: product.choose({n: candidate(rows[n]) for n in pool}, selector).chosen
+
+
+def _without_mix(rows: Rows) -> str:
+    found = product.choose({n: candidate(rows[n]) for n in POOL})
+    return max(POOL, key=lambda name: found.scores[name])
+
+
+def _mix_alone(rows: Rows) -> str:
+    return PLAIN if is_another_mix(*(candidate(rows[n]) for n in POOL)) else ALIGNED
+
+
+RULES: dict[str, Callable[[Rows], str]] = {
+    **{name: (lambda rows, name=name: name) for name in SINGLE},
+    **{name: (lambda rows, name=name: name) for name in BASELINES},
+    "auto": _by(DEFAULT),
+    "auto, no mix rule": _without_mix,
+    "sinkhorn, or source-only by the mix rule": _mix_alone,
+    "auto, without adabn": lambda rows: (
+        product.choose({n: candidate(rows[n]) for n in (PLAIN, ALIGNED)}).chosen
+    ),
+    "auto, dann too": lambda rows: product.choose({n: candidate(rows[n]) for n in (*POOL, "dann")}).chosen,
+    "auto, dann for sinkhorn": lambda rows: (
+        product.choose({n: candidate(rows[n]) for n in (PLAIN, ADABN, "dann")}).chosen
+    ),
+    "by agreement (ensv)": _by("ensv"),
+    "by information (infomax)": _by("infomax"),
+}
+
+
+def scores() -> dict[str, dict[tuple[str, int], float]]:
+    """Return rule to (kind, seed) to macro-F1 on the target's test part."""
+    pairs: dict[tuple[str, int], dict[str, Run]] = defaultdict(dict)
+    for run in table.read():
+        pairs[run.kind, run.seed][run.row] = run
+    found: dict[str, dict[tuple[str, int], float]] = defaultdict(dict)
+    for place, rows in pairs.items():
+        if not {*SINGLE, *BASELINES} <= set(rows):
+            continue
+        for rule, pick in RULES.items():
+            found[rule][place] = _macro_f1(rows[pick(rows)])
+    return found
+
+
+def _macro_f1(run: Run) -> float:
+    return float(
+        f1_score(run.labels["target_test"], run.logits["target_test"].argmax(axis=1), average="macro")
+    )
+
+
+def interval(values: list[float]) -> str:
+    """Return the mean and half its 95 % interval (Student's t)."""
+    if len(values) < 2:
+        return f"{np.mean(values):+.3f}"
+    half = student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return f"{np.mean(values):+.3f} ± {half:.3f}"
+
+
+def tables() -> str:
+    """Return what holds, in Markdown."""
+    found = scores()
+    kinds = [kind for kind in gaps.LEVELS if any(place[0] == kind for place in found["auto"])]
+    shown = (*SINGLE, "auto")
+    lines = [
+        f"| gap (seeds) | {' | '.join(shown)} | best baseline | auto − source-only |",
+        "|---" * (len(shown) + 3) + "|",
+    ]
+    for kind in kinds:
+        places = [place for place in found["auto"] if place[0] == kind]
+        means = {rule: np.mean([found[rule][place] for place in places]) for rule in (*shown, *BASELINES)}
+        best = max(BASELINES, key=means.get)
+        gain = interval([found["auto"][p] - found[PLAIN][p] for p in places])
+        held = " (held out)" if kind in gaps.HELD_OUT else ""
+        cells = " | ".join(f"{means[rule]:.3f}" for rule in shown)
+        lines.append(f"| {kind}{held} ({len(places)}) | {cells} | {best} {means[best]:.3f} | {gain} |")
+    lines += [
+        "",
+        "| rule | mean over pairs | less auto, all | less auto, kinds held out |",
+        "|---|---|---|---|",
+    ]
+    for rule in RULES:
+        every = [_over(found, rule, kind) for kind in kinds]
+        held = [_over(found, rule, kind) for kind in kinds if kind in gaps.HELD_OUT]
+        mean = np.mean([one[0] for one in every])
+        lines.append(f"| {rule} | {mean:.3f} | {_difference(every)} | {_difference(held)} |")
+    return "\n".join(lines)
+
+
+def _over(found: Mapping[str, Mapping[tuple[str, int], float]], rule: str, kind: str) -> tuple[float, float]:
+    """The mean of a rule over the seeds of a kind, and its mean difference to auto."""
+    places = [place for place in found["auto"] if place[0] == kind]
+    mine = np.array([found[rule][place] for place in places])
+    return float(mine.mean()), float((mine - [found["auto"][place] for place in places]).mean())
+
+
+def _difference(kinds: list[tuple[float, float]]) -> str:
+    return interval([one[1] for one in kinds])

@@ -1,6 +1,0 @@
-"""What the table says."""
-
-
-def tables() -> str:
-    """Return the tables in Markdown."""
-    return ""

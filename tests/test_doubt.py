@@ -1,0 +1,204 @@
+"""Predicted accuracy and verdict: estimates against closed forms, and no label of the target in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+from scipy.stats import norm
+
+from galshift.data.hdf5 import write_hdf5
+from galshift.doubt.estimates import (
+    agreement,
+    average_confidence,
+    average_thresholded_confidence,
+    nuclear_norm,
+)
+from galshift.doubt.evidence import Evidence, evidence, lost_agreement
+from galshift.doubt.predicted import Constants, predict_accuracy
+from galshift.doubt.verdict import TRUSTED, UNTOLD, UNTRUSTED, judge
+from galshift.recipes.execute import execute
+from galshift.simulate.generate import simulate
+from galshift.verbs import STEPS
+
+
+def sure(p: float, n: int) -> np.ndarray:
+    """(n, 2) probabilities `p` of the first class."""
+    return np.tile([p, 1 - p], (n, 1))
+
+
+def test_the_difference_of_confidences_is_taken_off_the_accuracy() -> None:
+    labels = np.repeat([0, 1], [8, 2])
+    assert average_confidence(sure(0.9, 10), labels, sure(0.7, 5)) == pytest.approx(0.8 - 0.2)
+    assert average_confidence(sure(0.6, 10), labels, sure(0.9, 5)) == 1.0
+
+
+def test_the_threshold_leaves_the_sources_accuracy_above_it() -> None:
+    confidence = np.linspace(0.6, 0.99, 100)
+    source = np.stack([confidence, 1 - confidence], axis=1)
+    labels = (np.arange(100) < 25).astype(int)  # three quarters right: the threshold is at the 25th
+    target = np.stack([confidence[::2], 1 - confidence[::2]], axis=1)
+    assert average_thresholded_confidence(source, labels, target) == pytest.approx(0.75, abs=0.02)
+    assert average_thresholded_confidence(source, labels, sure(0.61, 7)) == 0.0
+    assert average_thresholded_confidence(source, labels, sure(0.98, 7)) == 1.0
+
+
+@pytest.mark.parametrize("k", [2, 3, 10])
+def test_the_nuclear_norm_is_one_for_even_certainty_and_least_for_none(k: int) -> None:
+    certain = np.eye(k)[np.arange(6 * k) % k]
+    assert nuclear_norm(certain) == pytest.approx(1.0)
+    assert nuclear_norm(np.full((6 * k, k), 1 / k)) == pytest.approx(1 / k)
+    assert nuclear_norm(np.eye(k)[np.zeros(6 * k, dtype=int)]) == pytest.approx(1 / np.sqrt(k))
+
+
+def test_agreement_is_a_share_and_what_is_lost_a_difference() -> None:
+    one, other = np.eye(2)[[0, 0, 1, 1]], np.eye(2)[[0, 1, 1, 1]]
+    assert agreement(one, other) == 0.75
+    assert lost_agreement((one, one), (one, other)) == -0.25
+
+
+def gaussians(offset: float, n: int = 6000, apart: float = 3.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Exact posteriors of two Gaussians on source and target, and the source's labels."""
+    rng = np.random.default_rng(3)
+    labels = np.arange(n) % 2
+    x = [apart * (labels - 0.5) + shift + rng.normal(size=n) for shift in (0.0, offset)]
+    source, target = (softmax(np.stack([-apart * one, apart * one], axis=1) / 2, axis=1) for one in x)
+    return source, labels, target
+
+
+def test_without_a_gap_the_sources_accuracy_is_expected_and_trusted() -> None:
+    signs = evidence(*gaussians(0.0))
+    found = predict_accuracy(signs)
+    assert found.accuracy == pytest.approx(norm.cdf(1.5), abs=0.015)
+    assert judge(signs, found).word == TRUSTED
+    assert found.ci95[0] <= norm.cdf(1.5) <= found.ci95[1]
+
+
+def test_a_loss_is_seen_by_a_witness_that_is_not_fooled() -> None:
+    """Moved by 2.5 across the border, of classes 3 apart, half of the images are called right."""
+    truth = (norm.cdf(4.0) + norm.cdf(-1.0)) / 2
+    source, labels, target = gaussians(2.5)
+    right = np.eye(2)[labels]
+    told = lost_agreement((source, target), (right, right))
+    assert told == pytest.approx(truth - norm.cdf(1.5), abs=0.02)
+    signs = evidence(source, labels, target, {"a": told, "b": told})
+    found = predict_accuracy(signs)
+    assert found.accuracy == pytest.approx(truth, abs=0.02)
+    assert judge(signs, found).word == UNTRUSTED
+    assert (
+        "a class" in " ".join(judge(signs, found).reasons) or "fewer images" in judge(signs, found).reasons[1]
+    )
+
+
+def test_the_median_of_the_accounts_counts_and_one_that_differs_much_leaves_doubt() -> None:
+    by = Constants(0.0, np.array([1.0, 0.0]), (0.05, 0.5))
+    signs = Evidence(0.9, 3, 0.0, 0.0, -0.02, 0.0, 0.0, {"a": -0.01, "b": -0.3})
+    found = predict_accuracy(signs, by)
+    assert found.change == pytest.approx(-0.02)
+    assert found.ci95 == pytest.approx((0.88 - 0.06, 0.88 + 0.06))
+    assert judge(signs, found).word == UNTOLD
+    assert "differ" in judge(signs, found).reasons[0]
+    little = Evidence(0.9, 3, 0.0, 0.0, -0.06, 0.0, 0.0)
+    assert judge(little, predict_accuracy(little, by)).word == UNTOLD
+    ruin = Evidence(0.9, 3, 0.0, 0.0, -0.2, -0.3, -0.4)
+    reasons = judge(ruin, predict_accuracy(ruin, by)).reasons
+    assert judge(ruin, predict_accuracy(ruin, by)).word == UNTRUSTED
+    assert any("vanished" in one for one in reasons)
+    assert any("class mix" in one for one in reasons)
+
+
+def test_what_has_not_learnt_the_source_is_never_trusted() -> None:
+    by = Constants(0.0, np.array([1.0, 0.0]), (0.05, 0.5))
+    signs = Evidence(0.4, 3, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert judge(signs, predict_accuracy(signs, by)).word == UNTRUSTED
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(2, 6), st.integers(0, 10_000), st.floats(0.1, 20))
+def test_bounds_hold_and_order_and_names_of_classes_do_not_matter(k: int, seed: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    source, target = (softmax(scale * rng.normal(size=(n, k)), axis=1) for n in (40, 55))
+    labels = rng.integers(0, k, 40)
+    found = predict_accuracy(evidence(source, labels, target))
+    assert 0 <= found.ci95[0] <= found.accuracy <= found.ci95[1] <= 1
+    renamed, order = rng.permutation(k), rng.permutation(55)
+    again = evidence(source[:, renamed], np.argsort(renamed)[labels], target[order][:, renamed])
+    assert predict_accuracy(again).change == pytest.approx(found.change, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An adapted run of a few epochs, and the target's file."""
+    folder = tmp_path_factory.mktemp("doubt")
+    paths = [
+        write_hdf5(folder / f"{name}.h5", simulate(150, size=24, seed=seed, bands=("r",)))
+        for name, seed in (("sim", 1), ("sky", 2))
+    ]
+    values = {
+        "source": str(paths[0]),
+        "target": str(paths[1]),
+        "method": "coral",
+        "training": {"epochs": 2, "batch_size": 16, "precision": "float32"},
+        "samples": 0,
+    }
+    execute("adapt", values, out=folder / "run")
+    return folder / "run", paths[1]
+
+
+def target_metrics(folder: Path, name: str = "sky") -> list[dict]:
+    document = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return [result["domains"][name] for result in document["results"]]
+
+
+def test_adapt_says_for_each_network_what_is_expected_and_whether_to_believe_it(
+    run: tuple[Path, Path],
+) -> None:
+    folder, _ = run
+    adapted, plain = target_metrics(folder)
+    for found, beside in ((adapted, "source-only"), (plain, "coral")):
+        low, high = found["ci95"]["predicted_accuracy"]
+        assert low <= found["predicted_accuracy"] <= high
+        assert found["verdict"] in {TRUSTED, UNTOLD, UNTRUSTED}
+        assert set(found["doubt"]["accounts"]) == {"own", beside, "the morphology forest"}
+    document = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert "verdict" not in document["results"][0]["domains"]["sim"]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.index("verdict on sky") < page.index('class="lede"')
+    assert "Whether to believe it" in page
+
+
+def test_labels_of_the_target_play_no_part_in_it(run: tuple[Path, Path], tmp_path: Path) -> None:
+    import h5py
+
+    folder, target = run
+    found = []
+    for name in ("right", "wrong"):
+        place = tmp_path / name / "sky.h5"
+        place.parent.mkdir()
+        place.write_bytes(target.read_bytes())
+        if name == "wrong":
+            with h5py.File(place, "r+") as stored:
+                stored["labels"][...] = np.roll(stored["labels"][...], 7)
+        values = {"runs": [str(folder)], "on": [str(place)], "samples": 0}
+        done = execute("evaluate", values, out=tmp_path / name / "out")
+        found.append(target_metrics(done.run.path)[0])
+    keys = ("predicted_accuracy", "verdict", "doubt")
+    assert found[0]["accuracy"] != found[1]["accuracy"]
+    assert [found[0][key] for key in keys] == [found[1][key] for key in keys]
+    told = STEPS.get("evaluate")().describe(done.results)
+    assert any("verdict: " in line and "accuracy expected without labels" in line for line in told)
+
+
+def test_too_few_images_are_said_not_guessed(run: tuple[Path, Path], tmp_path: Path) -> None:
+    folder, _ = run
+    few = write_hdf5(tmp_path / "few.h5", simulate(12, size=24, seed=9, bands=("r",)))
+    done = execute("evaluate", {"runs": [str(folder)], "on": [str(few)], "samples": 0}, out=tmp_path / "out")
+    assert "verdict" not in target_metrics(done.run.path, "few")[0]
+    assert any(
+        "No accuracy is predicted" in line and "fewer than 20" in line for line in done.results["warnings"]
+    )
