@@ -21,6 +21,7 @@ from galshift.doubt.estimates import (
 )
 from galshift.doubt.evidence import Evidence, evidence, lost_agreement
 from galshift.doubt.predicted import Constants, predict_accuracy
+from galshift.doubt.sets import in_words, prediction_sets
 from galshift.doubt.verdict import TRUSTED, UNTOLD, UNTRUSTED, judge
 from galshift.recipes.execute import execute
 from galshift.simulate.generate import simulate
@@ -131,6 +132,52 @@ def test_bounds_hold_and_order_and_names_of_classes_do_not_matter(k: int, seed: 
     assert predict_accuracy(again).change == pytest.approx(found.change, abs=1e-6)
 
 
+def test_the_sets_are_those_of_the_definition() -> None:
+    """Against a weighted quantile written out, image by image and class by class."""
+    rng, k, n = np.random.default_rng(5), 3, 60
+    labels = rng.integers(0, k, n)
+    logits = 2 * np.eye(k)[labels] + rng.normal(size=(n, k))
+    weights = np.array([0.5, 1.0, 2.5])
+    found = prediction_sets(logits, labels, 0.8, weights)
+    score = 1 - found.calibration(logits)[np.arange(n), labels]
+    fresh = 2 * rng.normal(size=(40, k))
+    p = found.calibration(fresh)
+    for i, row in enumerate(found.members(fresh)):
+        for c in range(k):
+            below = weights[labels[score < 1 - p[i, c]]].sum() / (weights[labels].sum() + weights[c])
+            assert row[c] == (below < 0.8)
+
+
+@pytest.mark.parametrize("mix", [None, (0.1, 0.2, 0.7)])
+def test_the_sets_hold_the_stated_share_of_truths_where_only_the_mix_differs(mix: tuple | None) -> None:
+    rng, k = np.random.default_rng(6), 3
+
+    def drawn(n: int, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        labels = rng.choice(k, n, p=shares)
+        # Classes are told apart unequally well, so that a wrong mix would show.
+        return np.array([4.0, 2.0, 0.7])[labels][:, None] * np.eye(k)[labels] + rng.normal(
+            size=(n, k)
+        ), labels
+
+    even = np.full(k, 1 / 3)
+    target = even if mix is None else np.array(mix)
+    sets = prediction_sets(*drawn(4000, even), 0.9, None if mix is None else target / even)
+    logits, labels = drawn(8000, target)
+    assert sets.members(logits)[np.arange(8000), labels].mean() == pytest.approx(0.9, abs=0.012)
+
+
+def test_sets_in_words_and_of_images_without_an_answer() -> None:
+    members = np.array([[True, False], [True, True], [False, False], [False, True]])
+    assert in_words(members, ("a", "b")).tolist() == ["a", "a | b", "", "b"]
+    sets = prediction_sets(np.eye(2)[[0, 1] * 10] * 3, np.array([0, 1] * 10), 0.9)
+    assert not sets.members(np.full((2, 2), np.nan)).any()
+
+
+def test_a_level_that_few_images_cannot_promise_leaves_every_class_in() -> None:
+    sets = prediction_sets(np.eye(2)[[0, 1]] * 5, np.array([0, 1]), 0.9)
+    assert sets.members(np.array([[9.0, -9.0]])).all()
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """An adapted run of a few epochs, and the target's file."""
@@ -202,3 +249,40 @@ def test_too_few_images_are_said_not_guessed(run: tuple[Path, Path], tmp_path: P
     assert any(
         "No accuracy is predicted" in line and "fewer than 20" in line for line in done.results["warnings"]
     )
+
+
+def test_predict_carries_verdict_and_sets_whole_and_in_shards(run: tuple[Path, Path], tmp_path: Path) -> None:
+    from astropy.table import Table
+    from pyarrow import parquet
+
+    folder, target = run
+    values = {"run": str(folder), "data": str(target), "level": 0.8}
+    done = execute("predict", values, out=tmp_path / "p.fits")
+    table = Table.read(tmp_path / "p.fits")
+    sets = [str(one).split(" | ") if one else [] for one in table["prediction_set"]]
+    assert [bool(one) for one in table["in_doubt"]] == [len(one) != 1 for one in sets]
+    assert all(row["prediction"] in one for row, one in zip(table, sets, strict=True) if one)
+    header = json.loads("".join(table.meta["HISTORY"]))
+    assert header["verdict"] == done.results["verdict"]
+    assert header["prediction_sets"]["level"] == 0.8
+    told = STEPS.get("predict")().describe(done.results)
+    assert any(line.startswith("verdict: ") for line in told)
+    assert any("are in doubt" in line for line in told)
+    execute("predict", values | {"shards": 60}, out=tmp_path / "p.parquet")
+    parts = [parquet.read_table(one) for one in sorted((tmp_path / "p.parquet").glob("*.parquet"))]
+    shards = [one for part in parts for one in part["prediction_set"].to_pylist()]
+    assert shards == [str(one) for one in table["prediction_set"]]
+
+
+def test_predict_without_the_source_says_that_it_gives_no_verdict(
+    run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    import shutil
+
+    folder, target = run
+    copy = tmp_path / "alone"
+    copy.mkdir()
+    shutil.copyfile(folder / "model.safetensors", copy / "model.safetensors")
+    done = execute("predict", {"run": str(copy), "data": str(target)}, out=tmp_path / "p.csv")
+    assert any("No verdict and no prediction sets" in line for line in done.results["warnings"])
+    assert "prediction_set" not in (tmp_path / "p.csv").read_text().splitlines()[0]

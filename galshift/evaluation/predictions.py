@@ -3,7 +3,8 @@
 Columns: ``id``, ``group``, ``data_set``, ``split``, ``label`` (class name, empty where unknown),
 ``prediction`` (class name), ``confidence`` (probability of the predicted class), ``p_<class>``, ``entropy``
 [nat], ``unknown_score`` (of universal methods alone: above 0.5 for a class that the source does not have),
-``flag`` (0 where nothing is wrong, else the bits of the forward pass), then the catalogue's columns; a
+``prediction_set`` (classes that cannot be ruled out) and ``in_doubt`` (not exactly one), both of predict
+alone, ``flag`` (0 where nothing is wrong, else the bits of the forward pass), then the catalogue's columns; a
 catalogue column whose name is taken becomes ``catalogue_<name>``.
 """
 
@@ -59,7 +60,7 @@ def predictions_table(
     unknown : ndarray, optional
         (N,) scores in [0, 1] of an unknown class.
     selected : mapping of str to ndarray, optional
-        (N,) bool columns of selected classes, by name.
+        (N,) further columns, by name: of selected classes, of prediction sets.
     catalogue : Table, optional
         N rows.
     """

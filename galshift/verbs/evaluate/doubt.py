@@ -12,17 +12,14 @@ from galshift.doubt.evidence import evidence, lost_agreement
 from galshift.doubt.predicted import predict_accuracy
 from galshift.doubt.verdict import judge
 from galshift.errors import DataError
-from galshift.methods import METHODS
 from galshift.runs.classifiers import Classifier
-from galshift.runs.held_out import source_outputs
+from galshift.runs.doubt import LEAST, replaces_statistics, source_of
 from galshift.runs.test_sets import TestSet
 from galshift.timing import timed
-from galshift.training.outputs import OUTPUTS, read_candidate
 from galshift.verbs.evaluate.baselines import Compared
 from galshift.verbs.evaluate.result import Evaluation
 
 KEY = "predicted_accuracy"
-LEAST = 20  # images of either domain below which nothing is said
 FOREST = "the morphology forest"
 
 Both = tuple[np.ndarray, np.ndarray]  # probabilities of the source's images, and of the target's
@@ -82,13 +79,10 @@ def _on_source(
     found: Evaluation, c: Classifier, source: TestSet | None, device: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and labels of held-out images of the source, in the order of the evaluation's classes."""
-    stored = METHODS.get(c.method).replaces_statistics if c.method in METHODS.names() else False
-    if stored and (c.path / OUTPUTS).is_file():  # of before: the source does not bear the target's statistics
-        held = read_candidate(c.path)
-        return _in_order(held.probabilities_source_val, held.labels_source_val, c, found)
-    if source is None:
-        held = source_outputs(c.trained, device)
-        return _in_order(softmax(held.logits, axis=1), held.labels, c, found)
+    if source is None or replaces_statistics(c.trained):
+        logits, labels = source_of(c.trained, device)
+        columns = [c.trained.classes.index(name) for name in found.classes]
+        return softmax(logits, axis=1)[:, columns], np.argsort(columns)[labels]
     known = found.answers(c, source).usable & (source.labels >= 0)
     return found.answers(c, source).centre[known], source.labels[known]
 
@@ -124,11 +118,3 @@ def _lost(pairs: list[Both]) -> float | None:
     if min(len(mine_there), len(mine)) < LEAST:
         return None
     return lost_agreement((mine_there, mine), (theirs_there, theirs))
-
-
-def _in_order(
-    probabilities: np.ndarray, labels: np.ndarray, c: Classifier, found: Evaluation
-) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and labels of a network in the order of the evaluation's classes."""
-    columns = [c.trained.classes.index(name) for name in found.classes]
-    return probabilities[:, columns], np.argsort(columns)[labels]

@@ -19,15 +19,17 @@ class Predict(Step):
     """Classify every image: one row each, with the catalogue's columns passed through.
 
     Columns: id, group, data_set, split (train, valid or test where the run used the image), label,
-    prediction, confidence, p_<class>, entropy [nat], flag (0 = good).  For a continuous label: label, value,
-    value_sigma; for votes also observed_<class>, votes, concentration.  With --threshold: selected.
+    prediction, confidence, p_<class>, entropy [nat], prediction_set (classes that cannot be ruled out, at
+    --level), in_doubt (not exactly one), flag (0 = good); the header has a verdict on them all.  For a
+    continuous label: label, value, value_sigma; for votes also observed_<class>, votes, concentration.
+    With --threshold: selected.
     """
 
     kind = "predict"
-    version = 1
+    version = 2  # verdict and prediction sets
     Config = PredictConfig
     positionals = ("run", "data")
-    options = ("shards", THRESHOLD, *reading("read"))
+    options = ("shards", THRESHOLD, "level", *reading("read"))
     examples = (
         "galshift predict runs/adapt-1a2b3c4d sdss/ predictions.fits",
         "galshift predict runs/adapt-1a2b3c4d sdss/ predictions.csv --on-error skip",
@@ -37,7 +39,7 @@ class Predict(Step):
     out_help = "Table to write: .fits, .csv or .parquet."
     inputs = ("run", "data", "read.labels?", "read.psf?", "read.weights?")
     product = "predictions.fits"
-    newer = ("shards", "threshold")
+    newer = ("shards", "threshold", "level")
     resources = ("device", "workers", "scheduler")
 
     def product_of(self, config: PredictConfig) -> str:
@@ -73,5 +75,9 @@ class Predict(Step):
             )
         if "share_unknown" in results:
             lines.append(f"{results['share_unknown']:.0%} of the images look like no class of the source")
+        lines += results.get("verdict_lines", [])
+        if "share_in_doubt" in results:
+            level, share = results["prediction_sets"]["level"], results["share_in_doubt"]
+            lines.append(f"{share:.0%} of the images are in doubt: their set at {level:.0%} is not one class")
         lines += results.get("selection", [])
         return [*lines, *(f"note: {line}" for line in results["warnings"])]

@@ -19,3 +19,6 @@ class PredictConfig(Strict):
         None, ge=1, description="Write a folder of Parquet files of so many rows each; OUT ends in .parquet."
     )
     threshold: Thresholds = {}
+    level: float = Field(
+        0.9, gt=0, lt=1, description="Share of true classes that the prediction sets are to hold."
+    )

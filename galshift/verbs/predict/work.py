@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from galshift.errors import DataError
 from galshift.evaluation.honesty import unlabelled_summary
 from galshift.evaluation.predictions import write_predictions
 from galshift.evaluation.shards import write_shards
-from galshift.runs.answers import answer, answers_of, drawn_rows
+from galshift.runs.answers import Answers, answer, answers_of, drawn_rows
+from galshift.runs.doubt import Doubt, doubt_of
 from galshift.runs.held_out import outputs_of, parts_of_images
 from galshift.runs.known_data import Opened, open_for
 from galshift.runs.passes import joined, passes
@@ -46,7 +49,8 @@ def work(config: PredictConfig, path: Path, device: str, engine: Engine) -> dict
     trained = load_checkpoint(config.run)
     opened = open_for(trained, config.data, config.read)
     dataset = opened.dataset
-    selection = _selection(trained, dataset, config, device, engine) if config.threshold else None
+    sample = _Sample(trained, dataset, device, engine)
+    selection = _selection(trained, dataset, config, device, sample) if config.threshold else None
     said = _Said(trained, opened, config.data, selection)
     details = {
         "run": bare_name(config.run),
@@ -59,14 +63,19 @@ def work(config: PredictConfig, path: Path, device: str, engine: Engine) -> dict
             trained, dataset, device=device, engine=engine, progress=bar.advance, features=said.scores_unknown
         )
         if config.shards is None:
+            whole = joined((found for _, found in made), len(dataset))
+            said.weigh(whole.logits[sample.rows], device, config.level)
             # A data set without one usable image gives a table of flags.
-            table = said.table(np.arange(len(dataset)), joined((found for _, found in made), len(dataset)))
-            write_predictions(path, table, provenance=details)
+            table = said.table(np.arange(len(dataset)), whole)
+            write_predictions(path, table, provenance=details | said.worth())
         else:
+            said.weigh(sample.answers.outputs.logits, device, config.level)
+            details |= said.worth()
             tables = (said.table(rows, found) for rows, found in made)
             write_shards(path, tables, config.shards, provenance=details)
     return {
         **said.summary(),
+        **said.worth(),
         "n": len(dataset),
         **_thresholds(selection),
         "reading": list(opened.notes),
@@ -76,18 +85,38 @@ def work(config: PredictConfig, path: Path, device: str, engine: Engine) -> dict
     }
 
 
+@dataclass
+class _Sample:
+    """Some images of a data set, whose answers tell the class mix and what all answers are worth."""
+
+    trained: Trained
+    dataset: Dataset
+    device: str
+    engine: Engine
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Row numbers, drawn by a fixed seed where there are many."""
+        return drawn_rows(len(self.dataset), _MIX_OF, _SEED, "threshold", "mix")
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What the network answers for them, in a pass of its own."""
+        return answer(
+            self.trained, self.dataset, self.rows, device=self.device, label="class mix", engine=self.engine
+        )
+
+
 def _selection(
-    trained: Trained, dataset: Dataset, config: PredictConfig, device: str, engine: Engine
+    trained: Trained, dataset: Dataset, config: PredictConfig, device: str, sample: _Sample
 ) -> Selection:
     """Choose the thresholds of `config` for this data set, by the answers to some of its images."""
     if trained.head.kind != "class":
         raise DataError(
             "thresholds are of classes, and this run predicts something else", where="--threshold"
         )
-    rules = rules_of(config.threshold, tuple(trained.classes))
-    rows = drawn_rows(len(dataset), _MIX_OF, _SEED, "threshold", "mix")
-    found = answer(trained, dataset, rows, device=device, label="class mix", engine=engine)
-    target = outputs_of(found, dataset.info.groups[rows], np.flatnonzero(found.usable))
+    rules, found = rules_of(config.threshold, tuple(trained.classes)), sample.answers
+    target = outputs_of(found, dataset.info.groups[sample.rows], np.flatnonzero(found.usable))
     return select(trained, rules, target, device, seed=_SEED)
 
 
@@ -115,7 +144,8 @@ class _Said:
         self, trained: Trained, opened: Opened, data: str, selection: Selection | None = None
     ) -> None:
         self.trained, self.dataset, self.selection = trained, opened.dataset, selection
-        self._selected = 0
+        self._selected = self._in_doubt = 0
+        self._doubt: Doubt | None = None
         self.notes: list[str] = []
         if trained.head.kind == "class":
             everything = np.arange(len(self.dataset))
@@ -126,6 +156,22 @@ class _Said:
         self._scorer = load_scorer(trained.path.parent) if trained.head.kind == "class" else None
         self._centre: list[np.ndarray] = []
         self._unknown: list[np.ndarray] = []
+
+    def weigh(self, logits: np.ndarray, device: str, level: float) -> None:
+        """Find what the answers are worth, by those to some images; a note where that cannot be told."""
+        if self.trained.head.kind != "class":
+            return
+        try:
+            good = logits[np.isfinite(logits).all(axis=1)].astype(np.float64)
+            self._doubt = doubt_of(self.trained, good, device, level)
+        except DataError as error:
+            self.notes.append(f"No verdict and no prediction sets: {error.what}.")
+
+    def worth(self) -> dict[str, Any]:
+        """Return what header and results say of that; nothing where it cannot be told."""
+        if self._doubt is None:
+            return {}
+        return self._doubt.document()
 
     @property
     def scores_unknown(self) -> bool:
@@ -142,6 +188,10 @@ class _Said:
         if self.selection is not None:
             columns = self.selection.columns(answers.centre, tuple(self.trained.classes))
             self._selected += int(columns["selected"].sum())
+        if self._doubt is not None:
+            found = self._doubt.columns(outputs.logits.astype(np.float64))
+            self._in_doubt += int((found["in_doubt"] & answers.usable).sum())
+            columns = columns | found
         return answers.table(
             self.dataset,
             rows,
@@ -163,8 +213,12 @@ class _Said:
         found = {key: value for key, value in known.items() if key != "labelled"}
         if self.selection is not None:
             found["n_selected"] = self._selected
+        if self._doubt is not None and usable.any():
+            found["share_in_doubt"] = self._in_doubt / int(usable.sum())
         if self._unknown:
             found["share_unknown"] = float((np.concatenate(self._unknown)[usable] > THRESHOLD).mean())
+        if self._doubt is not None:
+            found["verdict_lines"] = self._doubt.sentences()
         return {**found, "classes": list(self.trained.classes), **flagged}
 
 
