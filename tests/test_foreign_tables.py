@@ -9,7 +9,7 @@ from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galshift.data.fits_text import escaped, unescaped
+from galshift.data.fits_text import escaped, history_cards, unescaped
 from galshift.data.no_label import labels_of_words, missing_classes
 from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
@@ -330,3 +330,13 @@ def test_names_that_fits_cannot_hold_come_back_and_are_told(tmp_path, capsys):
     write_predictions(tmp_path / "q.fits", Table({"id": ["a\\b"]}))
     assert capsys.readouterr().err == ""
     assert read_table(tmp_path / "q.fits")["id"].tolist() == ["a\\b"]
+
+
+@given(st.text(alphabet="ab ", max_size=300))
+def test_history_keeps_every_space_within_a_text(text: str) -> None:
+    text = text.strip(" ")
+    header = fits.Header()
+    for line in history_cards(text):
+        header.add_history(line)
+    read = fits.Header.fromstring(header.tostring())
+    assert "".join(read["HISTORY"]) == text if text else "HISTORY" not in read

@@ -130,3 +130,18 @@ def restore(table: Any) -> Any:
         elif named and "\\" in name:
             table.rename_column(name, unescaped(name))
     return table
+
+
+def history_cards(text: str, width: int = 70) -> list[str]:
+    """Return `text` in pieces of at most `width` letters for HISTORY cards, none of which ends in a space.
+
+    FITS takes spaces at the end of a card for padding, and words on both sides would be joined.
+    """
+    found, start = [], 0
+    while start < len(text):
+        stop = min(start + width, len(text))
+        piece = text[start:stop].rstrip(" ") if stop < len(text) else text[start:stop]
+        piece = piece or text[start:stop]  # nothing but spaces: these cannot be saved
+        found.append(piece)
+        start += len(piece)
+    return found

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import Cutouts
-from galshift.data.fits_text import escaped, needs_escape, note_escapes
+from galshift.data.fits_text import escaped, history_cards, needs_escape, note_escapes
 from galshift.data.mask_bits import OWN_MASK
 from galshift.data.units import AB_ZERO_POINT_NJY
 from galshift.errors import DataError, ResourceError
@@ -115,7 +115,8 @@ def _write_one(file: Path, cutouts: Cutouts, i: int, provenance: dict[str, Any] 
         header.add_history(escaped(step))
     if provenance:
         header["PROVENAN"] = "see HISTORY"
-        header.add_history(f"provenance {canonical_json(jsonable(provenance))}")
+        for line in history_cards(f"provenance {canonical_json(jsonable(provenance))}"):
+            header.add_history(line)
     hdus = [primary]
     if cutouts.mask is not None:
         mask = fits.ImageHDU(cutouts.mask[i].astype(np.uint8), name="MASK")

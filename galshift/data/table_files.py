@@ -16,6 +16,7 @@ import numpy as np
 from galshift.data.fits_text import (
     column_names,
     escaped,
+    history_cards,
     needs_escape,
     note_escapes,
     note_names,
@@ -153,15 +154,15 @@ def _blocks_of(table: Table, name: str, history: str, final: Path) -> Callable[[
     names = column_names(table.colnames, in_escapes)
     changed = [names[column] for column in in_escapes]
     say_escapes(changed, final)
-    lines = escaped(history)
+    lines = history_cards(escaped(history))
 
     def block(rows: slice) -> Any:
         hdu = fits.table_to_hdu(_plain(table, rows, texts, names))
         hdu.name = name
         note_escapes(hdu.header, changed)
         note_names(hdu.header, names, changed)
-        for start in range(0, len(lines), 70):
-            hdu.header.add_history(lines[start : start + 70])
+        for line in lines:
+            hdu.header.add_history(line)
         return hdu
 
     return block

@@ -15,7 +15,10 @@ from galshift.doubt.estimates import (
     calibrated,
     nuclear_norm,
 )
+from galshift.selection._base import Candidate
 from galshift.selection.label_shift import class_mix, total_variation
+from galshift.selection.mix_evidence import CREDIBLE
+from galshift.selection.mix_evidence import evidence as evidence_of_mix
 
 #: The numbers that accuracy is predicted from, in order.
 SIGNS = ("nuclear", "mix")
@@ -38,7 +41,7 @@ class Evidence:
         The nuclear norm of the answers, less that on the source, in [-1, 1].
     mix : float
         Minus the total variation between the classes of the answers on the target and the labels of the
-        source, in [-1, 0].
+        source, in [-1, 0]; 0 where consistent accounts speak of another mix (`mix_evidence`).
     vanished : float
         By how much the rarest answered class falls short of half an even share, in units of it, in [-0.5, 0].
     witnesses : dict of str to float
@@ -88,13 +91,15 @@ def evidence(
     answered = class_mix(target.argmax(axis=1), k)
     there = class_mix(labels, k) > 0  # a class that the source's images lack is missed by no one
     even = 1 / max(int(there.sum()), 1)
+    one = Candidate(logits[1], logits[1], logits[0], logits[0], labels, k)
+    explained = evidence_of_mix(one) > CREDIBLE
     return Evidence(
         source_accuracy=accuracy,
         n_classes=k,
         confidence=average_confidence(seen, labels, met) - accuracy,
         thresholded=average_thresholded_confidence(seen, labels, met) - accuracy,
         nuclear=nuclear_norm(met) - nuclear_norm(seen),
-        mix=-total_variation(class_mix(labels, k), answered),
+        mix=0.0 if explained else -total_variation(class_mix(labels, k), answered),
         vanished=min(0.0, float(answered[there].min()) / even - _HALF),
         witnesses=dict(witnesses or {}),
     )

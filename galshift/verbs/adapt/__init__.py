@@ -16,7 +16,7 @@ from galshift.verbs import STEPS
 from galshift.verbs._base import Context, Step
 from galshift.verbs._options import OBSERVE, SELECT, TRAINING, counted_votes, option, reading
 from galshift.verbs._settings import SETTINGS, settings_lines
-from galshift.verbs.adapt.config import CHOICE_VERSION, AdaptStepConfig, chooser
+from galshift.verbs.adapt.config import CHOICE_VERSION, ON_FEATURES, AdaptStepConfig, chooser
 from galshift.verbs.adapt.instead import DRY_RUN
 
 
@@ -40,6 +40,7 @@ class Adapt(Step):
         SETTINGS,
         "method",
         "model",
+        option("encoder", metavar="NAME|FOLDER"),
         option("tune", "training.tune"),
         option("init", metavar="RUN"),
         option("epochs", "training.epochs"),
@@ -59,6 +60,7 @@ class Adapt(Step):
         "galshift adapt sim.h5 sdss/ --seeds 3",
         "galshift adapt sim.h5 sdss.yaml --dry-run",
         "galshift adapt sim.h5 sdss/ --target-labels few.csv",
+        "galshift adapt sim.h5 sdss/ --encoder efficientnet-lite0",
         "galshift adapt sim.h5 sdss/ --settings sidda --epochs 30",
         "galshift adapt sim.h5 sdss/ --method coral --label-kind value --label-column redshift",
     )
@@ -74,10 +76,11 @@ class Adapt(Step):
         "read_target.weights?",
         "init",
         "model.path",
+        "encoder.path?",
         "target_labels",
         "earlier",
     )
-    newer = ("settings", "baselines", "target_labels", "earlier")
+    newer = ("settings", "baselines", "target_labels", "earlier", "encoder")
     display = ("samples", *NO_NUMBERS)
     resumable = True
     distributed = True
@@ -101,6 +104,7 @@ class Adapt(Step):
         return {
             f"model {config.model.kind}": MODELS.get(config.model.kind).version,
             **({"choice": CHOICE_VERSION} if auto else {}),
+            **_encoder_versions(config),
             **{f"method {name}": METHODS.get(name).version for name in names},
             **_weighting_version(config),
             **survey_version(config.observe),
@@ -132,6 +136,14 @@ class Adapt(Step):
         target, out = self.named(results, "target"), self.unused("predictions.fits")
         use = f"galshift predict {self.place(results)} {target} {out}"
         return [*super().next_steps(results), use]
+
+
+def _encoder_versions(config: AdaptStepConfig) -> dict[str, int]:
+    """The versions of the second family, where there is one."""
+    if config.encoder is None:
+        return {}
+    methods = {f"method {name}": METHODS.get(name).version for name in ON_FEATURES}
+    return {f"encoder {config.encoder.kind}": MODELS.get(config.encoder.kind).version, **methods}
 
 
 def _weighting_version(config: AdaptStepConfig) -> dict[str, int]:

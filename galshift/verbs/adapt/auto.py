@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from galshift.console import say
@@ -28,6 +28,7 @@ def fit_auto(
     fit: Callable[[str, Path], Fitted],
     *,
     base: str = BASELINE,
+    others: Mapping[str, Fitted] | None = None,
 ) -> tuple[dict[str, Fitted], Fitted, Choice]:
     """Train every method, choose, and put the chosen network into `folder`.
 
@@ -44,6 +45,8 @@ def fit_auto(
         (method, folder) to the trained network.
     base : str
         What `plain` is called.
+    others : mapping of str to Fitted, optional
+        Networks of another family to choose from, by name.
 
     Returns
     -------
@@ -56,7 +59,7 @@ def fit_auto(
             fitted[name] = fit(name, folder / CANDIDATES / name)
         except ConfigError as error:  # a method that this network cannot have: adabn without batch norm
             say(f"auto leaves {name} out: {error.what}")
-    pool = {base: plain, **fitted}
+    pool = {base: plain, **fitted, **(others or {})}
     choice = choose({name: one.candidate for name, one in pool.items()}, chooser(select))
     chosen = pool[parallel.from_first(choice.chosen, parallel.connect())]
     for name in (OUTPUTS, "metrics.jsonl", FILE, unknown.FILE):

@@ -20,6 +20,8 @@ from galshift.verbs._settings import WithSettings
 
 #: Of the rules by which auto chooses.
 CHOICE_VERSION = 2
+#: What auto tries on the frozen features of an encoder that is named, beside a linear probe.
+ON_FEATURES = ("standardise", "pseudo-labels")
 
 
 class AutoConfig(Strict):
@@ -62,6 +64,9 @@ class AdaptStepConfig(WithSettings):
     )
     model: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS", path="encoder")] = Field(
         "deepmerge", description="Network; see galshift list models."
+    )
+    encoder: Annotated[Chosen, ChoiceOf("galshift.models", "MODELS", path="encoder")] | None = Field(
+        None, description="A pre-trained encoder whose frozen features auto tries too: a second family."
     )
     init: str | None = Field(None, description="Start from the weights of another run.")
     split: SplitConfig = SplitConfig()

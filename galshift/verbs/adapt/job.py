@@ -15,6 +15,7 @@ from galshift.domains.target_labels import TargetLabels
 from galshift.domains.training_set import head_for, training_set
 from galshift.errors import ConfigError
 from galshift.methods import METHODS
+from galshift.models.tuning import HEAD
 from galshift.rundirectory import AUTO
 from galshift.training.epoch_choice import check_choice, check_total
 from galshift.training.job import NetworkJob
@@ -37,6 +38,12 @@ def check(config: AdaptStepConfig) -> None:
         check_tuned(METHODS.get(config.method.kind), config.training, config.method.kind)
     for name in config.method.config.methods if auto else [config.method.kind]:
         check_total(config.training, METHODS.get(name)(None if auto else config.method.config))
+    if config.encoder is not None and not auto:
+        raise ConfigError(
+            "an encoder is a second family for auto, and a method is named",
+            where="encoder",
+            hint="leave out --method, or name the encoder with --model and --tune head",
+        )
     if config.read.label_kind != "value":
         return
     if auto:
@@ -101,6 +108,14 @@ def network_job(
         model=config.model,
         init=init,
     )
+
+
+def encoder_job(config: AdaptStepConfig, job: NetworkJob) -> NetworkJob | None:
+    """Return the job of the second family, frozen features under a linear head; None where there is none."""
+    if config.encoder is None:
+        return None
+    training = job.training.model_copy(update={"tune": HEAD})
+    return replace(job, model=config.encoder, init=None, training=training)
 
 
 def _sky(images: TrainingSet) -> Tensor:

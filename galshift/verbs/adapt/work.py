@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,9 @@ from galshift.training.train_network import Fitted, from_trained, source_free, t
 from galshift.types import Strict
 from galshift.verbs._settings import settings_document
 from galshift.verbs.adapt.auto import choice_section, fit_auto
-from galshift.verbs.adapt.config import AdaptStepConfig
+from galshift.verbs.adapt.config import ON_FEATURES, AdaptStepConfig
 from galshift.verbs.adapt.given import Given, given, show
-from galshift.verbs.adapt.job import check, network_job
+from galshift.verbs.adapt.job import check, encoder_job, network_job
 from galshift.verbs.adapt.mix_prior import target_mix
 from galshift.verbs.adapt.records import records_of
 from galshift.verbs.adapt.settings import settings_sections
@@ -42,6 +43,8 @@ from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.products import write_evaluation
 from galshift.verbs.evaluate.result import Evaluation
 from galshift.verbs.evaluate.work import evaluate_open
+
+PROBE = "probe"  # a linear head on frozen features
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def work(config: AdaptStepConfig, folder: Path, device: str) -> dict[str, Any]:
     products = write_evaluation(found, folder, samples=config.samples, seed=config.seed)
     return {
         "method": config.method.kind if first.choice is None else first.choice.chosen,
-        "model": job.network,
+        "model": first.adapted.trained.model.spec["name"],
         "n_source_train": len(job.source),
         "n_target_train": len(job.target),
         **({} if job.labelled is None else {"n_target_labels": len(job.labelled)}),
@@ -191,16 +194,24 @@ def fit_pair(
     `names` are those of the two data sets, for the record of what each network was trained on.
     """
 
-    def fit(name: str, where: Path, options: Strict | None = None, job: NetworkJob = job) -> Fitted:
+    def fit(
+        name: str,
+        where: Path,
+        options: Strict | None = None,
+        job: NetworkJob = job,
+        before: Fitted | None = None,
+    ) -> Fitted:
         method = METHODS.get(name)(options)
         own, begun = job, begun_as(job.init)
         if method.from_trained or not method.needs_source:
-            own = from_trained(job, plain) if method.from_trained else source_free(job, plain)
+            trained = plain if before is None else before
+            own = from_trained(job, trained) if method.from_trained else source_free(job, trained)
             begun = begun_as(own.init)
         meta = {"method": name, **recorded(_stage(own, method, names), begun)}
         if name != BASELINE and is_renewal(method, own):
             return renewed(plain, own, method, where, meta=meta)
-        return train_network(own, method, where, seed, label=name, meta=meta, features=features)
+        label = name if before is None and where.name != PROBE else f"{job.network}: {name}"
+        return train_network(own, method, where, seed, label=label, meta=meta, features=features)
 
     plain = fit(BASELINE, folder / BASELINE, job=replace(job, labelled=None))
     summaries = {BASELINE: plain.summary}
@@ -214,9 +225,22 @@ def fit_pair(
     if job.labelled is not None:  # whoever gives labels does not want a network without them
         base, name = fit(BASELINE, folder / CANDIDATES / JOINT), JOINT
         summaries[JOINT] = base.summary
-    fitted, adapted, choice = fit_auto(how, select, folder, base, fit, base=name)
+    others = _second_family(encoder_job(config, job), folder / CANDIDATES, fit)
+    summaries |= {name: one.summary for name, one in others.items()}
+    fitted, adapted, choice = fit_auto(how, select, folder, base, fit, base=name, others=others)
     summaries |= {name: one.summary for name, one in fitted.items()}
     return Pair(plain, adapted, summaries | {"adapted": summaries[choice.chosen]}, choice)
+
+
+def _second_family(job: NetworkJob | None, folder: Path, fit: Callable[..., Fitted]) -> dict[str, Fitted]:
+    """The probe of a named encoder, and what works on its features, by the name that they have in a pool."""
+    if job is None:
+        return {}
+    probe = fit(BASELINE, folder / PROBE, job=job)
+    found = {f"{job.network} {PROBE}": probe}
+    for name in ON_FEATURES:
+        found[f"{job.network} {name}"] = fit(name, folder / f"{PROBE}-{name}", job=job, before=probe)
+    return found
 
 
 def _stage(job: NetworkJob, method: Method, names: tuple[str, str]) -> Stage:

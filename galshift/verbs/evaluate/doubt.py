@@ -22,7 +22,7 @@ from galshift.verbs.evaluate.result import Evaluation
 KEY = "predicted_accuracy"
 FOREST = "the morphology forest"
 
-Both = tuple[np.ndarray, np.ndarray]  # probabilities of the source's images, and of the target's
+Both = tuple[np.ndarray, np.ndarray]  # probabilities of the same images, by two classifiers
 
 
 @timed("evaluation")
@@ -79,12 +79,27 @@ def _on_source(
     found: Evaluation, c: Classifier, source: TestSet | None, device: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and labels of held-out images of the source, in the order of the evaluation's classes."""
-    if source is None or replaces_statistics(c.trained):
+    name = None if source is None else _there(found, c.name)
+    if name is None:
         logits, labels = source_of(c.trained, device)
         columns = [c.trained.classes.index(name) for name in found.classes]
         return softmax(logits, axis=1)[:, columns], np.argsort(columns)[labels]
-    known = found.answers(c, source).usable & (source.labels >= 0)
-    return found.answers(c, source).centre[known], source.labels[known]
+    answers = found.answers(name, source)
+    known = answers.usable & (source.labels >= 0)
+    return answers.centre[known], source.labels[known]
+
+
+def _there(found: Evaluation, name: str) -> str | None:
+    """Return which network answers for a classifier on the source: itself, but for the target's statistics.
+
+    The source does not bear the batch-norm statistics of the target: a network that has them was its
+    companion before.  None where that is not among the classifiers.
+    """
+    c = next(one for one in found.classifiers if one.name == name)
+    if not replaces_statistics(c.trained):
+        return name
+    before = found.compared
+    return before.name if before is not None and not before.given else None
 
 
 def _witnesses(
@@ -92,29 +107,32 @@ def _witnesses(
 ) -> dict[str, float]:
     """What each independent classifier says of `c`: the network beside it, and the morphology forest."""
     beside = found.main.name if c.name == found.reference else found.reference
-    told = {}
-    if beside not in (None, c.name):
-        pairs = [_answered(found, c.name, beside, one, None) for one in (source, s)]
-        told[beside] = _lost(pairs)
+    mine, told = _there(found, c.name), {}
+    if mine is None:
+        return {}
+    theirs = None if beside in (None, c.name) else _there(found, beside)
+    if theirs is not None:
+        there = _answered(found, mine, found.answers(theirs, source).centre, source)
+        told[beside] = _lost(there, _answered(found, c.name, found.answers(beside, s).centre, s))
     if compared is not None and {source.name, s.name} <= set(compared.witness):
-        pairs = [_answered(found, c.name, None, one, compared.witness[one.name]) for one in (source, s)]
-        told[FOREST] = _lost(pairs)
+        (at, says), (at_target, says_there) = (compared.witness[one.name] for one in (source, s))
+        there = _answered(found, mine, says, source, at)
+        told[FOREST] = _lost(there, _answered(found, c.name, says_there, s, at_target))
     return {name: change for name, change in told.items() if change is not None}
 
 
 def _answered(
-    found: Evaluation, name: str, other: str | None, s: TestSet, given: tuple[np.ndarray, np.ndarray] | None
+    found: Evaluation, name: str, others: np.ndarray, s: TestSet, places: np.ndarray | None = None
 ) -> Both:
-    """What two classifiers answer for the images of a set that both have an answer for."""
-    places, theirs = (np.arange(len(s.rows)), found.answers(other, s).centre) if given is None else given
-    mine = found.answers(name, s).centre[places]
-    good = np.isfinite(mine).all(axis=1) & np.isfinite(theirs).all(axis=1)
-    return mine[good], theirs[good]
+    """What a classifier and another one (M, K) answer for the images at `places`, where both do."""
+    mine = found.answers(name, s).centre
+    mine = mine if places is None else mine[places]
+    good = np.isfinite(mine).all(axis=1) & np.isfinite(others).all(axis=1)
+    return mine[good], others[good]
 
 
-def _lost(pairs: list[Both]) -> float | None:
+def _lost(there: Both, here: Both) -> float | None:
     """The agreement that is lost between the source and the target; None for too few images of either."""
-    (mine_there, theirs_there), (mine, theirs) = pairs
-    if min(len(mine_there), len(mine)) < LEAST:
+    if min(len(there[0]), len(here[0])) < LEAST:
         return None
-    return lost_agreement((mine_there, mine), (theirs_there, theirs))
+    return lost_agreement((there[0], here[0]), (there[1], here[1]))

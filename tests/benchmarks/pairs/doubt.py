@@ -25,7 +25,7 @@ BESIDE = {
     "source-only-renewed": "source-only",
     **dict.fromkeys(("adabn", "cdan-e", "dann", "infomax", "sinkhorn", "tent"), "source-only"),
 }
-#: With the target's statistics: what they say of the source with its own is asked of the validation images.
+PLAIN = "source-only"
 RENEWED = ("source-only-renewed", "adabn")
 FOREST = "morphology-forest"
 RIDGE = 3.0
@@ -78,17 +78,17 @@ def runs(witnesses: bool = True) -> Iterator[Judged]:
             if not {name, beside, FOREST} <= set(rows):
                 continue
             run = rows[name]
-            source, target = _both(run)
+            source, target = _both(rows, name)
             names = (beside, FOREST) if witnesses else ()
-            others = {other: lost_agreement((source, target), _both(rows[other])) for other in names}
-            part = "valid" if name in RENEWED else "source_test"
-            seen = softmax(run.logits[part], axis=1)
-            found = evidence(seen, run.labels[part], target, others)
+            others = {other: lost_agreement((source, target), _both(rows, other)) for other in names}
+            found = evidence(source, run.labels["source_test"], target, others)
             yield Judged(kind, name, seed, found, _accuracy(run), best)
 
 
-def _both(run: table.Run) -> tuple[np.ndarray, np.ndarray]:
-    return softmax(run.logits["source_test"], axis=1), softmax(run.logits["target_test"], axis=1)
+def _both(rows: dict[str, table.Run], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities on the source, which does not bear the target's statistics, and on the target."""
+    there = rows[PLAIN if name in RENEWED else name].logits["source_test"]
+    return softmax(there, axis=1), softmax(rows[name].logits["target_test"], axis=1)
 
 
 def _accuracy(run: table.Run) -> float:
