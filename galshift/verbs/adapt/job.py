@@ -24,6 +24,10 @@ from galshift.training.start import check_tuned
 from galshift.training.train_network import augmentations
 from galshift.verbs.adapt.config import AdaptStepConfig, wants_matching
 
+#: Augmented views of each image that a second family's features are computed of: each costs as much as a few
+#: epochs of a small network.
+ENCODER_VIEWS = 1
+
 
 def check(config: AdaptStepConfig) -> None:
     """Refuse, before anything is read, what does not go together.
@@ -114,7 +118,7 @@ def encoder_job(config: AdaptStepConfig, job: NetworkJob) -> NetworkJob | None:
     """Return the job of the second family, frozen features under a linear head; None where there is none."""
     if config.encoder is None:
         return None
-    training = job.training.model_copy(update={"tune": HEAD})
+    training = job.training.model_copy(update={"tune": HEAD, "cached_views": ENCODER_VIEWS})
     return replace(job, model=config.encoder, init=None, training=training)
 
 

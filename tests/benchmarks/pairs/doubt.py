@@ -16,8 +16,14 @@ from scipy.special import softmax
 import galshift
 from galshift.doubt.evidence import SIGNS, Evidence, evidence, lost_agreement
 from galshift.doubt.predicted import Constants, Predicted, predict_accuracy
+from galshift.doubt.sets import prediction_sets
 from galshift.doubt.verdict import TRUSTED, UNTRUSTED, judge
+from galshift.selection._base import Candidate
+from galshift.selection.label_shift import class_mix
+from galshift.selection.mix_evidence import CREDIBLE, estimated_mix, is_another_mix
+from galshift.selection.mix_evidence import evidence as evidence_of_mix
 from tests.benchmarks.pairs import gaps, table
+from tests.benchmarks.pairs.choice import candidate
 
 #: Networks that a user could be left with, and the network of the same run that is beside each.
 BESIDE = {
@@ -123,6 +129,51 @@ def left_out(given: list[Judged]) -> list[tuple[Judged, Predicted]]:
         by = fitted([one for one in given if one.kind != kind])
         found += [(one, predict_accuracy(one.evidence, by)) for one in given if one.kind == kind]
     return found
+
+
+def mix_alarms() -> str:
+    """Return how often another class mix is believed, where there is none and where there is, in Markdown."""
+    pairs: dict[tuple[str, int], dict[str, table.Run]] = defaultdict(dict)
+    for run in table.read():
+        pairs[run.kind, run.seed][run.row] = run
+    told: dict[str, list[bool]] = defaultdict(list)
+    for (kind, seed), rows in pairs.items():
+        mix = gaps.shares(kind, seed)
+        moved = 0.0 if mix is None else max(abs(share - 1 / len(mix)) for share in mix)
+        name = "none" if mix is None else f"{kind}, {moved:.0%} of one class more or less"
+        for row in BESIDE:
+            if row != PLAIN and {PLAIN, row} <= set(rows):
+                told[name].append(is_another_mix(candidate(rows[PLAIN]), candidate(rows[row])))
+    lines = ["| shift of the mix | runs | believed |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {k} | {len(v)} | {np.mean(v):.1%} |" for k, v in sorted(told.items()))])
+
+
+def coverage(level: float = 0.9) -> str:
+    """Return how many truths the prediction sets hold, in Markdown."""
+    held: dict[str, list[tuple[float, float, bool]]] = defaultdict(list)
+    for run in table.read():
+        if run.row not in (PLAIN, "sinkhorn"):
+            continue
+        logits = np.concatenate([run.logits[part] for part in ("valid", "source_test")])
+        labels = np.concatenate([run.labels[part] for part in ("valid", "source_test")])
+        k, here = logits.shape[1], run.logits["target_test"]
+        one = Candidate(here, here, logits, logits, labels, k)
+        explained = evidence_of_mix(one) > CREDIBLE
+        weights = estimated_mix(one)[0] / np.maximum(class_mix(labels, k), 1e-3) if explained else None
+        members = prediction_sets(logits, labels, level, weights).members(here)
+        truths = members[np.arange(len(here)), run.labels["target_test"]]
+        signs = evidence(softmax(logits, 1), labels, softmax(here, 1))
+        trusted = judge(signs, predict_accuracy(signs)).word == TRUSTED
+        held[run.kind].append((float(truths.mean()), float(members.sum(1).mean()), trusted))
+    lines = ["| gap | runs | truths in the set | of trusted runs | classes a set |", "|---|---|---|---|---|"]
+    for kind in (kind for kind in gaps.LEVELS if held[kind]):
+        values = np.array(held[kind])
+        trusted = values[values[:, 2] > 0, 0]
+        of = f"{trusted.mean():.1%} ({len(trusted)})" if len(trusted) else "–"
+        lines.append(
+            f"| {kind} | {len(values)} | {values[:, 0].mean():.1%} | {of} | {values[:, 1].mean():.2f} |"
+        )
+    return "\n".join(lines)
 
 
 def tables() -> str:
