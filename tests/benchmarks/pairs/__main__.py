@@ -87,7 +87,7 @@ def written() -> str:
         HEAD,
         "## Macro-F1 on the target\n\nMeans over seeds; ± is half a 95 % interval of the paired difference.",
         choice.tables(),
-        "## Expected accuracy and verdict\n\nConstants fitted without the kind of gap that they are tried on. A "
+        "## Expected accuracy and verdict\n\nConstants fitted without the kind of gap they are tried on. A "
         f"collapse: {doubt.COLLAPSE} lost against the source, and {doubt.BETTER} against the best network of "
         f'the pair; false alarms: "cannot be trusted" where less than {doubt.LITTLE} is lost.',
         doubt.tables(),
