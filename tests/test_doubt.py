@@ -98,7 +98,7 @@ def test_a_loss_is_seen_by_a_witness_that_is_not_fooled() -> None:
 
 def test_the_median_of_the_accounts_counts_and_one_that_differs_much_leaves_doubt() -> None:
     by = Constants(0.0, np.array([1.0, 0.0]), (0.05, 0.5))
-    signs = Evidence(0.9, 3, 0.0, 0.0, -0.02, 0.0, 0.0, {"a": -0.01, "b": -0.3})
+    signs = Evidence(0.9, 3, 0.0, 0.0, -0.02, 0.0, 0.0, witnesses={"a": -0.01, "b": -0.3})
     found = predict_accuracy(signs, by)
     assert found.change == pytest.approx(-0.02)
     assert found.ci95 == pytest.approx((0.88 - 0.06, 0.88 + 0.06))
@@ -115,8 +115,20 @@ def test_the_median_of_the_accounts_counts_and_one_that_differs_much_leaves_doub
 
 def test_what_has_not_learnt_the_source_is_never_trusted() -> None:
     by = Constants(0.0, np.array([1.0, 0.0]), (0.05, 0.5))
-    signs = Evidence(0.4, 3, 0.0, 0.0, 0.0, 0.0, 0.0)
+    signs = Evidence(0.9, 3, 0.0, 0.0, 0.0, 0.0, 0.0, source_recall=0.4)  # nine in ten are of one class
     assert judge(signs, predict_accuracy(signs, by)).word == UNTRUSTED
+
+
+def test_few_images_widen_the_interval_and_are_no_ground_for_trust() -> None:
+    by = Constants(0.0, np.array([1.0, 0.0]), (0.05, 0.5))
+    signs = Evidence(0.8, 3, 0.0, 0.0, 0.0, 0.0, 0.0, n_source=24, n_target=3000)
+    found = predict_accuracy(signs, by)
+    half = np.sqrt(0.05**2 + 1.96**2 * 0.16 * (1 / 24 - 1 / 150))
+    assert found.ci95 == pytest.approx((0.8 - half, 0.8 + half))
+    assert judge(signs, found).word == UNTOLD
+    assert "only 24" in judge(signs, found).reasons[0]
+    many = Evidence(0.8, 3, 0.0, 0.0, 0.0, 0.0, 0.0, n_source=400, n_target=3000)
+    assert judge(many, predict_accuracy(many, by)).word == TRUSTED
 
 
 @settings(deadline=None, max_examples=30)

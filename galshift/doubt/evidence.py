@@ -16,12 +16,15 @@ from galshift.doubt.estimates import (
     nuclear_norm,
 )
 from galshift.selection._base import Candidate
+from galshift.selection._scores import balanced_accuracy
 from galshift.selection.label_shift import class_mix, total_variation
 from galshift.selection.mix_evidence import CREDIBLE
 from galshift.selection.mix_evidence import evidence as evidence_of_mix
 
 #: The numbers that accuracy is predicted from, in order.
 SIGNS = ("nuclear", "mix")
+#: Images of source and target that the stored runs have, by which constants were fitted.
+ENOUGH = (150, 300)
 _HALF = 0.5  # of an even share, below which a class begins to vanish from the answers
 
 
@@ -31,8 +34,10 @@ class Evidence:
 
     Attributes
     ----------
-    source_accuracy : float
-        On the labelled images of the source, in [0, 1].
+    source_accuracy, source_recall : float
+        On the labelled images of the source, and the mean recall of its classes there, in [0, 1].
+    n_source, n_target : int
+        Images that the evidence comes from.
     n_classes : int
         K.
     confidence, thresholded : float
@@ -55,6 +60,9 @@ class Evidence:
     nuclear: float
     mix: float
     vanished: float
+    source_recall: float = 1.0
+    n_source: int = ENOUGH[0]
+    n_target: int = ENOUGH[1]
     witnesses: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -100,6 +108,9 @@ def evidence(
         thresholded=average_thresholded_confidence(seen, labels, met) - accuracy,
         nuclear=nuclear_norm(met) - nuclear_norm(seen),
         mix=0.0 if explained else -total_variation(class_mix(labels, k), answered),
+        source_recall=balanced_accuracy(labels, source.argmax(axis=1), k),
+        n_source=len(source),
+        n_target=len(target),
         vanished=min(0.0, float(answered[there].min()) / even - _HALF),
         witnesses=dict(witnesses or {}),
     )

@@ -9,6 +9,7 @@ constants were fitted to stored runs on pairs of surveys of many kinds; ``coeffi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from galshift.doubt.evidence import SIGNS, Evidence
+from galshift.doubt.evidence import ENOUGH, SIGNS, Evidence
 from galshift.plain_yaml import load_plain
 
 FILE = "coefficients.yaml"
@@ -93,6 +94,13 @@ def predict_accuracy(found: Evidence, by: Constants | None = None) -> Predicted:
     told = {"own": own_change(found, by), **found.witnesses}
     change = float(np.median(list(told.values())))
     accuracy = float(np.clip(found.source_accuracy + change, 0, 1))
-    half = by.width[0] + by.width[1] * abs(change)
+    half = math.hypot(by.width[0] + by.width[1] * abs(change), _fewer(found))
     bounds = (max(accuracy - half, 0.0), min(accuracy + half, 1.0))
     return Predicted(accuracy, bounds, change, told)
+
+
+def _fewer(found: Evidence) -> float:
+    """Half a 95 % interval by which fewer images than the stored runs have make a prediction less certain."""
+    share = found.source_accuracy * (1 - found.source_accuracy)
+    more = sum(max(0.0, 1 / n - 1 / k) for n, k in zip((found.n_source, found.n_target), ENOUGH, strict=True))
+    return 1.96 * math.sqrt(share * more)

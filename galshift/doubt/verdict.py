@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,10 @@ TRUSTED, UNTOLD, UNTRUSTED = "trusted", "cannot be told", "cannot be trusted"
 LITTLE, RUINOUS = -0.04, -0.08
 #: Any single account of the change below which nothing is trusted, whatever the others say.
 SINGLE = -0.12
-#: Source accuracy over chance, as a share of what there is over chance, below which nothing can be told.
+#: Mean recall on the source over chance, as a share of what there is over it, below which nothing was learnt.
 LEARNT = 0.2
+#: Half a 95 % interval of the source's accuracy above which too little is known of it.
+VAGUE = 0.1
 
 HELP = (
     "What would help: labels of some galaxies of the target (galshift suggest), mocks that look more like "
@@ -56,14 +59,21 @@ def judge(found: Evidence, predicted: Predicted) -> Verdict:
     chance = 1 / found.n_classes
     change, worst = predicted.change, min(predicted.accounts, key=predicted.accounts.get)
     told = f"expected accuracy {predicted.accuracy:.2f}, on the source {found.source_accuracy:.2f}"
-    if found.source_accuracy < chance + LEARNT * (1 - chance):
-        return Verdict(UNTRUSTED, (f"the source itself was hardly learnt ({told}; chance {chance:.2f})",))
+    if found.source_recall < chance + LEARNT * (1 - chance):
+        recall = f"mean recall of its classes {found.source_recall:.2f}, by chance {chance:.2f}"
+        return Verdict(UNTRUSTED, (f"the source itself was hardly learnt ({recall})", told))
     if change < RUINOUS:
         return Verdict(UNTRUSTED, (told, *_signs(found, predicted)))
     if change < LITTLE:
         return Verdict(UNTOLD, (told, *_signs(found, predicted)))
     if predicted.accounts[worst] < SINGLE:
         return Verdict(UNTOLD, (f"the accounts differ: {told}", *_signs(found, predicted)))
+    spread = 1.96 * math.sqrt(found.source_accuracy * (1 - found.source_accuracy) / found.n_source)
+    if spread > VAGUE:
+        few = (
+            f"only {found.n_source} held-out images of the source tell how good it is there (± {spread:.2f})"
+        )
+        return Verdict(UNTOLD, (few, told))
     return Verdict(TRUSTED, (told,))
 
 
