@@ -11,6 +11,7 @@ import pytest
 from tests.every_verb import make_inputs
 from tests.file_operations import Server
 from tests.pipeline import Pipeline, run_pipeline
+from tests.shapes_helpers import make_desk
 
 # Small arrays everywhere in the suite: threads cost more than they give, and results stay the same.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -51,3 +52,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Path:
     folder = tmp_path_factory.mktemp("verbs") / "inputs"
     make_inputs(folder, server)
     return folder
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a network (`run`), its source, and the data sets `sky` and `dim`."""
+    return make_desk(tmp_path_factory.mktemp("desk"))
