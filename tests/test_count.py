@@ -29,7 +29,7 @@ from galshift.evaluation.count_labelled import (
     summing_to_one,
 )
 from galshift.evaluation.count_unlabelled import Outputs, _ratio, check_source, cut, label_free, mixture_p
-from tests.shapes_helpers import CLASSES, shapes
+from tests.small_surveys import CLASSES, shapes
 
 
 @pytest.mark.parametrize("weight", [None, 1.0, 0.3])

@@ -23,7 +23,7 @@ from galshift.evaluation.classes import classification_metrics
 from galshift.evaluation.thresholds import FEWEST, choose, curve_of, place
 from galshift.recipes.prepare import prepare
 from galshift.verbs._threshold import KINDS, Rule, parse, rules_of
-from tests.shapes_helpers import CLASSES
+from tests.small_surveys import CLASSES
 
 
 @given(kind=st.sampled_from(KINDS), value=st.floats(1e-6, 1))

@@ -64,23 +64,9 @@ class ArrayData(Opened):
         mask = extras["good"] == 0 if "good" in extras else mask
         images, mask = finite(images, mask)
         ivar = extras.get("ivar")
-        return Cutouts(
-            images=images,
-            unit=info.unit or "",
-            pixel_scale=info.pixel_scale[rows] if np.ndim(info.pixel_scale) else info.pixel_scale,
-            bands=info.bands,
-            ids=info.ids[rows],
-            groups=info.groups[rows],
-            groups_from=info.groups_from,
-            labels=None if info.labels is None else info.labels[rows],
-            classes=info.classes,
-            mask=mask,
-            ivar=None if ivar is None else np.nan_to_num(ivar.astype(np.float32), posinf=0, neginf=0),
-            psf_fwhm=info.psf_fwhm[rows] if np.ndim(info.psf_fwhm) else info.psf_fwhm,
-            survey=info.survey,
-            history=info.history,
-            table=None if info.table is None else info.table[rows],
-        )
+        if ivar is not None:
+            ivar = np.nan_to_num(ivar.astype(np.float32), posinf=0, neginf=0)
+        return info.cutouts(rows, images, mask=mask, ivar=ivar)
 
     def _extra(self, values: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Rows of a mask or of weights, in the order of the images' axes."""

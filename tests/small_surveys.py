@@ -1,4 +1,4 @@
-"""Bars and rings under noise: a survey to train on, one of another mix, one of other images."""
+"""Small data sets that several test files train on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from astropy.table import Table
 import galshift
 from galshift.data.cutouts import Cutouts
 from galshift.data.hdf5 import write_hdf5
+from galshift.simulate.generate import simulate
 
 CLASSES = ("flat", "tall", "ring")
 
@@ -54,3 +55,11 @@ def make_desk(folder: Path) -> Path:
         set={"training.batch_size": 16, "augment.dihedral": False},
     )
     return folder
+
+
+def two_surveys(folder: Path) -> tuple[str, str]:
+    """Leave two small files of simulated galaxies in `folder` and return their paths."""
+    paths = []
+    for name, seed in (("sim", 1), ("sky", 2)):
+        paths.append(str(write_hdf5(folder / f"{name}.h5", simulate(48, size=24, seed=seed, bands=("r",)))))
+    return paths[0], paths[1]
