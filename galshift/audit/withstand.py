@@ -83,6 +83,17 @@ def summarise_damage(
 ) -> dict[str, Any]:
     """Return accuracy clean, per corruption and severity, and the mean over all of them.
 
+    Parameters
+    ----------
+    outcomes : mapping
+        ``clean`` to (N,) bool, whether the model is right of each image; each corruption's name to (5, N), a
+        row a severity.
+    groups : ndarray
+        (N,), the galaxy of each image.
+    n_bootstrap : int
+        Replicates of the interval.
+    seed : int
+
     Returns
     -------
     dict
@@ -115,6 +126,18 @@ def compare_damage(
     seed: int = 0,
 ) -> dict[str, Any]:
     """Compare the mean accuracy of two models under the same damage, galaxy by galaxy.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the two models.
+    outcomes : sequence of mapping
+        Of each model, as for :func:`summarise_damage`, of the same images.
+    groups : ndarray
+        (N,), the galaxy of each image.
+    n_bootstrap : int
+        Replicates of the interval.
+    seed : int
 
     Returns
     -------

@@ -162,7 +162,7 @@ def bin_names(edges: Sequence[float]) -> tuple[str, ...]:
 
 
 def binned(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
-    """Return the number of the bin, from 0, that each value lies in; -1 outside, and where it is missing.
+    """Return the bin (N,) of each value (N,), counted from 0; -1 outside, and where it is missing.
 
     A bin holds its lower edge; its upper edge belongs to the next, and that of the last to the last.
     """

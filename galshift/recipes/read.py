@@ -45,7 +45,13 @@ def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequen
 
 
 def recipe_of(document: Document, path: Path, base: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Return the recipe in `document`, which stands or will stand at `path`; see :func:`read_recipe`."""
+    """Return the recipe in `document`, which stands or will stand at `path`; see :func:`read_recipe`.
+
+    Raises
+    ------
+    ConfigError
+        When it is no recipe, or with every problem that it has.
+    """
     if not isinstance(document.data, dict):
         raise ConfigError(
             "this is not a recipe", where=path, hint="it begins with 'recipe: 1', 'name:' and 'steps:'"

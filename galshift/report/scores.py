@@ -145,7 +145,7 @@ def per_class_section(
     ----------
     rows : sequence of Row
     curves : mapping
-        For each panel title, class name to (recall, precision).
+        For each panel title, class name to (recall, precision), (M,) each.
     """
     lines = []
     for name, where, metrics in rows:
@@ -178,7 +178,7 @@ def per_class_section(
 
 
 def roc_section(curves: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> Section:
-    """Return ROC curves: for each panel title, class name to (false positive rate, true positive rate)."""
+    """Return ROC curves: for each panel title, class name to (false, true positive rate), (M,) each."""
     drawn = tuple(
         Figure(
             figures.curves(
@@ -194,7 +194,7 @@ def roc_section(curves: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]
 def reliability_section(
     panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]],
 ) -> Section:
-    """Return reliability curves: for each panel title, name to (confidence, accuracy, n) by bin."""
+    """Return reliability curves: for each panel title, name to (confidence, accuracy, n), (bins,) each."""
     drawn = tuple(Figure(figures.reliability(lines, title=title)) for title, lines in panels.items())
     text = (
         "Images in bins of confidence: on the dotted line, a confidence of 80 % is right 80 % of the time. "

@@ -52,7 +52,13 @@ class FitsData(Opened):
         self._held = 0  # bytes in the cache
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
-        """Return the images at `indices`, in that order, padded to one size where sizes differ."""
+        """Return the images at `indices`, in that order, padded to one size where sizes differ.
+
+        Raises
+        ------
+        DataError
+            When no images are asked for, or one cannot be read and ``on_error`` is ``raise``.
+        """
         rows, info = self.indices(indices), self.info
         if not len(rows):
             raise DataError("no images were asked for", where=self.path)

@@ -72,7 +72,13 @@ class Hdf5Data(Opened):
         self._pid = 0
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
-        """Return the images at `indices`, in that order; neighbouring rows are read in one piece."""
+        """Return the images at `indices`, in that order; neighbouring rows are read in one piece.
+
+        Raises
+        ------
+        DataError
+            When the images cannot be read.
+        """
         rows, info = self.indices(indices), self.info
         try:
             file = self._open()

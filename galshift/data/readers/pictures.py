@@ -122,7 +122,7 @@ def decode(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def same_content(files: Sequence[Path]) -> np.ndarray:
-    """Return for each file the number of the first one with the same bytes."""
+    """Return for each of N files the number (N,) of the first one with the same bytes."""
     by_size = defaultdict(lambda: array("q"))
     for i, file in enumerate(files):
         by_size[os.stat(file).st_size].append(i)
