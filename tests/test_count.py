@@ -243,6 +243,8 @@ def test_without_labels_data_of_another_mix_are_counted_with_their_premise(desk:
     page = (desk / "free" / "report.html").read_text(encoding="utf-8")
     assert "Whether the premise holds" in page
     assert "By mag" in page
+    kept = json.loads((desk / "free" / "figures.json").read_text(encoding="utf-8"))["figures"]
+    assert [one["section"] for one in kept.values()] == ["How many of each class", "By mag"]
     assert "next: galshift suggest run sky.h5 --budget 100 --aim measure" in done.stderr
 
 

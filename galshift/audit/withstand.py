@@ -152,7 +152,7 @@ def compare_damage(
     low, high = bootstrap_interval(difference, groups, n_bootstrap=n_bootstrap, seed=seed)
     told = (
         f"{means[0].mean():.1%} of damaged images stay right for {names[0]} and {means[1].mean():.1%} for "
-        f"{names[1]} (difference {difference.mean():+.1%}, 95% interval {low:+.1%} to {high:+.1%})"
+        f"{names[1]} (difference {difference.mean():+z.1%}, 95% interval {low:+z.1%} to {high:+z.1%})"
     )
     if low > 0 or high < 0:
         verdict = f"{names[0] if low > 0 else names[1]} is more robust: {told}."

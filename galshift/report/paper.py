@@ -185,6 +185,15 @@ def _bars(shows: Mapping[str, Any]) -> Rows:
     return ("group", "line", "value"), rows
 
 
+def _points(shows: Mapping[str, Any]) -> Rows:
+    rows = [
+        (group, line, *values)
+        for line, points in shows["series"].items()
+        for group, values in zip(shows["groups"], points, strict=True)
+    ]
+    return ("group", "line", "value", "low", "high"), rows
+
+
 def _intervals(shows: Mapping[str, Any]) -> Rows:
     return ("name", "value", "low", "high", "floor"), [tuple(row) for row in shows["rows"]]
 
@@ -206,5 +215,6 @@ _POINTS = {
     figures.bars.__name__: _bars,
     figures.intervals.__name__: _intervals,
     figures.outlines.__name__: _outlines,
+    figures.points.__name__: _points,
     figures.scatter.__name__: _lines("x", "y", "y_sigma", of="series"),
 }
