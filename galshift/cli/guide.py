@@ -1,4 +1,4 @@
-"""Read a guide: own data, methods, reports, labels, mocks, recipes, ..."""
+"""Read a guide: own data, methods, reports, labels, mocks, recipes and more."""
 
 from __future__ import annotations
 

@@ -34,9 +34,8 @@ def work(config: MakeMocksConfig, folder: Path, context: Context) -> dict[str, A
     results, job = produce(config, dataset, folder, context)
     _draw(config, job, dataset, context.out)
     forget(folder)
-    for survey in results["surveys"].values():
-        for note in survey["notes"]:
-            console.warn(note)
+    for note in dict.fromkeys(note for survey in results["surveys"].values() for note in survey["notes"]):
+        console.warn(note)
     return results
 
 
