@@ -91,7 +91,7 @@ class RunDirectory:
         if cls._holds(path) and (known or {}).get("fingerprint") != fingerprint:
             if not overwrite:
                 held = (
-                    f"a {known['kind']} run with another configuration"
+                    f"a run of {known['kind']} with another configuration"
                     if known
                     else "files that are not a run"
                 )

@@ -17,8 +17,9 @@ import galshift
 from galshift.data.card import KEY, is_card, resolve, write_card
 from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
-from galshift.errors import DataError, UsageError
+from galshift.errors import ConfigError, DataError, UsageError
 from galshift.recipes.inputs import identify
+from galshift.recipes.read import read_recipe
 
 WORDS = st.text(st.characters(categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=12).filter(
     lambda text: text.strip() == text
@@ -63,6 +64,7 @@ def test_an_option_goes_before_the_card(survey: Path) -> None:
     ("text", "message"),
     [
         ("steps: {}\n", "is no data card"),
+        ("recipe: 1\nname: study\nsteps: {}\n", r"this is a recipe, no data card .*galshift run .*wide.yaml"),
         (f"{KEY}: 2\npath: x\n", "version 2"),
         (f"{KEY}: 1\nunit: nJy\n", "where the images are"),
         (
@@ -105,6 +107,11 @@ def test_what_is_written_is_read_back(tmp_path_factory, unit, scale, bands, mapp
     assert found.options == options
     assert os.path.samefile(Path(found.path).parent, folder)
     assert found.name == "one"
+
+
+def test_a_card_is_no_recipe(survey: Path) -> None:
+    with pytest.raises(ConfigError, match="this is a data card, and no recipe"):
+        read_recipe(survey / "wide.yaml")
 
 
 def test_a_card_is_never_written_over_that_of_another_data_set(tmp_path: Path) -> None:

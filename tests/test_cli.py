@@ -291,6 +291,7 @@ def test_a_signal_leaves_a_resumable_run_or_nothing(
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "Traceback" not in err
+    assert re.search("^galshift: .*stopped", err, re.MULTILINE)
     left = [path.name for path in (tmp_path / "runs").rglob("*") if path.is_file()]
     assert ("half.txt" in left) == resumable
     assert "manifest.json" not in left

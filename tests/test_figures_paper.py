@@ -136,6 +136,9 @@ def test_latex_of_a_table_has_its_structure_and_escapes(kept: Path, tmp_path: Pa
 def test_what_is_no_file_of_ours_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="keeps no figures"):
         read(tmp_path)
+    (tmp_path / "table.fits").write_bytes(b"")
+    with pytest.raises(DataError, match="not the folder of a run"):
+        read(tmp_path / "table.fits")
     good = {"schema": 1, "figures": {}, "tables": {}}
     strange = {"kind": "curves", "shows": {"lines": 3}, "section": "", "caption": ""}
     for text in (

@@ -275,7 +275,7 @@ def _relabel(
         raise DataError(
             "no image has a class",
             where=options.labels or dataset.name,
-            hint="see --label-column, --where and --label-bins",
+            hint="is the column filled in? see also --label-column, --where and --label-bins",
         )
     index = {name: k for k, name in enumerate(classes)}
     numbers = np.asarray([-1 if label is None else index[label] for label in labels], dtype=np.int64)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from galshift.data.card import KEY as CARD
 from galshift.errors import ConfigError, did_you_mean
 from galshift.recipes.cards import check_data, opened_up
 from galshift.recipes.loader import Document, KeyPath, load_file
@@ -59,6 +60,9 @@ def recipe_of(document: Document, path: Path, base: Path, overrides: Sequence[st
     if "uses" in document.data and "steps" not in document.data:
         hint = f"galshift recipes from {shlex.quote(str(path.parent))} writes the recipe that makes it"
         raise ConfigError("this is how one run was configured, and no recipe", where=path, hint=hint)
+    if CARD in document.data and "steps" not in document.data:
+        hint = f"galshift inspect {shlex.quote(str(path))} shows the data that it stands for"
+        raise ConfigError("this is a data card, and no recipe", where=path, hint=hint)
     data = merged(opened_up(document.data, overrides), overrides)
     problems: list[str] = []
     head = _head(data, document, problems)

@@ -42,6 +42,9 @@ def read(run: Path) -> dict[str, Any]:
     DataError
         When the run has no page, one from before figures were kept, or a file that is none of ours.
     """
+    if run.is_file():
+        hint = "give one with a report.html"
+        raise DataError("this is a file, not the folder of a run", where=run, hint=hint)
     found = read_record(run / KEPT, "this is not a file of figures that galshift wrote", _checked)
     if found is None:
         raise DataError(
