@@ -34,7 +34,12 @@ def main() -> None:
         _tell(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
+        _tell(GalshiftError("stopped"))
         sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # typer's, of an interrupt
+            _tell(GalshiftError("stopped"))
+        raise
     except Exception as error:
         fault = machine_fault(error)
         if fault is not None:

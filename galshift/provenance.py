@@ -12,16 +12,18 @@ import shutil
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import galshift
 from galshift.bounds import plain_file
+from galshift.errors import DataError
 from galshift.machine import machine_fault
 
+_T = TypeVar("_T")
 _HASHES: dict[bytes, bytes] = {}
 # Names that atomic_path writes under; what a killed process leaves behind.
 PART_FILES = ".*.part*"
@@ -202,6 +204,30 @@ def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as readable JSON, atomically; NaN becomes null."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(jsonable(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_record(path: Path, what: str, made: Callable[[Any], _T]) -> _T | None:
+    """Return what `made` makes of a JSON file that galshift wrote; None where there is no such file.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        The sentence of the error, such as "the run's record of its data is damaged".
+    made : callable
+        Takes the document.
+
+    Raises
+    ------
+    DataError
+        When the file is no JSON, or `made` finds in it what is not there or of another kind.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return made(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(what, where=path) from error
 
 
 def jsonable(value: Any) -> Any:

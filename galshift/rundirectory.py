@@ -91,7 +91,7 @@ class RunDirectory:
         if cls._holds(path) and (known or {}).get("fingerprint") != fingerprint:
             if not overwrite:
                 held = (
-                    f"a {known['kind']} run with another configuration"
+                    f"a run of {known['kind']} with another configuration"
                     if known
                     else "files that are not a run"
                 )
@@ -158,7 +158,13 @@ class RunDirectory:
         return (self.path / "manifest.json").is_file()
 
     def manifest(self) -> dict[str, Any]:
-        """Return the manifest of a finished run."""
+        """Return the manifest of a finished run.
+
+        Raises
+        ------
+        DataError
+            When it is damaged.
+        """
         try:
             found = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
         except (ValueError, RecursionError):

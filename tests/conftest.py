@@ -11,6 +11,7 @@ import pytest
 from tests.every_verb import make_inputs
 from tests.file_operations import Server
 from tests.pipeline import Pipeline, run_pipeline
+from tests.small_surveys import make_desk, two_surveys
 
 # Small arrays everywhere in the suite: threads cost more than they give, and results stay the same.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -51,3 +52,26 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Path:
     folder = tmp_path_factory.mktemp("verbs") / "inputs"
     make_inputs(folder, server)
     return folder
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread, as the commands have it: the last bits depend on the number of threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def surveys(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Return two small files of simulated galaxies, `sim.h5` and `sky.h5`, both with labels."""
+    return two_surveys(tmp_path_factory.mktemp("surveys"))
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a network (`run`), its source, and the data sets `sky` and `dim`."""
+    return make_desk(tmp_path_factory.mktemp("desk"))

@@ -10,23 +10,11 @@ import pytest
 
 from galshift import provenance
 from galshift.data import open as opening
-from galshift.data.hdf5 import write_hdf5
 from galshift.domains import start
 from galshift.recipes.execute import execute
-from galshift.simulate.generate import simulate
 from galshift.training import checkpoint, validate
 from galshift.training.checkpoint import load_checkpoint
 from galshift.verbs.adapt import job as adapt_job
-
-
-@pytest.fixture(scope="module")
-def surveys(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Two small files of simulated galaxies."""
-    folder = tmp_path_factory.mktemp("surveys")
-    paths = []
-    for name, seed in (("sim", 1), ("sky", 2)):
-        paths.append(str(write_hdf5(folder / f"{name}.h5", simulate(48, size=24, seed=seed, bands=("r",)))))
-    return paths[0], paths[1]
 
 
 @pytest.fixture

@@ -248,7 +248,7 @@ def test_adapt_compares_with_baselines_in_terminal_metrics_and_report(tmp_path: 
             assert change["difference"] == pytest.approx(own[name]["macro_f1"] - row["macro_f1"])
             assert row["beaten"] == (change["ci95"][0] > 0)
     assert done.stderr.count("\nbaseline ") == 4
-    assert "\nsky<i>: coral: not beaten: " in done.stderr or "\nsky<i>: coral: all baselines" in done.stderr
+    assert "\nsky<i>: coral does not beat " in done.stderr or "\nsky<i>: coral beats all " in done.stderr
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Beside classifiers without a network" in page
     assert "standardised morphology forest" in page
@@ -310,10 +310,10 @@ def test_the_headline_says_what_is_not_beaten() -> None:
         "baseline pixel k-NN: macro F1 0.50 (0.40 to 0.60) on sky",
         "baseline morphology forest: macro F1 0.81 (0.71 to 0.91) on sky",
         "baseline standardised morphology forest: macro F1 0.78 (0.68 to 0.88) on sky",
-        "sky: coral: not beaten: "
-        "morphology forest macro F1 0.81, difference +0.01 (-0.03 to 0.05), and 1 more",
+        "sky: coral does not beat 2 of 3 classifiers without a network, the best of them "
+        "morphology forest macro F1 0.81, difference +0.01 (-0.03 to 0.05)",
     ]
-    assert "not beaten: morphology forest macro F1 0.81" in baseline_sentences(said, class_metrics())[0]
+    assert "coral does not beat 2 of 3 " in baseline_sentences(said, class_metrics())[0]
 
 
 def test_the_headline_says_that_all_are_beaten() -> None:
@@ -322,10 +322,11 @@ def test_the_headline_says_that_all_are_beaten() -> None:
         ("morphology forest", False, 0.71, 0.11, (0.06, 0.16), True),
     )
     expected = (
-        "all baselines beaten, the best: morphology forest macro F1 0.71, difference +0.11 (0.06 to 0.16)"
+        "coral beats all 2 classifiers without a network, the best of them "
+        "morphology forest macro F1 0.71, difference +0.11 (0.06 to 0.16)"
     )
-    assert baseline_lines(said, class_metrics())[-1] == f"sky: coral: {expected}"
-    sentence = f"On sky, against classifiers without a network: {expected}."
+    assert baseline_lines(said, class_metrics())[-1] == f"sky: {expected}"
+    sentence = f"On sky, {expected}."
     assert baseline_sentences(said, class_metrics()) == [sentence]
     assert baseline_lines(None, class_metrics()) == baseline_sentences(None, class_metrics()) == []
 

@@ -13,11 +13,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import galshift
 from galshift.data.card import KEY, is_card, resolve, write_card
 from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
-from galshift.errors import DataError
+from galshift.errors import ConfigError, DataError, UsageError
 from galshift.recipes.inputs import identify
+from galshift.recipes.read import read_recipe
 
 WORDS = st.text(st.characters(categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=12).filter(
     lambda text: text.strip() == text
@@ -62,6 +64,7 @@ def test_an_option_goes_before_the_card(survey: Path) -> None:
     ("text", "message"),
     [
         ("steps: {}\n", "is no data card"),
+        ("recipe: 1\nname: study\nsteps: {}\n", r"this is a recipe, no data card .*galshift run .*wide.yaml"),
         (f"{KEY}: 2\npath: x\n", "version 2"),
         (f"{KEY}: 1\nunit: nJy\n", "where the images are"),
         (
@@ -104,6 +107,24 @@ def test_what_is_written_is_read_back(tmp_path_factory, unit, scale, bands, mapp
     assert found.options == options
     assert os.path.samefile(Path(found.path).parent, folder)
     assert found.name == "one"
+
+
+def test_a_card_is_no_recipe(survey: Path) -> None:
+    with pytest.raises(ConfigError, match="this is a data card, and no recipe"):
+        read_recipe(survey / "wide.yaml")
+
+
+def test_a_card_is_never_written_over_that_of_another_data_set(tmp_path: Path) -> None:
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", np.ones((4, 1, 16, 16), dtype=np.float32))
+    how = {"unit": "nJy", "save": str(tmp_path / "one.yaml")}
+    for scale in (0.2, 0.3):  # the same data set's card is brought up to date
+        galshift.inspect(str(tmp_path / "a.npy"), pixel_scale=scale, **how)
+    before = (tmp_path / "one.yaml").read_text(encoding="utf-8")
+    assert "0.3" in before
+    with pytest.raises(UsageError, match="of another data set"):
+        galshift.inspect(str(tmp_path / "b.npy"), pixel_scale=0.2, **how)
+    assert (tmp_path / "one.yaml").read_text(encoding="utf-8") == before
 
 
 def test_a_moved_card_is_the_same_input_and_a_changed_one_is_not(survey: Path, tmp_path: Path) -> None:

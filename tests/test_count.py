@@ -17,7 +17,6 @@ from scipy.stats import betabinom, binom, chi2_contingency
 
 import galshift
 from galshift.data.cutouts import Cutouts
-from galshift.data.hdf5 import write_hdf5
 from galshift.embedding.labelling import at_random_in_strata
 from galshift.errors import ConfigError, DataError
 from galshift.evaluation.count_labelled import (
@@ -30,8 +29,7 @@ from galshift.evaluation.count_labelled import (
     summing_to_one,
 )
 from galshift.evaluation.count_unlabelled import Outputs, _ratio, check_source, cut, label_free, mixture_p
-
-CLASSES = ("flat", "tall", "ring")
+from tests.small_surveys import CLASSES, shapes
 
 
 @pytest.mark.parametrize("weight", [None, 1.0, 0.3])
@@ -197,50 +195,6 @@ def test_a_source_that_cannot_tell_its_classes_is_refused() -> None:
         check_source(Outputs(blind.logits * [1, 1, 0] - [0, 0, 99], blind.groups, None, blind.labels))
 
 
-def shapes(name: str, counts: tuple[int, ...], seed: int, sigma: float = 3.0, peak: float = 20.0) -> Cutouts:
-    """Bars along x, bars along y and rings under noise, with magnitudes."""
-    rng = np.random.default_rng(seed)
-    labels = rng.permutation(np.repeat(np.arange(3), counts))
-    y, x = np.mgrid[:12, :12] - 5.5
-    drawn = np.stack(
-        [
-            np.exp(-((x / 4) ** 2 + (y / 1.2) ** 2)),
-            np.exp(-((x / 1.2) ** 2 + (y / 4) ** 2)),
-            np.exp(-((np.hypot(x, y) - 4) ** 2)),
-        ]
-    )
-    images = drawn[labels][:, None] * peak + rng.normal(0, sigma, (len(labels), 1, 12, 12))
-    ids = np.array([f"{name}-{k}" for k in range(len(labels))])
-    table = Table({"mag": rng.uniform(15, 19, len(labels)), "field": np.array(["a", "b"])[labels % 2]})
-    return Cutouts(
-        images=images.astype(np.float32),
-        unit="nJy",
-        pixel_scale=0.2,
-        bands=("r",),
-        ids=ids,
-        groups=ids,
-        labels=labels,
-        classes=CLASSES,
-        table=table,
-    )
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a trained network, data that differ in their mix, others that differ in their images."""
-    folder = tmp_path_factory.mktemp("count")
-    write_hdf5(folder / "source.h5", [shapes("s", (120, 120, 120), 1)])
-    write_hdf5(folder / "sky.h5", [shapes("t", (20, 100, 180), 2)])
-    write_hdf5(folder / "dim.h5", [shapes("d", (100, 100, 100), 3, sigma=9.0)])
-    galshift.train(
-        str(folder / "source.h5"),
-        epochs=6,
-        out=str(folder / "run"),
-        set={"training.batch_size": 16, "augment.dihedral": False},
-    )
-    return folder
-
-
 def run(folder: Path, words: str) -> subprocess.CompletedProcess[str]:
     """Run one command line in `folder`."""
     return subprocess.run(
@@ -289,6 +243,8 @@ def test_without_labels_data_of_another_mix_are_counted_with_their_premise(desk:
     page = (desk / "free" / "report.html").read_text(encoding="utf-8")
     assert "Whether the premise holds" in page
     assert "By mag" in page
+    kept = json.loads((desk / "free" / "figures.json").read_text(encoding="utf-8"))["figures"]
+    assert [one["section"] for one in kept.values()] == ["How many of each class", "By mag"]
     assert "next: galshift suggest run sky.h5 --budget 100 --aim measure" in done.stderr
 
 

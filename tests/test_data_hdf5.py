@@ -15,6 +15,7 @@ from galshift.data.hdf5 import write_hdf5
 from galshift.data.open import ReadOptions, open_dataset
 from galshift.data.readers._hdf5_parts import read_rows
 from galshift.errors import DataError
+from tests.readers_helpers import opens_or_says_why
 
 QUICK = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8)
@@ -132,19 +133,6 @@ def test_a_writer_that_stops_leaves_the_old_file(tmp_path):
         write_hdf5(tmp_path / "a.h5", broken())
     assert (tmp_path / "a.h5").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
-
-
-def opens_or_says_why(path):
-    try:
-        dataset = open_dataset(path)
-        dataset.read(range(len(dataset)))
-    except DataError as error:
-        sentence = str(error)
-    else:
-        return True
-    assert str(path) in sentence
-    assert "\n" not in sentence
-    return False
 
 
 def test_truncation_anywhere_is_one_sentence(tmp_path):

@@ -33,6 +33,12 @@ def page() -> ReportData:
         figures.reliability({"net": ([0.2, 0.8], [0.3, 0.7], [4, 0])}),
         figures.bars(["a", "b"], {"one": [0.1, float("nan")]}, y_label="share"),
         figures.intervals([("one", 0.5, 0.4, 0.6, 0.3), ("two", 0.2, *[float("nan")] * 3)], x_label="F1"),
+        figures.points(
+            ["15 to 17", "fainter"],
+            {"spiral": [(0.5, 0.4, 0.6), (float("nan"),) * 3], "_hidden": [(0.0, 0.0, 0.2), (1.0, 0.8, 1.0)]},
+            x_label="mag_r",
+            y_label="fraction",
+        ),
         figures.histogram({"one": [1.0, 2.0, 2.5, float("nan")]}, x_label="m", n_bins=4),
         figures.scatter(
             {"one": ([1.0], [2.0], [0.1]), "two": ([1.0], [2.0], None)}, ends=(0, 3), x_label="a", y_label="b"
@@ -59,7 +65,7 @@ def test_every_kind_is_drawn_again_with_its_numbers(kept: Path, tmp_path: Path) 
         files = write(found, folder, form=form, width="column")
         assert sorted(files) == sorted(path.name for path in folder.iterdir())
         drawings = sorted(folder.glob(f"*.{form}"))
-        assert len(drawings) == 7
+        assert len(drawings) == 8
         assert all(path.read_bytes().startswith(start) for path in drawings)
     assert {Image.open(path).width for path in (tmp_path / "png").glob("*.png")} == {round(300 * 88 / 25.4)}
 
@@ -95,6 +101,12 @@ def test_numbers_behind_are_those_that_were_drawn(kept: Path, tmp_path: Path) ->
     confused = Table.read(tmp_path / "a-section-net-on-sky.ecsv")
     assert list(confused["n"]) == [5, 1, 2, 7]
     assert set(confused["predicted"]) == {"spiral", "$x_1$ & <b>"}
+    binned = next(one for one in found["figures"].values() if one["kind"] == "points")
+    table = behind(binned["kind"], binned["shows"])
+    assert [tuple(row)[:3] for row in table if row["line"] == "_hidden"] == [
+        ("15 to 17", "_hidden", 0.0),
+        ("fainter", "_hidden", 1.0),
+    ]
     outlines = next(one for one in found["figures"].values() if one["kind"] == "outlines")
     table = behind(outlines["kind"], outlines["shows"])
     assert (table["density"] * (table["to"] - table["from"])).sum() == pytest.approx(
@@ -124,6 +136,9 @@ def test_latex_of_a_table_has_its_structure_and_escapes(kept: Path, tmp_path: Pa
 def test_what_is_no_file_of_ours_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="keeps no figures"):
         read(tmp_path)
+    (tmp_path / "table.fits").write_bytes(b"")
+    with pytest.raises(DataError, match="not the folder of a run"):
+        read(tmp_path / "table.fits")
     good = {"schema": 1, "figures": {}, "tables": {}}
     strange = {"kind": "curves", "shows": {"lines": 3}, "section": "", "caption": ""}
     for text in (

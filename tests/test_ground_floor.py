@@ -150,7 +150,7 @@ def test_run_directory_resumes_the_same_run_refuses_another_and_moves_it_aside_w
         run.finish({"accuracy": 0.5})
     assert RunDirectory.load(path).manifest()["results"] == {"accuracy": 0.5}
     assert json.loads((path / "metrics.jsonl").read_text()) == {"epoch": 1, "loss": None}
-    with pytest.raises(ConfigError, match="already holds a train run with another configuration"):
+    with pytest.raises(ConfigError, match="already holds a run of train with another configuration"):
         open_run(path, "f2")
     open_run(path, "f2", overwrite=True).close()
     assert sorted(p.name.split(".")[0] for p in tmp_path.iterdir()) == ["run", "run"]

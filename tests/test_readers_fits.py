@@ -18,6 +18,7 @@ from galshift.data.fits_index import index_files, index_place
 from galshift.data.fits_writer import write_fits_folder
 from galshift.data.open import ReadOptions, open_dataset
 from galshift.errors import DataError
+from tests.readers_helpers import opens_or_says_why
 
 FLOATS, INTEGERS = ("<f4", ">f4", "<f8", ">f8"), ("u1", "<i2", ">i2", ">i4", "i8")
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -378,20 +379,6 @@ def test_ragged_images_are_padded_alike_whatever_is_read_together(tmp_path):
     np.testing.assert_array_equal(together.images[2], alone.images[0])
     np.testing.assert_array_equal(together.mask[2], alone.mask[0])
     assert (~alone.mask).sum() == 81
-
-
-def opens_or_says_why(path) -> bool:
-    """Return whether all images of a file can be read; a refusal must be one line that names the file."""
-    try:
-        dataset = open_dataset(path)
-        dataset.read(range(len(dataset)))
-    except DataError as error:
-        sentence = str(error)
-    else:
-        return True
-    assert str(path) in sentence
-    assert "\n" not in sentence
-    return False
 
 
 def test_truncation_at_every_block_is_one_sentence(tmp_path):

@@ -147,7 +147,9 @@ def test_pictures_become_zero_to_one_and_keep_their_bands(tmp_path):
     values = pictures(tmp_path / "a")
     dataset = open_dataset(tmp_path / "a")
     assert (dataset.info.unit, dataset.info.bands) == ("dimensionless", ("red", "green", "blue"))
-    np.testing.assert_allclose(dataset.read([2]).images[0], np.moveaxis(values[2], -1, 0) / 255, rtol=1e-6)
+    one = dataset.read([2])
+    np.testing.assert_allclose(one.images[0], np.moveaxis(values[2], -1, 0) / 255, rtol=1e-6)
+    assert (one.groups[0], one.groups_from) == ("p2", "numbered")  # a file's name is no galaxy's
     grey = pictures(tmp_path / "b", mode="L")
     np.testing.assert_allclose(open_dataset(tmp_path / "b").read([1]).images[0, 0], grey[1] / 255, rtol=1e-6)
 

@@ -23,6 +23,7 @@ from galshift.report import (
     pictures,
     render,
 )
+from galshift.report.scores import number
 
 EVIL = "<script>document.title='owned'</script>"
 QUOTE = "\"' onmouseover=\"document.title='owned'\" $x$ _hidden"
@@ -92,6 +93,10 @@ def test_the_page_is_deterministic_and_written_whole(tmp_path):
     path = build(tmp_path / "report.html", page())
     assert path.read_text(encoding="utf-8") == render(page())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["figures.json", "report.html"]
+
+
+def test_what_rounds_to_zero_has_no_sign():
+    assert [number(-0.001), number(-0.004, 3), number(float("nan"))] == ["0.00", "-0.004", None]
 
 
 def test_figures_take_the_colour_of_the_page():

@@ -20,19 +20,6 @@ from galshift.verbs.adapt import mix_prior
 from galshift.verbs.adapt.warnings import adaptation_warnings, expected_mix
 
 
-@pytest.fixture(scope="module")
-def surveys(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Two small files of simulated galaxies, the second with labels that must not be used."""
-    from galshift.data.hdf5 import write_hdf5
-    from galshift.simulate.generate import simulate
-
-    folder = tmp_path_factory.mktemp("surveys")
-    paths = []
-    for name, seed in (("sim", 1), ("sky", 2)):
-        paths.append(str(write_hdf5(folder / f"{name}.h5", simulate(48, size=24, seed=seed, bands=("r",)))))
-    return paths[0], paths[1]
-
-
 def values(surveys: tuple[str, str], **more: object) -> dict:
     return {
         "source": surveys[0],

@@ -12,19 +12,9 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from galshift.simulate import KINDS
 from galshift.simulate._light import Frame
 from galshift.simulate.generate import make_frame, simulate_all
+from tests.benchmarks.unknown_tasks import NINE
 
-TEN = (
-    "round",
-    "cigar",
-    "spiral-tight",
-    "spiral-loose",
-    "barred",
-    "edge-on-bulge",
-    "edge-on-no-bulge",
-    "merger",
-    "disturbed",
-    "lens",
-)
+TEN = (*NINE, "lens")
 SIZE, EACH = 64, 12
 
 

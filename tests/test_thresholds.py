@@ -18,13 +18,12 @@ from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, precision_recall_fscore_support
 
 import galshift
-from galshift.data.hdf5 import write_hdf5
 from galshift.errors import ConfigError, DataError
 from galshift.evaluation.classes import classification_metrics
 from galshift.evaluation.thresholds import FEWEST, choose, curve_of, place
 from galshift.recipes.prepare import prepare
 from galshift.verbs._threshold import KINDS, Rule, parse, rules_of
-from tests.test_count import CLASSES, shapes
+from tests.small_surveys import CLASSES
 
 
 @given(kind=st.sampled_from(KINDS), value=st.floats(1e-6, 1))
@@ -155,22 +154,6 @@ def test_per_class_intervals_of_a_rare_class_are_wilsons() -> None:
     assert rare["ci95"]["recall"] == pytest.approx(list(wilson))
     low, high = found["per_class"]["common"]["ci95"]["recall"]
     assert low < found["per_class"]["common"]["recall"] < high
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained network, data of another mix, and data of other images."""
-    folder = tmp_path_factory.mktemp("thresholds")
-    write_hdf5(folder / "source.h5", [shapes("s", (120, 120, 120), 1)])
-    write_hdf5(folder / "sky.h5", [shapes("t", (20, 100, 180), 2, sigma=3.0)])
-    write_hdf5(folder / "dim.h5", [shapes("d", (100, 100, 100), 3, sigma=9.0)])
-    galshift.train(
-        str(folder / "source.h5"),
-        epochs=6,
-        out=str(folder / "run"),
-        set={"training.batch_size": 16, "augment.dihedral": False},
-    )
-    return folder
 
 
 def test_evaluate_holds_what_was_expected_against_the_labels(desk: Path) -> None:

@@ -29,16 +29,9 @@ from galshift.training.world import World
 from tests.test_audit_device import Calls
 from tests.training_helpers import BANDS, HEAD, MeanMatching, images, sets, train, weights_hash
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 META = torch.device("meta")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The last bits depend on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def stretch() -> Stretch:

@@ -11,9 +11,10 @@ import signal
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.killing import finish_here, leftovers, make_data, products, stop
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 KILL, TERM, USR1, INT = signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGINT
 
@@ -23,15 +24,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kills")
     make_data(folder)
     return folder / "sim.h5"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As the commands have it: the last bits depend on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("kind", "signals"), [("train", (KILL, TERM, KILL)), ("adapt", (KILL, USR1, INT))])

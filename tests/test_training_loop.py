@@ -17,16 +17,9 @@ from galshift.errors import ConfigError, DataError, Interrupted, NumericalError,
 from galshift.streams import torch_stream
 from galshift.training._store import STATE_FILE
 from galshift.training.sets import TrainingSet
-from tests.training_helpers import MeanMatching, SourceOnly, images, sets, train, weights_hash
+from tests.training_helpers import MeanMatching, Slow, SourceOnly, images, sets, train, weights_hash
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The last bits depend on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_same_seed_same_bits_and_another_seed_others(tmp_path: Path) -> None:
@@ -286,19 +279,6 @@ def twice_as_large(*, fetched: bool = False) -> dict[str, TrainingSet]:
         ids = tuple(f"{name}-{i}" for i in range(len(held)))
         large[name] = TrainingSet(Slow(pixels) if fetched else pixels, held.labels, ids, observed)
     return large
-
-
-class Slow:
-    """Images that are not in memory."""
-
-    def __init__(self, pixels: torch.Tensor) -> None:
-        self.pixels = pixels
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def fetch(self, indices: torch.Tensor) -> torch.Tensor:
-        return self.pixels[indices]
 
 
 def test_images_observed_at_every_draw(tmp_path: Path) -> None:

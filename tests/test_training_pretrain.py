@@ -18,6 +18,7 @@ from galshift.models.build import build_model
 from galshift.training.checkpoint import load_checkpoint
 from galshift.training.sets import TrainingSet
 from galshift.verbs.pretrain.work import joined, reconstruction_error
+from tests.training_helpers import Slow
 
 SMALL = {
     "model.width": 24,
@@ -125,16 +126,6 @@ def test_an_error_of_one_is_what_the_mean_gives() -> None:
 
 
 def test_joined_sets_are_one_set() -> None:
-    class Slow:
-        def __init__(self, pixels: torch.Tensor) -> None:
-            self.pixels = pixels
-
-        def __len__(self) -> int:
-            return len(self.pixels)
-
-        def fetch(self, indices: torch.Tensor) -> torch.Tensor:
-            return self.pixels[indices]
-
     first, second = torch.randn(5, 1, 8, 8), torch.randn(3, 1, 8, 8)
     whole, rows = torch.cat([first, second]), torch.tensor([7, 0, 4, 5, 0])
     for kind in (Slow, lambda pixels: pixels):

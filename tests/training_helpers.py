@@ -41,6 +41,20 @@ class SourceOnly(Method):
     uses_target = False
 
 
+class Slow:
+    """Images that are not in memory."""
+
+    def __init__(self, pixels: Tensor) -> None:
+        self.pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def fetch(self, indices: Tensor) -> Tensor:
+        """Return the images at `indices`."""
+        return self.pixels[indices]
+
+
 def images(n: int, seed: int, shift: float = 0.0) -> tuple[Tensor, Tensor]:
     """Return N noisy images with a bright row that tells the class, and labels."""
     generator = torch.Generator().manual_seed(seed)

@@ -62,7 +62,7 @@ class Injector:
         return self.stretched
 
     def continue_from(self, linear: Tensor, stretched: Tensor) -> None:
-        """Take an image that was struck already, so that the next pixel adds to it."""
+        """Take an image that was struck already, (C, H, W), so that the next pixel adds to it."""
         self.load(linear)
         self.stretched = stretched
 

@@ -83,6 +83,17 @@ def summarise_damage(
 ) -> dict[str, Any]:
     """Return accuracy clean, per corruption and severity, and the mean over all of them.
 
+    Parameters
+    ----------
+    outcomes : mapping
+        ``clean`` to (N,) bool, whether the model is right of each image; each corruption's name to (5, N), a
+        row a severity.
+    groups : ndarray
+        (N,), the galaxy of each image.
+    n_bootstrap : int
+        Replicates of the interval.
+    seed : int
+
     Returns
     -------
     dict
@@ -116,6 +127,18 @@ def compare_damage(
 ) -> dict[str, Any]:
     """Compare the mean accuracy of two models under the same damage, galaxy by galaxy.
 
+    Parameters
+    ----------
+    names : sequence of str
+        Of the two models.
+    outcomes : sequence of mapping
+        Of each model, as for :func:`summarise_damage`, of the same images.
+    groups : ndarray
+        (N,), the galaxy of each image.
+    n_bootstrap : int
+        Replicates of the interval.
+    seed : int
+
     Returns
     -------
     dict
@@ -129,7 +152,7 @@ def compare_damage(
     low, high = bootstrap_interval(difference, groups, n_bootstrap=n_bootstrap, seed=seed)
     told = (
         f"{means[0].mean():.1%} of damaged images stay right for {names[0]} and {means[1].mean():.1%} for "
-        f"{names[1]} (difference {difference.mean():+.1%}, 95% interval {low:+.1%} to {high:+.1%})"
+        f"{names[1]} (difference {difference.mean():+z.1%}, 95% interval {low:+z.1%} to {high:+z.1%})"
     )
     if low > 0 or high < 0:
         verdict = f"{names[0] if low > 0 else names[1]} is more robust: {told}."

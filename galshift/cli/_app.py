@@ -25,7 +25,7 @@ from galshift.verbs import STEPS
 
 # The order in which verbs are told; a verb that is not named here stands under "More".
 PANELS = {
-    "Start here": ("run", "inspect", "simulate", "doctor"),
+    "Start here": ("guide", "run", "inspect", "simulate", "doctor"),
     "Make data": ("make-mocks", "pack", "fetch"),
     "Train and adapt": ("train", "adapt", "pretrain"),
     "Evaluate and use": ("evaluate", "predict", "count", "figures", "gap", "explain", "ladder", "depth"),

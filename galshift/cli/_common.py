@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,6 +71,15 @@ Profile = Annotated[
     ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=_COMMON)]
+
+
+def completes(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return what completes an argument that is one of `names`."""
+
+    def begun(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return begun
 
 
 def recipe_names(incomplete: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Read a guide: own data, methods, reports, labels, mocks, recipes, ..."""
+"""Read a guide: own data, methods, reports, labels, mocks, recipes and more."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import Annotated
 import typer
 
 from galshift import console
+from galshift.cli._common import completes
 from galshift.guides import TOPICS, text_of, title_of
 
 EXAMPLES = ("galshift guide own-data", "galshift guide report --html report-guide.html")
 
 
-def _topics(incomplete: str) -> list[str]:
-    return [topic for topic in TOPICS if topic.startswith(incomplete)]
-
-
 def command(
     topic: Annotated[
         str,
-        typer.Argument(metavar="TOPIC", help="Which; without one they are listed.", autocompletion=_topics),
+        typer.Argument(
+            metavar="TOPIC", help="Which; without one they are listed.", autocompletion=completes(TOPICS)
+        ),
     ] = "",
     html: Annotated[
         str | None, typer.Option("--html", metavar="FILE", help="Write it as a page for a browser instead.")

@@ -7,21 +7,19 @@ from typing import Annotated, Any, get_args
 import typer
 
 from galshift import console
-from galshift.cli._common import OPTIONS
+from galshift.cli._common import OPTIONS, completes
 from galshift.errors import UsageError, did_you_mean
 
 EXAMPLES = ("galshift help reading", "galshift help common")
 TOPICS = ("common", "reading")
 
 
-def _topics(incomplete: str) -> list[str]:
-    return [topic for topic in TOPICS if topic.startswith(incomplete)]
-
-
 def command(
     topic: Annotated[
         str,
-        typer.Argument(metavar="reading|common|VERB", help="What to explain.", autocompletion=_topics),
+        typer.Argument(
+            metavar="reading|common|VERB", help="What to explain.", autocompletion=completes(TOPICS)
+        ),
     ] = "reading",
 ) -> None:
     """Show the options that every verb takes and its own help leaves out.

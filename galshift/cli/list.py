@@ -7,14 +7,10 @@ from typing import Annotated
 import typer
 
 from galshift import console
-from galshift.cli._common import Json
+from galshift.cli._common import Json, completes
 from galshift.recipes.catalogue import KINDS, entries
 
 EXAMPLES = ("galshift list methods", "galshift list surveys --json")
-
-
-def _kinds(incomplete: str) -> list[str]:
-    return [kind for kind in KINDS if kind.startswith(incomplete)]
 
 
 def command(
@@ -23,7 +19,7 @@ def command(
         typer.Argument(
             metavar="KIND",
             help=f"One of {', '.join(KINDS)}.",
-            autocompletion=_kinds,
+            autocompletion=completes(KINDS),
             show_default=False,
         ),
     ],

@@ -17,6 +17,7 @@ handed on.  An option that is given beside a card goes before what the card says
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,12 +140,14 @@ def read_card(place: Path) -> dict[str, Any]:
     except NotPlain as error:
         where = f"{place}:{error.line}" if error.line else place
         raise DataError(f"this data card is not valid YAML: {error.problem}", where=where) from error
+    if isinstance(values, dict) and {"recipe", "steps"} <= set(values):
+        hint = f"galshift run {shlex.quote(str(place))}"
+        raise DataError("this is a recipe, no data card", where=place, hint=hint)
     if not isinstance(values, dict) or KEY not in values:
         raise DataError(
             "this YAML file is no data card",
             where=place,
-            hint=f"a card has a line '{KEY}: {VERSION}'; galshift inspect DATA --save CARD.yaml writes one "
-            "(a recipe is run by galshift run)",
+            hint=f"a card has a line '{KEY}: {VERSION}'; galshift inspect DATA --save CARD.yaml writes one",
         )
     version = values.pop(KEY)
     if version != VERSION:

@@ -195,6 +195,50 @@ class DataInfo:
     origins: dict[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
+    def cutouts(
+        self,
+        rows: np.ndarray,
+        images: np.ndarray,
+        *,
+        mask: np.ndarray | None = None,
+        ivar: np.ndarray | None = None,
+        psf: np.ndarray | None = None,
+        psf_pixel_scale: float | None = None,
+    ) -> Cutouts:
+        """Return the pixels that a reader has read, with what is known of these images.
+
+        Parameters
+        ----------
+        rows : ndarray
+            (n,) int, the images in this data set.
+        images, mask, ivar, psf, psf_pixel_scale
+            As in :class:`Cutouts`, of these n images.
+        """
+        return Cutouts(
+            images=images,
+            unit=self.unit or "",
+            pixel_scale=each_or_one(self.pixel_scale, rows),
+            bands=self.bands,
+            ids=self.ids[rows],
+            groups=self.groups[rows],
+            groups_from=self.groups_from,
+            labels=None if self.labels is None else self.labels[rows],
+            classes=self.classes,
+            mask=mask,
+            ivar=ivar,
+            psf_fwhm=each_or_one(self.psf_fwhm, rows),
+            psf=psf,
+            psf_pixel_scale=psf_pixel_scale,
+            survey=self.survey,
+            history=self.history,
+            table=None if self.table is None else self.table[rows],
+        )
+
+
+def each_or_one(value: float | np.ndarray | None, rows: np.ndarray) -> float | np.ndarray | None:
+    """Return a number of each image, (N, ...), at `rows`; one that all share, or None, as it is."""
+    return value[rows] if value is not None and np.ndim(value) else value
+
 
 @runtime_checkable
 class Dataset(Protocol):

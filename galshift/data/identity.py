@@ -73,7 +73,7 @@ def numbering_of(dataset: Dataset) -> str:
 
 
 def names_of_products(stored: str | None, groups: np.ndarray) -> str:
-    """Return `groups_from` of a file of galshift's own: what it says, or what its names look like.
+    """Return `groups_from` of a file of galshift's own: what it says, or what its names (N,) look like.
 
     Older files do not say; there, groups that count the rows are row numbers.
     """
@@ -83,7 +83,7 @@ def names_of_products(stored: str | None, groups: np.ndarray) -> str:
 
 
 def sky_positions(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return right ascension and declination [deg] of each image, NaN where unknown.
+    """Return right ascension and declination [deg], (N,) each, NaN where unknown.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from galshift.data.cutouts import GIVEN, Cutouts, Dataset
+from galshift.data.cutouts import GIVEN, Cutouts, Dataset, each_or_one
 from galshift.data.options import ReadOptions
 from galshift.data.readers._base import Opened, stem
 from galshift.data.tables import column, read_table
@@ -52,8 +52,8 @@ class Relabelled(Opened):
                 groups_from=groups_from or (info.groups_from if groups is None else GIVEN),
                 labels=labels,
                 classes=classes,
-                pixel_scale=info.pixel_scale[keep] if np.ndim(info.pixel_scale) else info.pixel_scale,
-                psf_fwhm=info.psf_fwhm[keep] if np.ndim(info.psf_fwhm) else info.psf_fwhm,
+                pixel_scale=each_or_one(info.pixel_scale, keep),
+                psf_fwhm=each_or_one(info.psf_fwhm, keep),
                 table=own,
                 notes=(*info.notes, *notes),
             ),

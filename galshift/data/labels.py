@@ -162,7 +162,7 @@ def bin_names(edges: Sequence[float]) -> tuple[str, ...]:
 
 
 def binned(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
-    """Return the number of the bin, from 0, that each value lies in; -1 outside, and where it is missing.
+    """Return the bin (N,) of each value (N,), counted from 0; -1 outside, and where it is missing.
 
     A bin holds its lower edge; its upper edge belongs to the next, and that of the last to the last.
     """
@@ -275,7 +275,7 @@ def _relabel(
         raise DataError(
             "no image has a class",
             where=options.labels or dataset.name,
-            hint="see --label-column, --where and --label-bins",
+            hint="is the column filled in? see also --label-column, --where and --label-bins",
         )
     index = {name: k for k, name in enumerate(classes)}
     numbers = np.asarray([-1 if label is None else index[label] for label in labels], dtype=np.int64)

@@ -115,7 +115,10 @@ def is_fault(word: str) -> bool:
 
 
 def spoilt(values: np.ndarray, bits: int | None) -> np.ndarray:
-    """Return where a mask spoils a pixel: one of `bits` is set, or for None any value but 0; NaN spoils."""
+    """Return where a mask spoils a pixel, bool in the mask's shape.
+
+    One of `bits` is set, or for None there is any value but 0; NaN spoils.
+    """
     flagged = np.nan_to_num(values, nan=0, posinf=0, neginf=0).astype(np.int64)
     found = (flagged & bits) != 0 if bits is not None else np.nan_to_num(values, nan=1.0) != 0
     return found | ~np.isfinite(values)

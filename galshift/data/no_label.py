@@ -38,7 +38,7 @@ def labels_of_words(words: Sequence[str], named: Collection[str] = ()) -> tuple[
 
 
 def missing_classes(values: np.ndarray) -> np.ndarray:
-    """Return where numbers that count classes say that there is none: NaN, infinity, -99, ..., or -1, -9.
+    """Return where (N,) numbers of classes say that there is none: NaN, infinity, -99, ..., or -1, -9.
 
     As in :func:`labels_of_words`, -1 and -9 are classes where other negative numbers stand beside them.
     """
@@ -49,13 +49,13 @@ def missing_classes(values: np.ndarray) -> np.ndarray:
 
 
 def missing_numbers(values: np.ndarray) -> np.ndarray:
-    """Return where a measurement says that there is none: NaN, infinity, -99, -999, -9999, ..."""
+    """Return where measurements (...) say that there is none: NaN, infinity, -99, -999, -9999, ..."""
     values = np.asarray(values, dtype=np.float64)
     return ~np.isfinite(values) | np.isin(values, [-float("9" * n) for n in range(2, 10)])
 
 
 def numbers_of_words(values: np.ndarray) -> np.ndarray:
-    """Return text as float64, NaN where a cell is empty or says that there is none.
+    """Return text (N,) as float64, NaN where a cell is empty or says that there is none.
 
     Raises
     ------

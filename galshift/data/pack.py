@@ -115,13 +115,9 @@ def pack(
     ]
     tell = progress or (lambda n: None)
     tell(len(dataset) - sum(job.stop - job.start for job in jobs))
-    engine = Engine(workers if len(dataset) > _FEW else 1, scheduler)
     needs = (*files_of(str(path)), scratch)
     task = Task(open=_opened, make=_make, job=(str(path), options), needs=needs)
-    bench = (dataset, options) if engine.alone else None
-    for job, done in spread(task, jobs, engine, name=_name, bench=bench):
-        _require(_account(job.place))
-        tell(done)
+    _write_pieces(task, jobs, Engine(workers if len(dataset) > _FEW else 1, scheduler), dataset, tell)
     accounts = [json.loads(_account(place).read_text(encoding="utf-8")) for place in places]
     skipped = [*dataset.info.left_out, *(text for account in accounts for text in account["skipped"])]
     kept = [place for place, account in zip(places, accounts) if account["n"]]
@@ -134,6 +130,16 @@ def pack(
     else:
         write_hdf5_shards(out, chunks, shards, provenance=provenance)
     return Packed(sum(account["n"] for account in accounts), tuple(skipped), dataset.info.notes)
+
+
+def _write_pieces(
+    task: Task, jobs: list[Piece], engine: Engine, dataset: Dataset, tell: Callable[[int], None]
+) -> None:
+    """Write every piece of `jobs` in its place; `dataset` is what the task opens."""
+    bench = (dataset, task.job[1]) if engine.alone else None
+    for job, done in spread(task, jobs, engine, name=_name, bench=bench):
+        _require(_account(job.place))
+        tell(done)
 
 
 def pieces(dataset: Dataset) -> list[range]:

@@ -104,14 +104,23 @@ class Preprocessing(Strict):
 def fit_preprocessing(
     dataset: Dataset, indices: np.ndarray | None, config: PreprocessConfig | None = None, seed: int = 42
 ) -> Preprocessing:
-    """Fit the constants on the training images at `indices` (all for None).
+    """Fit the constants on training images.
 
-    At most 2048 images (512 MB), chosen by `seed`, are read; the order of `indices` does not matter.
+    At most 2048 images (512 MB), chosen by `seed`, are read.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    indices : ndarray or None
+        (n,) rows of the training images, in any order; None for all.
+    config : PreprocessConfig, optional
+    seed : int
 
     Raises
     ------
     DataError
-        When the data set's unit is not known, or a wanted band is not there.
+        When there are no images, none has a pixel that is good and not zero, the unit is not known, a wanted
+        band is not there, or a pixel scale is wanted and the data set's is not known.
     """
     config = config or PreprocessConfig()
     info = dataset.info
@@ -178,7 +187,13 @@ def linear_images(
 
 
 def check_scale(pixel_scale: float | np.ndarray | None, wanted: float | None) -> None:
-    """Refuse images without a pixel scale where one is needed, and the other way round."""
+    """Refuse images without a pixel scale where the model works at one, `wanted` [arcsec / pixel].
+
+    Raises
+    ------
+    DataError
+        When `pixel_scale` is None and `wanted` is not.
+    """
     if pixel_scale is None and wanted is not None:
         raise DataError(
             f"the pixel scale of these images is not known, and the model works at {wanted:g} arcsec / pixel",
@@ -187,7 +202,10 @@ def check_scale(pixel_scale: float | np.ndarray | None, wanted: float | None) ->
 
 
 def common_unit(unit: str, pixel_scale: float | np.ndarray | None) -> str:
-    """Return nJy where `unit` can be changed to it, else `unit`."""
+    """Return nJy where `unit` can be changed to it, else `unit`.
+
+    Between a flux and a surface brightness that takes the pixel scale [arcsec / pixel], one or (N,).
+    """
     try:
         conversion(unit, "nJy", pixel_scale)
     except DataError:
@@ -196,7 +214,7 @@ def common_unit(unit: str, pixel_scale: float | np.ndarray | None) -> str:
 
 
 def training_sky_sigma(images: np.ndarray) -> list[float]:
-    """Return the median over images of the robust noise of their borders, by band, never 0.
+    """Return the median over (N, C, H, W) images of the robust noise of their borders, by band, never 0.
 
     Noise-free images have a sigma of 0 there; a thousandth of the 99.5th percentile of |flux| stands in.
     """

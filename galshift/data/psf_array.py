@@ -39,7 +39,7 @@ class ArrayPsf:
         object.__setattr__(self, "_centre", centroid(self.image))
 
     def otf(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
-        """Transfer function on a grid, 0 beyond the kernel's own Nyquist frequency."""
+        """Transfer function (M, N) at `ky` (M,), `kx` (N,) [cycles / arcsec]; 0 beyond its Nyquist."""
         phases = []
         for k, n, centre in zip((ky, kx), self.image.shape, self._centre):
             x = (np.arange(n) - centre) * self.scale_arcsec
@@ -53,7 +53,7 @@ class ArrayPsf:
 
 
 def centroid(image: np.ndarray) -> tuple[float, float]:
-    """Flux-weighted centre (row, column) within a window about the peak, so that wings cannot pull it."""
+    """Flux-weighted centre [pixel] of an image (P, Q), in a window about the peak: wings cannot pull it."""
     peak = np.unravel_index(np.argmax(image), image.shape)
     centre = np.array(peak, dtype=float)
     rows, columns = np.indices(image.shape)
@@ -70,7 +70,7 @@ def centroid(image: np.ndarray) -> tuple[float, float]:
 
 
 def array_fwhm(image: np.ndarray, scale: float) -> float:
-    """FWHM from the area above half maximum, after Fourier interpolation by 4."""
+    """FWHM of (P, Q) pixels of `scale`, in its unit, from the area above half maximum, interpolated by 4."""
     n_rows, n_columns = image.shape
     spectrum = np.fft.fftshift(np.fft.fft2(image))
     # Frequency 0 goes from place n // 2 to 4n // 2: one off would tilt the image.

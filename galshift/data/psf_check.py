@@ -36,13 +36,13 @@ def examine(image: np.ndarray, scale: float, *, where: object = None) -> tuple[s
 
 
 def check(image: np.ndarray, *, where: object = None) -> None:
-    """Refuse an image that cannot be a PSF; see :func:`examine`.
+    """Refuse an image (P, P) that cannot be a PSF; see :func:`examine`.
 
     Raises
     ------
     DataError
-        When it has a pedestal, negative wings, an encircled flux beyond the whole, or is cut off; with what
-        mends it.
+        When it is not two-dimensional or sums to nothing, has a pedestal, negative wings, an encircled flux
+        beyond the whole, or is cut off; with what mends it.
     """
     image = np.where(np.isfinite(image), image, 0.0).astype(float)
     total = image.sum()

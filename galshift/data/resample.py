@@ -74,7 +74,7 @@ def resample(images: np.ndarray, ratio: float, size: int, *, average: bool = Fal
 
 
 def crop_or_pad(images: np.ndarray, size: int, fill: float = 0.0) -> np.ndarray:
-    """Return the central `size` x `size` pixels, pixel n // 2 at size // 2, filled beyond the input."""
+    """Return the central (..., size, size) of (..., H, W), pixel n // 2 at size // 2; `fill` beyond it."""
     height, width = images.shape[-2:]
     if height == width == size:
         return images
@@ -88,6 +88,9 @@ def crop_or_pad(images: np.ndarray, size: int, fill: float = 0.0) -> np.ndarray:
 
 
 def fit_picture(images: np.ndarray, size: int) -> np.ndarray:
-    """Return pictures of no known scale as `size` x `size`, whole: the shorter side fills the output."""
+    """Return pictures of no known scale as (..., size, size).
+
+    The shorter side fills the output; what a longer one has beyond that is cut off, half at either end.
+    """
     short = min(images.shape[-2:])
     return resample(images, short / size, size, average=True)

@@ -61,7 +61,7 @@ class Stretch(Strict):
         return self.laid_out(linear, torch.preserve_format)
 
     def laid_out(self, linear: Tensor, layout: torch.memory_format) -> Tensor:
-        """Return stretched images whose numbers lie in memory as `layout` says."""
+        """Return stretched images (B, C, H, W) whose numbers lie in memory as `layout` says."""
         block = max(1, _BLOCK_BYTES // max(1, linear[:1].nbytes))
         if linear.requires_grad or linear.device.type != "cpu" or len(linear) <= block:
             made = self._normalised(linear)
@@ -98,7 +98,7 @@ class Stretch(Strict):
 
 
 def raw_stretch(stretch: Stretch, x: Tensor) -> Tensor:
-    """Return f(x) before the normalisation to zero mean and unit spread."""
+    """Return f(x) of linear (B, C, H, W) before the normalisation to zero mean and unit spread."""
     if stretch.kind == "asinh":
         return asinh(x / _band(stretch.softening, x))
     if stretch.kind == "sky-sigma":

@@ -143,7 +143,13 @@ def _text(value: object) -> str:
 
 
 def column(table: Any, name: str, where: object) -> Any:
-    """Return a column by name, whatever its capitals; the error names the closest."""
+    """Return a column by name, whatever its capitals.
+
+    Raises
+    ------
+    DataError
+        When there is no such column; its hint names the closest.
+    """
     for have in table.colnames:
         if have == name or have.casefold() == name.casefold():
             return table[have]

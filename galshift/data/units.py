@@ -97,7 +97,8 @@ def conversion(unit: str, to: str, pixel_scale: float | np.ndarray | None) -> fl
     unit, to : str
         Names as from :func:`unit_name`; per pixel, or per solid angle.
     pixel_scale : float or ndarray or None
-        arcsec per pixel, needed between fluxes and surface brightnesses.
+        arcsec per pixel, one or (N,), as the result then is; needed between fluxes and surface
+        brightnesses.
 
     Raises
     ------

@@ -22,8 +22,9 @@ def votes(
     """Return labels, classes and notes from columns of votes.
 
     The winner is the label where its fraction of the votes is at least ``min_confidence``, else -1; with
-    ``soft_labels`` the labels are all fractions.  Fractions are taken as they are: what the columns leave out
-    (artefacts) counts against the winner.  Counts are divided by ``vote_total``, or else by their sum.
+    ``soft_labels`` the labels are all fractions, (N, K).  `join` has the table's rows of each image.
+    Fractions are taken as they are: what the columns leave out (artefacts) counts against the winner.  Counts
+    are divided by ``vote_total``, or else by their sum.
 
     Raises
     ------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,8 +12,7 @@ import numpy as np
 from galshift.data.cutouts import Cutouts, Dataset
 from galshift.data.preprocess import Preprocessing, training_sky_sigma
 from galshift.data.units import DIMENSIONLESS
-from galshift.errors import DataError
-from galshift.provenance import write_json
+from galshift.provenance import read_record, write_json
 
 #: File of a run with the accounts of the data that it was trained on.
 FILE = "data.json"
@@ -247,18 +245,15 @@ def read_accounts(run: Path) -> dict[str, Account]:
     DataError
         When the record is damaged.
     """
-    path = Path(run) / FILE
-    if not path.is_file():
-        return {}
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        tuples = ("bands", "bands_left_out", "shape", "noise", "brightness")
+    tuples = ("bands", "bands_left_out", "shape", "noise", "brightness")
+
+    def made(stored: Any) -> dict[str, Account]:
         return {
             role: Account(**{**one, **{key: tuple(one[key]) for key in tuples}})
             for role, one in stored.items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError("the run's record of its data is damaged", where=path) from error
+
+    return read_record(Path(run) / FILE, "the run's record of its data is damaged", made) or {}
 
 
 def _bad(cutouts: Cutouts) -> tuple[float, int]:

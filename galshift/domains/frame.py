@@ -19,6 +19,11 @@ def common_frame(config: PreprocessConfig, *infos: DataInfo) -> PreprocessConfig
     The coarsest pixel scale is taken, since resampling to a finer one invents nothing; the size is the
     smallest field of view at that scale; bands are those every domain has, in the first one's order.
     Values that the user gave stay.
+
+    Raises
+    ------
+    DataError
+        When the domains have no band in common.
     """
     changes: dict[str, object] = {}
     scales = [_median(info.pixel_scale) for info in infos]

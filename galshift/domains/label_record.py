@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.cutouts import NUMBERED, Dataset
-from galshift.errors import DataError
-from galshift.provenance import write_json
+from galshift.provenance import read_record, write_json
 
 FILE = "target_labels.json"
 _READ = 256
@@ -85,15 +83,13 @@ def read_label_record(run: Path) -> LabelRecord | None:
     DataError
         When the record is damaged.
     """
-    path = Path(run) / FILE
-    if not path.is_file():
-        return None
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        held = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
-        return LabelRecord(**held)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError("the run's record of its target labels is damaged", where=path) from error
+
+    def made(stored: Any) -> LabelRecord:
+        return LabelRecord(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+        )
+
+    return read_record(Path(run) / FILE, "the run's record of its target labels is damaged", made)
 
 
 def pixel_keys(dataset: Dataset, rows: np.ndarray) -> np.ndarray:

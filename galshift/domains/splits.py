@@ -23,7 +23,7 @@ from galshift.data.paths import bare_name, split_pair
 from galshift.domains.config import OnTheFly
 from galshift.domains.observed import observed
 from galshift.errors import DataError
-from galshift.provenance import write_json
+from galshift.provenance import read_record, write_json
 from galshift.rundirectory import PLACES
 
 FILE = "splits.json"
@@ -119,17 +119,14 @@ def read_splits(run: Path, *, before: bool = False) -> dict[str, SplitRecord]:
     With `before` also those of what the run that it started from had learnt, by names of their own: no image
     of theirs is new to the network, but neither are they a domain of this run.
     """
-    path = Path(run) / FILE
-    if not path.is_file():
-        return {}
-    try:
-        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        where = path.with_name(PLACES)
+    where = Path(run) / PLACES
+
+    def made(stored: Any) -> dict[str, SplitRecord]:
         places = json.loads(where.read_text(encoding="utf-8")) if where.is_file() else {}
         wanted = {name: entry for name, entry in stored.items() if before or not name.startswith(BEFORE)}
         return {name: _record(entry, places.get(name, {})) for name, entry in wanted.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError("the run's record of its splits is damaged", where=path) from error
+
+    return read_record(Path(run) / FILE, "the run's record of its splits is damaged", made) or {}
 
 
 def _record(entry: Mapping[str, Any], place: Mapping[str, Any]) -> SplitRecord:

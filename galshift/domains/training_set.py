@@ -33,7 +33,15 @@ _PART = 256
 
 @timed("reading")
 def training_set(domain: Domain, part: str, preprocessing: Preprocessing) -> TrainingSet:
-    """Return one part of a domain as linear images to train on; labels only where the domain shows any."""
+    """Return one part of a domain as linear images to train on; labels only where the domain shows any.
+
+    Images without a good pixel are left out, with a warning that counts them.
+
+    Raises
+    ------
+    DataError
+        When no image of the part has a pixel that is good and not zero.
+    """
     import torch
 
     from galshift.training.sets import TrainingSet

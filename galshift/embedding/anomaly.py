@@ -55,7 +55,7 @@ def anomaly_scores(
 
 
 def neighbor_distance(x: np.ndarray, groups: np.ndarray, k: int) -> np.ndarray:
-    """Return the mean distance of each row to its `k` nearest rows of other groups."""
+    """Return the mean distance (N,) of each row of (N, D) to its `k` nearest rows of other groups (N,)."""
     from sklearn.neighbors import NearestNeighbors
 
     most = np.unique(groups, return_counts=True)[1].max()

@@ -65,7 +65,8 @@ def uncertain_and_different(
 def at_random(groups: np.ndarray, budget: int, seed: int = 0) -> np.ndarray:
     """Return the rows of `budget` galaxies drawn with equal chances, one image of each, in the order drawn.
 
-    A smaller budget of the same seed gives the first of a larger one's.
+    `groups` (N,) is the galaxy of each image.  A smaller budget of the same seed gives the first of a larger
+    one's.
     """
     generator = numpy_stream(seed, "suggest", "random")
     order = generator.permutation(len(groups))
@@ -102,6 +103,6 @@ def at_random_in_strata(groups: np.ndarray, strata: np.ndarray, budget: int, see
 
 
 def most_uncertain_of_each(entropy: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return, sorted, the row of the most uncertain image of each galaxy."""
+    """Return, sorted, the row of the image of most `entropy` (N,) of each galaxy of `groups` (N,)."""
     order = np.argsort(-np.asarray(entropy), kind="stable")
     return np.sort(order[np.unique(np.asarray(groups)[order], return_index=True)[1]])

@@ -58,7 +58,20 @@ def rarity(
 ) -> float:
     """Return the share of galaxies whose `n` nearest others are nearer than those of `query`.
 
-    Near 1 the query stands alone; 0.5 is ordinary.  At most 2000 galaxies, drawn by `seed`, are compared.
+    Near 1 the query stands alone; 0.5 is ordinary; NaN where fewer than three images can be compared.
+
+    Parameters
+    ----------
+    query : ndarray
+        (D,).
+    features : ndarray
+        (N, D); rows that are not finite are left out, and at most 2000, drawn by `seed`, are compared.
+    groups : ndarray
+        (N,), the galaxy of each image.
+    n : int
+    group : str, optional
+        The query's own galaxy, which is left out.
+    seed : int
     """
     from galshift.streams import numpy_stream
 

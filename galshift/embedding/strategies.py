@@ -59,7 +59,7 @@ def suggest(pool: Pool, by: str, budget: float, seed: int = 0) -> np.ndarray:
 
 
 def affordable(order: np.ndarray, cost: np.ndarray, budget: float) -> np.ndarray:
-    """Return the rows of `order` that are bought one after another, without those that no longer fit."""
+    """Return the rows of `order` (M,) bought in turn by `cost` (N,), without those that no longer fit."""
     chosen, left = [], budget * (1 + 1e-12)
     for row in order:
         if cost[row] <= left:

@@ -158,7 +158,7 @@ def percentile_interval(values: np.ndarray, level: float = 0.95) -> tuple[float,
 
 
 def numbered(groups: np.ndarray | None, n: int) -> tuple[np.ndarray, int]:
-    """Return the galaxy of each of `n` images as a number, in the order of the sorted names, and how many."""
+    """Return each of `n` images' galaxy as a number (n,), in the order of the sorted names, and how many."""
     if groups is None:
         return np.arange(n), n
     names, group = np.unique(groups, return_inverse=True)

@@ -65,7 +65,17 @@ def expected_calibration_error(curve: Reliability) -> float:
 
 
 def adaptive_calibration_error(labels: np.ndarray, probabilities: np.ndarray, n_bins: int = N_BINS) -> float:
-    """Return the error over equal-mass bins, averaged over all classes (ACE of Nixon et al. 2019)."""
+    """Return the error over equal-mass bins, averaged over all classes (ACE of Nixon et al. 2019), in [0, 1].
+
+    Parameters
+    ----------
+    labels : ndarray
+        (N,) class indices; images with -1 are left out, and without any other the error is NaN.
+    probabilities : ndarray
+        (N, K).
+    n_bins : int
+        Of each class.
+    """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     labels, probabilities = labels[labels >= 0], probabilities[labels >= 0]
     if not len(labels):

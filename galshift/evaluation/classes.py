@@ -248,6 +248,11 @@ def paired_differences(
     dict
         For each key of a metric: ``difference``, ``ci95`` and ``share_above_zero`` (of the replicates); and
         ``n``, ``n_groups``, ``n_changed`` (images on which the two models disagree).
+
+    Raises
+    ------
+    DataError
+        When shapes do not agree, a probability is not finite, or no image has a label.
     """
     labels, before, groups_, known = _checked(labels, before, classes, groups)
     after = np.asarray(after, dtype=np.float64)[known]
@@ -278,7 +283,13 @@ def always_majority(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def hard_labels(labels: np.ndarray | None, n: int) -> np.ndarray:
-    """Return (N,) class indices, -1 where unknown, from hard, soft or missing labels."""
+    """Return (N,) class indices, -1 where unknown, from hard, soft or missing labels.
+
+    Raises
+    ------
+    DataError
+        When the labels are continuous.
+    """
     if labels is None:
         return np.full(n, -1)
     labels = np.asarray(labels)

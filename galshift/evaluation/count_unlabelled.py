@@ -61,7 +61,7 @@ class Outputs:
     labels: np.ndarray | None = None
 
     def at(self, rows: np.ndarray) -> Outputs:
-        """Return the images at `rows`."""
+        """Return the images at `rows` (M,)."""
         held = (self.logits, self.groups, self.features, self.labels)
         return Outputs(*(None if one is None else one[rows] for one in held))
 
@@ -243,6 +243,18 @@ def cut(
     """Return the cells of source and target images: their answer, and within it thirds of a number.
 
     The thirds are those of both data sets together, each image of the smaller one counting for more.
+
+    Parameters
+    ----------
+    source_logits, target_logits : ndarray
+        (M, K) and (N, K).
+    source, target : ndarray
+        (M,) and (N,): the number that is cut.
+
+    Returns
+    -------
+    source, target : ndarray
+        (M,) and (N,) int in [0, 3 K).
     """
     answers = source_logits.argmax(axis=1), target_logits.argmax(axis=1)
     cells = [np.zeros(len(one), dtype=int) for one in answers]

@@ -74,6 +74,11 @@ def grad_cam(
         (B,) class to explain; default: the predicted one.
     layer : str, optional
         Module to read; default: :func:`spatial_layer`.
+
+    Raises
+    ------
+    DataError
+        When the network has no such layer, or the layer gives no image.
     """
     held: dict[str, Any] = {}
 

@@ -155,7 +155,7 @@ def mmd_test(
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the squared Frechet distance between Gaussians with Ledoit-Wolf covariances.
+    """Return the squared Frechet distance of (N, D) and (M, D) as Gaussians of Ledoit-Wolf covariances.
 
     ``|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a^1/2 S_b S_a^1/2)^1/2)``, in units of the features squared.
     """

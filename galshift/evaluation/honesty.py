@@ -116,7 +116,7 @@ def plain_warnings(name: str, metrics: Mapping[str, Any]) -> list[str]:
         if counts[label] and not any(row[k] for row in metrics["confusion"])
     ]
     if never:
-        found.append(f"On {name} the classifier never answers {_and(never)}.")
+        found.append(f"On {name} the classifier never answers {' or '.join(never)}.")
     return found
 
 

@@ -15,7 +15,7 @@ _CHUNK = 128
 
 
 def one_of_each(dataset: Dataset, limit: int, seed: int, side: str, path: str) -> np.ndarray:
-    """Return the rows of one image of each of at most `limit` galaxies, drawn by `seed` and `side`.
+    """Return the rows of one image of each of at most `limit` galaxies, drawn by `seed` and `side`, sorted.
 
     Raises
     ------
@@ -33,7 +33,14 @@ def one_of_each(dataset: Dataset, limit: int, seed: int, side: str, path: str) -
 def measured(
     dataset: Dataset, rows: np.ndarray, name: str, wanted: str | None
 ) -> tuple[dict[str, np.ndarray], str | None]:
-    """Measure images in the unit `wanted` where they can be converted, else in their own; and say which.
+    """Measure the images at `rows` (N,) in the unit `wanted` where they can be converted, else in their own.
+
+    Returns
+    -------
+    quantities : dict of str to ndarray
+        (N,) each; NaN where an image does not have it.
+    unit : str or None
+        The one that they were measured in.
 
     Raises
     ------

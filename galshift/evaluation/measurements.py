@@ -41,7 +41,7 @@ def measure(cutouts: Cutouts) -> dict[str, np.ndarray]:
 
 
 def compare(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Return one row for each quantity that both sets have, the most different first.
+    """Return one row for each quantity, (N,) and (M,), that both sets have, the most different first.
 
     Returns
     -------

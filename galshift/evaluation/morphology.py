@@ -186,7 +186,10 @@ def colours(images: np.ndarray, segments: np.ndarray, bands: tuple[str, ...] = (
 
 
 def cutout(inside: np.ndarray) -> tuple[slice, slice]:
-    """Return the square around a segment that is measured: 2.5 times its longer side, at least 48 pixels."""
+    """Return the square [pixel] around a segment (H, W) bool that is measured, as far as the image goes.
+
+    It is 2.5 times the segment's longer side, and at least 48 pixels.
+    """
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     spans = [(int(line[0]), int(line[-1]) + 1) for line in (rows, columns)]
     reach = max(int(max(stop - start for start, stop in spans) * CUTOUT / 2), SMALLEST // 2)

@@ -60,7 +60,13 @@ class FixedFeatures(Method):
     fixed_features: ClassVar[bool] = True
 
     def prepare(self, model: nn.Module) -> nn.Module:
-        """Put the maps in front of the classifier, which must be one linear layer."""
+        """Put the maps in front of the classifier, which must be one linear layer.
+
+        Raises
+        ------
+        ConfigError
+            When it is another kind of layer.
+        """
         if not isinstance(getattr(model, "head", None), nn.Linear):
             raise ConfigError("this method needs a classifier of one linear layer", where="model")
         model.head = nn.Sequential(FeatureMap(model.head.in_features), model.head)

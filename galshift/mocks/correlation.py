@@ -56,9 +56,14 @@ def pixel_variance_ratio(autocorrelation: np.ndarray) -> float:
 
 
 def resampling_autocorrelation(kernel: str = "bilinear") -> np.ndarray:
-    """Autocorrelation of noise resampled once by half a pixel on average.
+    """Return the (3, 3) autocorrelation of noise resampled once by half a pixel on average, 1 at its centre.
 
     ``bilinear``: the mean over all sub-pixel shifts, 2/3 and 1/6 along each axis.
+
+    Raises
+    ------
+    DataError
+        For any other kernel.
     """
     if kernel != "bilinear":
         raise DataError(f"resampling kernel '{kernel}' is not known", hint="bilinear")
@@ -68,7 +73,7 @@ def resampling_autocorrelation(kernel: str = "bilinear") -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def load_autocorrelation(path: str) -> np.ndarray:
-    """Return an autocorrelation from a FITS image or ``.npy``, normalised to 1 at its centre.
+    """Return an (n, n) autocorrelation of odd n from a FITS image or ``.npy``, normalised to 1 at its centre.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from galshift.surveys.schema import Depth, Survey
 
 
 def response(psf: Psf, pixel_scale: float, k: np.ndarray) -> np.ndarray:
-    """|OTF x pixel|^2 on the grid `k` x `k` [cycles / arcsec], of a point source in the survey's pixels."""
+    """|OTF x pixel|^2 (M, M) at `k` (M,) [cycles / arcsec] of a point, in pixels of `pixel_scale` arcsec."""
     pixel = pixel_transfer(k, pixel_scale, psf.pixel_arcsec)
     return np.abs(psf.otf(k, k) * np.outer(pixel, pixel)) ** 2
 

@@ -200,7 +200,15 @@ def _mixed(cutouts: Cutouts, mixture: dict[int, float]) -> tuple[np.ndarray, np.
 def targets(
     preset: Survey, band: str, config: ObserveConfig, factors: np.ndarray
 ) -> tuple[Psf, dict[float, Psf]]:
-    """Return the band's nominal PSF, and the PSF for each factor of the seeing."""
+    """Return the band's nominal PSF, and the PSF for each of the `factors` (N,) of the seeing.
+
+    Raises
+    ------
+    ConfigError
+        When seeing is to vary and the PSF comes from a file, which has one.
+    DataError
+        When that file is no PSF.
+    """
     scale = preset.pixel_scale.value
     if config.psf is not None:
         if config.seeing == "quartiles":
@@ -215,7 +223,13 @@ def targets(
 
 
 def draw_seeing(ids: np.ndarray, preset: Survey, seed: int) -> np.ndarray:
-    """Return each image's seeing over the nominal one, for all bands: log-normal through the quartiles."""
+    """Return each image's seeing over the nominal one, (N,), for all bands: log-normal through the quartiles.
+
+    Raises
+    ------
+    ConfigError
+        When the preset states no quartiles.
+    """
     quartiles = next((b.fwhm_quartiles for b in preset.bands.values() if b.fwhm_quartiles), None)
     if quartiles is None:
         raise ConfigError(

@@ -151,7 +151,10 @@ def _normal(like: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
 
 
 def inverse_variance(truth: Tensor, noise: NoiseLevel, kind: str) -> Tensor:
-    """Return the inverse variance [nJy^-2] of each pixel, the source's photons included; 0 without noise."""
+    """Return the inverse variance [nJy^-2] of each pixel, in the shape of `truth` [nJy].
+
+    The source's photons are included; 0 for the `kind` "none".
+    """
     if kind == "none":
         return torch.zeros_like(truth)
     variance = torch.full_like(truth, noise.background + noise.read_variance)

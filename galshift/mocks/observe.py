@@ -134,7 +134,16 @@ def _stream(seed: int, name: str, survey: str, band: str, stage: str, device: st
 
 
 def develop(seen: Look, noisy: list[Tensor], config: ObserveConfig, seed: int) -> Observation:
-    """Turn exposed planes into finished mocks: correlation, sky, faults, masks and accounts."""
+    """Turn exposed planes into finished mocks: correlation, sky, faults, masks and accounts.
+
+    Parameters
+    ----------
+    seen : Look
+    noisy : list of Tensor
+        (N, H, W) [nJy] of each band of `seen`.
+    config : ObserveConfig
+    seed : int
+    """
     lags = autocorrelation(seen.survey, config)
     if lags is not None and config.noise != "none":
         noisy = [v.truth + correlation.correlate(x - v.truth, lags) for v, x in zip(seen.views, noisy)]
@@ -223,7 +232,7 @@ def _weigh_by_sky(
 
 
 def autocorrelation(survey: Survey, config: ObserveConfig) -> np.ndarray | None:
-    """Return the noise autocorrelation to give, None where the noise is white."""
+    """Return the noise autocorrelation (n, n) to give, 1 at its centre; None where the noise is white."""
     if config.noise_correlation == "none":
         return None
     if config.noise_correlation != "preset":

@@ -137,6 +137,11 @@ def input_psf(
         arcsec per pixel of the kernel in the file that `choice` names, where the user states it.
     band : str
         The input's, for a file with a PSF for each.
+
+    Raises
+    ------
+    DataError
+        When a FWHM is negative, the kernel cannot be a PSF, or the file that `choice` names is none.
     """
     if choice == "none":
         return None

@@ -40,7 +40,7 @@ class Psf(Protocol):
 
 
 def gaussian_otf(k: np.ndarray, fwhm: float) -> np.ndarray:
-    """Transfer function of a Gaussian of `fwhm` [arcsec]: exp(-2 pi^2 sigma^2 k^2)."""
+    """Transfer function of a Gaussian of `fwhm` [arcsec], `k` [cycles / arcsec]: exp(-2 pi^2 sigma^2 k^2)."""
     sigma = fwhm / np.sqrt(8 * np.log(2))
     return np.exp(-2 * (np.pi * sigma * k) ** 2)
 
@@ -83,7 +83,8 @@ def kolmogorov_otf(k: np.ndarray, fwhm: float) -> np.ndarray:
 def airy_otf(k: np.ndarray, wavelength_nm: float, diameter_m: float, obscuration: float = 0.0) -> np.ndarray:
     """Transfer function of a circular pupil with a central `obscuration` by diameter (O'Neill 1956).
 
-    The autocorrelation of the annulus: overlaps of outer-outer, inner-inner and outer-inner discs.
+    At frequencies `k` [cycles / arcsec] of any shape.  The autocorrelation of the annulus: overlaps of
+    outer-outer, inner-inner and outer-inner discs.
     """
     cutoff = diameter_m / (wavelength_nm * 1e-9) / _ARCSEC_PER_RADIAN
     v = np.abs(np.asarray(k, dtype=float)) / cutoff * 2  # separation of the discs, outer radius = 1
@@ -129,7 +130,7 @@ class RadialPsf:
     pixel_arcsec: float = 0.0
 
     def radial_otf(self, k: np.ndarray) -> np.ndarray:
-        """Transfer function at frequencies `k` [cycles / arcsec] >= 0."""
+        """Transfer function at frequencies `k` [cycles / arcsec] >= 0, in their shape."""
         if self.kind == "gaussian":
             return gaussian_otf(k, self.fwhm_arcsec)
         if self.kind == "moffat":

@@ -59,6 +59,11 @@ def move(cutouts: Cutouts, z_from: float, z_to: float) -> Cutouts:
     """Return images [nJy / pixel] as at `z_to`: fainter, and with a smaller angle per pixel.
 
     Their bands then show the light of rest wavelength lambda / (1 + z_from) still: see `sources`.
+
+    Raises
+    ------
+    ConfigError
+        When a redshift is not above 0.
     """
     if min(z_from, z_to) <= 0:
         raise ConfigError("a redshift must be above 0 to be moved from or to", where="redshift, to_redshift")

@@ -122,7 +122,7 @@ def pixel_transfer(k: np.ndarray, scale_out: float, scale_in: float) -> np.ndarr
 
 
 def homogenise(target: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """Return target / source where the source's transfer allows it, tapered to 0 where it does not.
+    """Return target / source (M, N) where the source's transfer allows it, tapered to 0 where it does not.
 
     Raises
     ------

@@ -17,7 +17,7 @@ def njy_from_mag(mag: np.ndarray | float) -> np.ndarray | float:
 
 
 def mag_from_njy(flux: np.ndarray | float) -> np.ndarray | float:
-    """AB magnitude of a flux density [nJy]; NaN where it is negative, +inf where it is 0."""
+    """AB magnitude of a flux density [nJy], one or (N,); NaN where it is negative, +inf where it is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return AB_ZERO_POINT_NJY - 2.5 * np.log10(np.asarray(flux, dtype=float))
 

@@ -60,7 +60,13 @@ def describe(weights: Weights, architecture: str | None) -> dict[str, Any]:
 
 
 def body(network: Mapping[str, Any], size: int) -> nn.Module:
-    """Return the network's body with fresh weights: (B, E, size, size) images to (B, D) features."""
+    """Return the network's body with fresh weights: (B, E, size, size) images to (B, D) features.
+
+    Raises
+    ------
+    ConfigError
+        When the family is not known.
+    """
     if network["family"] == "convnext":
         config = ConvNeXtConfig(
             depths=network["depths"], widths=network["widths"], drop_path=0, layer_scale=1e-6

@@ -23,7 +23,13 @@ def conv_pool(in_channels: int, out_channels: int, kernel: int, dropout: float =
 
 
 def pooled_size(size: int, times: int, name: str) -> int:
-    """Return the side of an image after `times` halvings, refusing one that vanishes."""
+    """Return the side [pixel] of an image after `times` halvings.
+
+    Raises
+    ------
+    ConfigError
+        When nothing would be left; it names the model `name` and the smallest side.
+    """
     side = size >> times
     if side < 1:
         raise ConfigError(

@@ -110,7 +110,13 @@ def rebuild(spec: Mapping[str, Any]) -> nn.Module:
 
 
 def parse_options(name: str, kind: Any, options: Mapping[str, Any] | None) -> Any:
-    """Return the validated configuration of the model `kind`, naming every problem at once."""
+    """Return the validated configuration of the model `kind`, called `name` in messages.
+
+    Raises
+    ------
+    ConfigError
+        When options are invalid or unknown; it names every problem at once.
+    """
     try:
         return kind.Config.model_validate(dict(options or {}))
     except ValidationError as error:

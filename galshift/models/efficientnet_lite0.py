@@ -128,7 +128,15 @@ def load_imagenet(encoder: nn.Module) -> None:
 
 
 def imagenet_tensors() -> dict[str, Tensor]:
-    """Return the tensors of the package's file, in the order of the layers."""
+    """Return the tensors of the package's file, in the order of the layers.
+
+    Raises
+    ------
+    ConfigError
+        When the package with the weights is not installed.
+    DataError
+        When its file is not the one that is known.
+    """
     from galshift.provenance import content_sha256
 
     found = find_spec(PACKAGE)

@@ -90,7 +90,13 @@ def load_weights(encoder: nn.Module, path: Path, expected_sha256: str | None = N
 
 
 def create(name: str, in_channels: int, size: int) -> nn.Module:
-    """Return the encoder with pooled features and no classifier; image transformers are told the size."""
+    """Return the encoder with pooled features and no classifier; image transformers are told the size.
+
+    Raises
+    ------
+    ConfigError
+        When timm is not installed, or `name` is no architecture of its.
+    """
     try:
         import timm
     except ImportError:

@@ -94,10 +94,11 @@ def _account(config: InspectConfig) -> dict[str, Any]:
 
 
 def _save(config: InspectConfig, dataset: Any) -> str:
-    """Write the card of a data set, never over another file than a card."""
+    """Write the card of a data set, never over anything but a card of the same data set."""
     import numpy as np
 
     from galshift.data.card import SUFFIXES, is_card, resolve, write_card
+    from galshift.domains.splits import absolute
     from galshift.errors import UsageError
 
     place = Path(str(config.save))
@@ -110,6 +111,12 @@ def _save(config: InspectConfig, dataset: Any) -> str:
             "a file that is no data card is there already", where=place, hint="choose another name"
         )
     found = resolve(config.path, config.read)
+    if place.exists() and (there := absolute(str(place))) != absolute(found.path):
+        raise UsageError(
+            f"a data card of another data set is there already, of {there}",
+            where=place,
+            hint="choose another name",
+        )
     info = dataset.info
     told = {
         "unit": info.unit,

@@ -91,7 +91,9 @@ def _product(path: Path) -> tuple[Path, dict[str, Any]]:
             where=path,
             hint="give the folder or file that a command printed",
         )
-    raise DataError("there is no such run", where=path, hint=did_you_mean(path.name, _neighbours(path)))
+    beside = _neighbours(path)
+    hint = did_you_mean(path.name, beside) if beside else "give the folder or file that a command printed"
+    raise DataError("there is no such run", where=path, hint=hint)
 
 
 def _neighbours(path: Path) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from galshift.data.card import KEY as CARD
 from galshift.errors import ConfigError, did_you_mean
 from galshift.recipes.cards import check_data, opened_up
 from galshift.recipes.loader import Document, KeyPath, load_file
@@ -45,7 +46,13 @@ def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequen
 
 
 def recipe_of(document: Document, path: Path, base: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Return the recipe in `document`, which stands or will stand at `path`; see :func:`read_recipe`."""
+    """Return the recipe in `document`, which stands or will stand at `path`; see :func:`read_recipe`.
+
+    Raises
+    ------
+    ConfigError
+        When it is no recipe, or with every problem that it has.
+    """
     if not isinstance(document.data, dict):
         raise ConfigError(
             "this is not a recipe", where=path, hint="it begins with 'recipe: 1', 'name:' and 'steps:'"
@@ -53,6 +60,9 @@ def recipe_of(document: Document, path: Path, base: Path, overrides: Sequence[st
     if "uses" in document.data and "steps" not in document.data:
         hint = f"galshift recipes from {shlex.quote(str(path.parent))} writes the recipe that makes it"
         raise ConfigError("this is how one run was configured, and no recipe", where=path, hint=hint)
+    if CARD in document.data and "steps" not in document.data:
+        hint = f"galshift inspect {shlex.quote(str(path))} shows the data that it stands for"
+        raise ConfigError("this is a data card, and no recipe", where=path, hint=hint)
     data = merged(opened_up(document.data, overrides), overrides)
     problems: list[str] = []
     head = _head(data, document, problems)

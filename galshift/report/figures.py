@@ -73,13 +73,15 @@ def curves(
                 x, y, dash, color=colour(i), label=plain(name), linewidth=1.6, marker=marker, markersize=4
             )
         axes.set(xlabel=x_label, ylabel=y_label, title=plain(title))
+        if x_label == "epoch":  # there is none between two
+            axes.xaxis.get_major_locator().set_params(integer=True)
         if log_y:
             axes.set_yscale("log")
         if limits is not None:
             axes.set_ylim(*limits)
         _legend(axes, len(lines))
 
-    return svg(draw, (4.2, 3.9) if diagonal else (5.6, 3.4))
+    return svg(draw, (4.2, 3.9) if diagonal else (5.2, 3.2))
 
 
 @drawn
@@ -162,11 +164,43 @@ def intervals(
         axes.set(xlabel=x_label, title=plain(title), ylim=(-len(rows) + 0.4, 0.6))
         if limits is not None:
             axes.set_xlim(*limits)
-        axes.spines["left"].set_visible(False)
+        axes.spines[["left", "top", "right"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color=ink(), alpha=0.15, linewidth=0.6)
 
     return svg(draw, (5.2, 0.9 + 0.32 * len(rows)))
+
+
+@drawn
+def points(
+    groups: Sequence[str],
+    series: Mapping[str, Sequence[tuple[float, float, float]]],
+    *,
+    x_label: str,
+    y_label: str,
+) -> str:
+    """Draw (value, low, high) of each series with error bars, side by side over the named groups.
+
+    All are at least 0; a NaN is left out.
+    """
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for i, (name, rows) in enumerate(series.items()):
+            value, low, high = np.asarray(rows, dtype=float).reshape(-1, 3).T
+            place = np.arange(len(groups)) + (i - (len(series) - 1) / 2) * 0.12
+            known = np.isfinite(value)
+            if known.any():
+                ends = np.maximum([value - low, high - value], 0)[:, known]
+                look = {"fmt": "o", "color": colour(i), "capsize": 3, "clip_on": False}
+                axes.errorbar(place[known], value[known], yerr=ends, label=_short(name), **look)
+        _slant(axes, [_short(name) for name in groups], 12)
+        axes.set(xlabel=plain(x_label), ylabel=y_label, xlim=(-0.5, len(groups) - 0.5))
+        axes.set_ylim(bottom=0)
+        if axes.get_legend_handles_labels()[1]:
+            figure.legend(loc="outside right upper")
+
+    return svg(draw, (5.8, 3.3))
 
 
 def histogram(
@@ -197,7 +231,7 @@ def outlines(
         for i, (name, values) in enumerate(heights.items()):
             axes.stairs(values, edges, color=colour(i), label=plain(name), lw=1.6)
         axes.set(xlabel=plain(x_label), title=plain(title), yticks=[])
-        axes.spines["left"].set_visible(False)
+        axes.spines[["left", "top", "right"]].set_visible(False)
         _legend(axes, len(heights))
 
     return svg(draw, (4.0, 2.6))

@@ -16,7 +16,7 @@ _POINTS = 600  # drawn at most: a page must stay light
 def against_truth(
     series: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray | None]], *, label: str, title: str
 ) -> Figure:
-    """Draw predictions against the truth; each of `series` is (true, predicted, sigma or None)."""
+    """Draw predictions against the truth; each of `series` is (true, predicted, sigma or None), (N,) each."""
 
     pooled = np.concatenate([np.concatenate([true, said]) for true, said, _ in series.values()])
     low, high = np.quantile(pooled, [0.001, 0.999])
@@ -47,7 +47,7 @@ def distribution(series: Mapping[str, np.ndarray], label: str) -> Figure:
 
 
 def pulls_figure(pulls: Mapping[str, np.ndarray], title: str) -> Figure:
-    """Draw the distributions of (predicted - true) / sigma beside the unit Gaussian's."""
+    """Draw the distributions of (predicted - true) / sigma, (N,) each, beside the unit Gaussian's."""
     shown = {name: np.clip(values, -5, 5) for name, values in pulls.items()}
     quantiles = (np.arange(2000) + 0.5) / 2000
     shown["unit Gaussian"] = ndtri(quantiles)
@@ -55,7 +55,7 @@ def pulls_figure(pulls: Mapping[str, np.ndarray], title: str) -> Figure:
 
 
 def coverage_figure(pulls: Mapping[str, np.ndarray], title: str) -> Figure:
-    """Draw the share of true values within each predicted central interval against its nominal share."""
+    """Draw the share of pulls (N,) within each predicted central interval against its nominal share."""
     nominal = np.linspace(0, 1, 41)[1:-1]
     reach = ndtri(0.5 + nominal / 2)
     lines = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from galshift.errors import DataError
+from galshift.provenance import read_record
 from galshift.report import figures
 from galshift.report.drawing import KINDS, Paper, on_paper
 from galshift.report.page import KEPT
@@ -42,26 +42,29 @@ def read(run: Path) -> dict[str, Any]:
     DataError
         When the run has no page, one from before figures were kept, or a file that is none of ours.
     """
-    path = run / KEPT
-    if not path.is_file():
+    if run.is_file():
+        hint = "give one with a report.html"
+        raise DataError("this is a file, not the folder of a run", where=run, hint=hint)
+    found = read_record(run / KEPT, "this is not a file of figures that galshift wrote", _checked)
+    if found is None:
         raise DataError(
             "this run keeps no figures: it has no page, or one from before figures were kept",
             where=run,
             hint="repeat the command that made it with another --out",
         )
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        for one in found["figures"].values():
-            if one["kind"] not in KINDS or not isinstance(one["shows"], dict):
-                raise ValueError("a figure of a kind that is not known")
-        if not all(isinstance(one["rows"], list) for one in found["tables"].values()):
-            raise ValueError("a table without rows")
-        names = [*found["figures"], *found["tables"]]
-        if any(Path(name).name != name or name.startswith(".") for name in names):
-            raise ValueError("a name that is no file name")
-        return found
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError("this is not a file of figures that galshift wrote", where=path) from error
+    return found
+
+
+def _checked(found: dict[str, Any]) -> dict[str, Any]:
+    for one in found["figures"].values():
+        if one["kind"] not in KINDS or not isinstance(one["shows"], dict):
+            raise ValueError("a figure of a kind that is not known")
+    if not all(isinstance(one["rows"], list) for one in found["tables"].values()):
+        raise ValueError("a table without rows")
+    names = [*found["figures"], *found["tables"]]
+    if any(Path(name).name != name or name.startswith(".") for name in names):
+        raise ValueError("a name that is no file name")
+    return found
 
 
 def write(
@@ -185,6 +188,15 @@ def _bars(shows: Mapping[str, Any]) -> Rows:
     return ("group", "line", "value"), rows
 
 
+def _points(shows: Mapping[str, Any]) -> Rows:
+    rows = [
+        (group, line, *values)
+        for line, points in shows["series"].items()
+        for group, values in zip(shows["groups"], points, strict=True)
+    ]
+    return ("group", "line", "value", "low", "high"), rows
+
+
 def _intervals(shows: Mapping[str, Any]) -> Rows:
     return ("name", "value", "low", "high", "floor"), [tuple(row) for row in shows["rows"]]
 
@@ -206,5 +218,6 @@ _POINTS = {
     figures.bars.__name__: _bars,
     figures.intervals.__name__: _intervals,
     figures.outlines.__name__: _outlines,
+    figures.points.__name__: _points,
     figures.scatter.__name__: _lines("x", "y", "y_sigma", of="series"),
 }

@@ -29,8 +29,8 @@ class Shown(Protocol):
 
 
 def number(value: float | None, digits: int = 2) -> str | None:
-    """Return a number as text, None where it is not defined."""
-    return None if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+    """Return a number as text, None where it is not defined; what rounds to zero has no sign."""
+    return None if value is None or not np.isfinite(value) else f"{value:z.{digits}f}"
 
 
 def digits(value: float | None) -> str | None:
@@ -145,7 +145,7 @@ def per_class_section(
     ----------
     rows : sequence of Row
     curves : mapping
-        For each panel title, class name to (recall, precision).
+        For each panel title, class name to (recall, precision), (M,) each.
     """
     lines = []
     for name, where, metrics in rows:
@@ -178,7 +178,7 @@ def per_class_section(
 
 
 def roc_section(curves: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> Section:
-    """Return ROC curves: for each panel title, class name to (false positive rate, true positive rate)."""
+    """Return ROC curves: for each panel title, class name to (false, true positive rate), (M,) each."""
     drawn = tuple(
         Figure(
             figures.curves(
@@ -194,7 +194,7 @@ def roc_section(curves: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]
 def reliability_section(
     panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]],
 ) -> Section:
-    """Return reliability curves: for each panel title, name to (confidence, accuracy, n) by bin."""
+    """Return reliability curves: for each panel title, name to (confidence, accuracy, n), (bins,) each."""
     drawn = tuple(Figure(figures.reliability(lines, title=title)) for title, lines in panels.items())
     text = (
         "Images in bins of confidence: on the dotted line, a confidence of 80 % is right 80 % of the time. "
@@ -215,7 +215,8 @@ def training_section(histories: Mapping[str, Sequence[Mapping[str, Any]]], chose
         epochs = [row["epoch"] for row in rows]
         lines = {}
         for key in _loss_names(rows):
-            lines[key.replace("_", " ")] = (epochs, [_float(row.get(key)) for row in rows])
+            shown = "validation loss" if key == "valid_loss" else key.replace("_", " ")
+            lines[shown] = (epochs, [_float(row.get(key)) for row in rows])
         if lines:
             drawn.append(
                 Figure(figures.curves(lines, x_label="epoch", y_label="loss", title=name, marker="."))
@@ -266,13 +267,16 @@ def gap_section(gaps: Mapping[str, Mapping[str, Any]], between: str, text: Itera
 
 
 def _loss_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Total, validation and named terms, in the order in which they appear."""
+    """Total, validation and named terms, in the order in which they appear; no term that is all there is."""
     names = dict.fromkeys(key for row in rows for key, value in row.items() if isinstance(value, int | float))
     skipped = {"epoch", "step", "lr", "score", "best_epoch", "gradient_norm", "seconds", "images_per_second"}
     return [
         name
         for name in names
-        if name not in skipped and not name.startswith("pull_") and not name.endswith("accuracy")
+        if name not in skipped
+        and not name.startswith("pull_")
+        and not name.endswith("accuracy")
+        and (name == "loss" or any(row.get(name) != row.get("loss") for row in rows))
     ]
 
 

@@ -250,7 +250,7 @@ class AnsweredSet:
         return self.answers.usable
 
     def linear_images(self, trained: Trained, places: np.ndarray) -> np.ndarray:
-        """Return the images at `places` of the rows, linear and as the model takes them, in that order."""
+        """Return the images at `places` of the rows, (n, C, S, S) linear and as the model takes them."""
         rows = self.rows[places]
         parts = [
             trained.preprocessing.linear(self.dataset.read(rows[start : start + _CHUNK]))
@@ -290,7 +290,7 @@ def answered_set(
 
 
 def drawn_rows(n: int, limit: int | None, seed: int, *stream: str) -> np.ndarray:
-    """Return, sorted, at most `limit` of `n` rows, drawn from the random stream of that name."""
+    """Return, sorted (m,), at most `limit` of `n` rows, drawn from the random stream of that name."""
     if limit is None or limit >= n:
         return np.arange(n)
     return np.sort(numpy_stream(seed, *stream).permutation(n)[:limit])

@@ -23,7 +23,7 @@ PROBABILITY, STRATUM = "inclusion_probability", "stratum"
 
 
 def first_images(groups: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """Return the first image with an answer of each galaxy, in the order of the galaxies' names."""
+    """Return the first `usable` (N,) image of each galaxy of `groups` (N,), in the order of their names."""
     rows = np.flatnonzero(usable)
     return rows[np.unique(np.asarray(groups)[rows], return_index=True)[1]]
 
@@ -109,7 +109,10 @@ def source_outputs(
 def outputs_of(
     answers: Answers, groups: np.ndarray, rows: np.ndarray, labels: np.ndarray | None = None
 ) -> Outputs:
-    """Return what the network gave for the images at `rows`, in the form that counts and thresholds take."""
+    """Return what the network gave for images at `rows` (n,), as counts and thresholds take it.
+
+    `groups` and `labels` are (N,), as `answers` are of N images.
+    """
     logits, features = answers.outputs.logits[rows], answers.features[rows]
     return Outputs(
         logits.astype(np.float64),

@@ -78,7 +78,7 @@ class Blocks:
 
 
 def blocks_of(rows: np.ndarray, positions: np.ndarray) -> Blocks:
-    """Return the images at `positions` of a test set whose rows are `rows`."""
+    """Return the images at `positions` (n,) of a test set whose rows are `rows` (N,)."""
     numbers = np.unique(positions // BLOCK).tolist()
     return Blocks(positions, {k: rows[k * BLOCK : (k + 1) * BLOCK] for k in numbers})
 

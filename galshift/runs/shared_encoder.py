@@ -30,7 +30,11 @@ class SharedEncoder:
     def outputs(
         self, trained: Trained, dataset: Dataset, rows: np.ndarray, compute: Callable[[], Forward]
     ) -> Forward:
-        """Return the network's outputs for `rows` of `dataset`: from known features, or else by `compute`."""
+        """Return the outputs for `rows` (n,) of `dataset`: from known features, or else by `compute`.
+
+        `compute` is called where no network with the same encoder and preprocessing was asked for these rows
+        before.
+        """
         constants = canonical_json(trained.preprocessing.model_dump(mode="json"))
         key = (encoder_key(trained.model), constants, id(dataset), np.asarray(rows).tobytes())
         if key not in self._known:

@@ -100,7 +100,7 @@ def aligned(probabilities: np.ndarray, trained: Trained, classes: Sequence[str])
 def matched_labels(
     dataset: Dataset, rows: np.ndarray, classes: Sequence[str]
 ) -> tuple[np.ndarray, list[str]]:
-    """Return labels as indices into `classes`, -1 where unknown, and what was left out in plain words.
+    """Return labels (n,) as indices into `classes`, -1 where unknown, and in words what was left out.
 
     Classes are matched by name, and names that are numbers by their value: a column of 0 and 1 in which some
     are missing becomes one of 0.0 and 1.0.  A data set whose labels have no names keeps its numbers.

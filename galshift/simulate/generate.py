@@ -122,7 +122,23 @@ def simulate_all(n: int, **options: Any) -> Cutouts:
 def make_frame(
     size: int, bands: Sequence[str], redshift: float = REDSHIFT, pixel_scale_arcsec: float | None = None
 ) -> Frame:
-    """Return the pixel grid of one image, checked."""
+    """Return the pixel grid of one image, checked.
+
+    Parameters
+    ----------
+    size : int
+        Side [pixel], at least 16.
+    bands : sequence of str
+    redshift : float
+        Between 0.001 and 3.
+    pixel_scale_arcsec : float, optional
+        Default: what spreads `FIELD_ARCSEC` over the image.
+
+    Raises
+    ------
+    UsageError
+        When one of these is not possible.
+    """
     if size < 16:
         raise UsageError(f"images need at least 16 pixels along a side, not {size}", where="size")
     if not 0.001 <= redshift <= 3:

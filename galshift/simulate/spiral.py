@@ -52,7 +52,10 @@ def disc_truth(disc: Disc) -> dict[str, float]:
 def disc_view(
     disc: Disc, rng: np.random.Generator, frame: Frame, *, least_cos: float = 0.25
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """Return a disc galaxy seen by a camera at cos(inclination) between `least_cos` and 1, evenly."""
+    """Return a disc galaxy seen by a camera, and its inclination.
+
+    The light is (S, S) of `frame`; cos(inclination) is drawn evenly between `least_cos` and 1.
+    """
     cosine = rng.uniform(least_cos, 1.0)
     image = disc_image(
         disc,

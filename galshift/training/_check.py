@@ -14,7 +14,16 @@ from galshift.training.start import check_tuned
 
 
 def check_sets(job: TrainingJob, model: nn.Module, method: Method) -> None:
-    """Raise the error that says what is missing or does not fit; parameters as for ``fit``."""
+    """Check that `job` has what `method` and `model` need; parameters as for ``fit``.
+
+    Raises
+    ------
+    DataError
+        When images or labels are missing or do not fit, or the target's labels are among them.
+    ConfigError
+        When the method does not go with the head or the tuning, or what is to choose the epoch has nothing to
+        choose by.
+    """
     source, valid, target = job.source, job.valid, job.target
     check_method(method, job.head)
     check_tuned(method, job.training, type(method).__name__)

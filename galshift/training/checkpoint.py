@@ -172,7 +172,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
     Raises
     ------
     DataError
-        When the file is not a whole checkpoint of this format.
+        When there is no such file, or it is not a whole checkpoint of this format.
     """
     path = _file(Path(path))
     if not path.exists():

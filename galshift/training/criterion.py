@@ -20,7 +20,7 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
 def build_criterion(config: TrainConfig, labels: Tensor | None, n_classes: int) -> Criterion:
-    """Return the supervised loss of (logits, labels) that `config` asks for, for the classes in `labels`.
+    """Return the supervised loss of (logits, labels) that `config` asks for, given all `labels` (N,).
 
     One function for training and validation: what is reported is what was optimised.
     """
@@ -35,6 +35,11 @@ def class_weights(labels: Tensor, n_classes: int, how: str | Sequence[float]) ->
     ``effective`` gives 1 / E_k with the effective number ``E_k = (1 - b^n_k) / (1 - b)``, b = 0.9999, scaled
     to a mean of 1 over the images (Cui et al. 2019, arXiv:1901.05555, eq. 4).  ``auto`` is ``balanced`` where
     the largest class has `UNBALANCED` times the images of the smallest, else ``none``.
+
+    Raises
+    ------
+    ConfigError
+        When numbers are given, but not one a class.
     """
     if how == "auto":
         how = "balanced" if _unbalanced(labels) else "none"
@@ -97,7 +102,13 @@ def source_loss(
 
 
 def check_labels(labels: Tensor | None, n_classes: int, where: str) -> None:
-    """Refuse labels that the network cannot be trained on."""
+    """Refuse class indices (N,) that the network cannot be trained on.
+
+    Raises
+    ------
+    DataError
+        When there are none, or one is not in [0, `n_classes`).
+    """
     if labels is None:
         raise DataError("training needs labels", where=where)
     if len(labels) == 0:

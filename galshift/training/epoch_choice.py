@@ -44,7 +44,16 @@ def check_total(training: TrainConfig, method: Method) -> None:
 
 
 def selection(training: TrainConfig, method: Method, head: Head) -> tuple[Selector | None, TrainConfig]:
-    """What chooses the epoch; a method that never sees the target leaves that to the source."""
+    """Return what chooses the epoch, None where the loop itself does, and `training` with the choice made.
+
+    A method that never sees the target leaves it to the source.
+
+    Raises
+    ------
+    ConfigError
+        When the choice ranks class predictions and the labels are continuous, or is the total loss of a
+        method whose terms have none.
+    """
     select = training.select
     if not head.has_classes and (select not in PLAIN_SELECTION or select == "source-accuracy"):
         raise ConfigError(

@@ -27,7 +27,7 @@ def place() -> Path:
 
 
 def load(key: str) -> Tensor | None:
-    """Return the features called `key`, or None where they are not there whole."""
+    """Return the features (N, D) called `key`, or None where they are not there whole."""
     path = place() / f"{key}.safetensors"
     try:
         with safe_open(path, framework="pt") as stored:

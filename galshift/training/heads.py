@@ -61,7 +61,13 @@ class ClassHead:
         return labels
 
     def check(self, labels: Tensor | None, where: str) -> None:
-        """Refuse labels that cannot be trained on."""
+        """Refuse labels (N,) that cannot be trained on.
+
+        Raises
+        ------
+        DataError
+            When they are not int64 class indices of this head, or there are none.
+        """
         if labels is not None and labels.dtype != torch.int64:
             raise DataError(f"labels must be int64 class indices, not {labels.dtype}", where=where)
         check_labels(labels, self.n_outputs, where)
@@ -97,7 +103,7 @@ class VotesHead(ClassHead):
     term: ClassVar[str] = "votes"
 
     def criterion(self, config: TrainConfig, labels: Tensor | None) -> Criterion:
-        """Return the Dirichlet-multinomial loss of (outputs, counts)."""
+        """Return the Dirichlet-multinomial loss of (outputs, counts), (B, K) each."""
         _without_class_options(config)
         return dirichlet_multinomial_nll
 
@@ -106,7 +112,13 @@ class VotesHead(ClassHead):
         return labels.argmax(dim=1)
 
     def check(self, labels: Tensor | None, where: str) -> None:
-        """Refuse labels that are no votes."""
+        """Refuse labels (N, K) that are no votes.
+
+        Raises
+        ------
+        DataError
+            When they are missing or of another shape, one is negative or not finite, or an image has none.
+        """
         _check_numbers(labels, self.n_outputs, where)
         if bool((labels < 0).any()) or not bool((labels.sum(dim=1) > 0).all()):
             raise DataError("every image needs a vote, and none may be negative", where=where)
@@ -144,7 +156,7 @@ class ValueHead:
         return 2 * len(self.names)
 
     def criterion(self, config: TrainConfig, labels: Tensor | None) -> Criterion:
-        """Return the Gaussian loss of (outputs, labels in their own units)."""
+        """Return the Gaussian loss of (outputs (B, 2 L), labels (B, L) in their own units)."""
         _without_class_options(config)
         return lambda outputs, found: gaussian_nll(outputs, self.seen(found))
 
@@ -189,7 +201,7 @@ def make_head(
     names : sequence of str
         Of the classes, or of the continuous labels.
     labels : ndarray
-        Of the training part; ``value`` takes their mean and standard deviation.
+        (N, ...) of the training part; ``value`` takes their mean and standard deviation.
     total : str or float, optional
         See `VotesHead`.
 

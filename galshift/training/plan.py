@@ -123,7 +123,7 @@ class Plan:
         return batch_indices(n, self.seed, domain, number * self.batch_size, self.batch_size, mixing)
 
     def draws(self, domain: str, step: int) -> Tensor | None:
-        """Return, for the images of :meth:`indices`, the number (from 0) of the pass that shows them."""
+        """Return, (B,) for the images of :meth:`indices`, the number (from 0) of the pass that shows them."""
         if domain == "labelled":
             size = self.labelled_size
             return (

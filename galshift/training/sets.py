@@ -99,7 +99,7 @@ class TrainingSet:
         return isinstance(self.images, Tensor) and self.observe is None
 
     def take(self, indices: Tensor, draws: Tensor | None = None) -> Tensor:
-        """Return the linear images at `indices`, observed for the passes `draws` (None: no training)."""
+        """Return linear images (n, C, S, S), observed for the passes `draws` (n,); None: not for training."""
         if isinstance(self.images, Tensor):
             linear = self.images[indices.to(self.images.device, non_blocking=True)]
         else:
@@ -115,7 +115,7 @@ class TrainingSet:
         return getattr(self.images, "block", 1), getattr(self.images, "span", 1)
 
     def chunks(self, size: int, limit: int | None = None) -> Iterator[Tensor]:
-        """Yield index blocks that cover the set in order, or an even sample of `limit` of it."""
+        """Yield index blocks (`size`,) that cover the set in order, or an even sample of `limit` of it."""
         everything = torch.arange(len(self))
         if limit is not None and limit < len(self):
             everything = everything[torch.linspace(0, len(self) - 1, limit).round().long()]
@@ -129,6 +129,16 @@ def batch_indices(
 
     The stream is one random permutation of the N images after another, each a function of (seed, domain,
     pass): the place in it is a single number, nothing is dropped, and domains of different sizes pair up.
+
+    Parameters
+    ----------
+    n : int
+        Images of the domain.
+    seed : int
+    domain : str
+    start, count : int
+    mixing : (int, int)
+        How a pass may go through the set; see `TrainingSet.mixing`.
 
     Returns
     -------

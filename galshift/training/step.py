@@ -160,7 +160,7 @@ def step_losses(
 def feature_gradients(terms: dict[str, Tensor], features: Sequence[Tensor]) -> dict[str, float]:
     """Return the norm of each term's gradient with respect to the features: how hard it pulls the encoder.
 
-    Costs no pass through the encoder.  0 for a term that the features do not enter.
+    `features` are (B, D).  Costs no pass through the encoder.  0 for a term that the features do not enter.
     """
     norms, features = {}, [tensor for tensor in features if tensor.requires_grad]
     for name, term in terms.items():

@@ -26,7 +26,8 @@ def model_inputs(
 ) -> Iterator[Tensor]:
     """Yield the set's stretched, unaugmented images in order, in batches on `device`.
 
-    Without a `stretch` they are model input already.
+    Batches are (B, C, S, S) of at most `size`; with `limit` they are an even sample of so many images.
+    Without a `stretch` the images are model input already.
     """
     for indices in images.chunks(size, limit):
         batch = images.take(indices).to(device)
@@ -103,7 +104,10 @@ def outputs_of(model: nn.Module, inputs: Iterable[Tensor], choice: DeviceChoice)
 def validation_row(
     output: Output, labels: Tensor, criterion: Callable[[Tensor, Tensor], Tensor], head: Head
 ) -> dict[str, float]:
-    """Return the validation loss (the one that is trained on), and what else the head measures."""
+    """Return the validation loss (the one that is trained on), and what else the head measures.
+
+    `output` and `labels` are of the N validation images.
+    """
     return {
         "valid_loss": float(criterion(output.logits, labels)),
         **head.measures(output.logits, labels),

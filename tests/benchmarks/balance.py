@@ -17,7 +17,6 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -28,15 +27,11 @@ from scipy.stats import t as student
 from sklearn.metrics import balanced_accuracy_score, f1_score
 from torch import Tensor, nn
 
-from galshift.data.augment import AugmentConfig
 from galshift.methods import METHODS
-from galshift.models.build import build_model
 from galshift.training.config import TrainConfig
-from galshift.training.heads import ClassHead
 from galshift.training.job import TrainingJob
 from galshift.training.loop import fit
-from galshift.training.sets import TrainingSet
-from tests.benchmarks.transfer_runs import BATCH, EPOCHS, STRONG, _augment
+from tests.benchmarks.transfer_runs import BATCH, EPOCHS, new_network, settings_of, training_sets
 from tests.benchmarks.transfer_tasks import Task, load_task
 
 PAIRS = ("depth", "sdss", "hsc-des", "digits")
@@ -64,19 +59,8 @@ def _thinned(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def run(task: Task, method: str, weights: str, seed: int) -> nn.Module:
     """Train, and return the network."""
-    model = build_model(
-        "deepmerge",
-        in_channels=len(task.preprocessing.bands),
-        size=task.preprocessing.size,
-        n_classes=len(task.classes),
-        seed=seed,
-    )
-    own = METHODS.get(method)()
-    parts = (task.source, task.valid, (task.target[0], None))
-    source, valid, target = (
-        TrainingSet(images, labels, tuple(f"{name}{k}" for k in range(len(images))))
-        for name, (images, labels) in zip("svt", parts, strict=True)
-    )
+    model, own = new_network(task, seed), METHODS.get(method)()
+    source, valid, target = training_sets(task)
     config = TrainConfig(epochs=EPOCHS, batch_size=BATCH, class_weights=weights, steps_per_epoch=10)
     with tempfile.TemporaryDirectory() as directory:
         job = TrainingJob(
@@ -84,11 +68,7 @@ def run(task: Task, method: str, weights: str, seed: int) -> nn.Module:
             valid=valid,
             target=target if own.uses_target else None,
             training=config,
-            head=ClassHead(tuple(task.classes)),
-            device="cpu",
-            augment=partial(_augment, config=AugmentConfig(noise=(0.0, 1.0)), scale=task.noise_scale),
-            strong_augment=partial(_augment, config=STRONG, scale=task.noise_scale),
-            stretch=task.preprocessing.stretch,
+            **settings_of(task),
         )
         return fit(model, own, job, directory=Path(directory), seed=seed, progress=None).model
 

@@ -38,8 +38,7 @@ from galshift.embedding.labelling import at_random_in_strata
 from galshift.errors import DataError
 from galshift.evaluation.count_labelled import Sampled, by_strata, class_fraction, labels_alone
 from galshift.evaluation.count_unlabelled import Outputs, label_free
-from galshift.models.build import build_model
-from tests.benchmarks.transfer_runs import run_cell
+from tests.benchmarks.transfer_runs import new_network, run_cell
 from tests.benchmarks.transfer_tasks import Task, load_task
 
 FRACTIONS, LABELS = (0.03, 0.10, 0.35), (30, 100)
@@ -207,8 +206,7 @@ def pool_of(name: str, work: Path, seed: int = 0) -> Pool:
     folder.mkdir(exist_ok=True)
     if not (folder / "source-only.npz").is_file():
         run_cell("source-only", task, seed, folder)
-    size, bands = task.preprocessing.size, len(task.preprocessing.bands)
-    model = build_model("deepmerge", in_channels=bands, size=size, n_classes=len(task.classes), seed=seed)
+    model = new_network(task, seed)
     model.load_state_dict(load_file(folder / "source-only.safetensors"))
     return Pool(
         _outputs(model.eval(), task, ("valid", "source_test")),

@@ -30,18 +30,15 @@ from scipy.stats import t as student
 from sklearn.metrics import f1_score
 from torch import nn
 
-from galshift.data.augment import AugmentConfig
 from galshift.embedding.strategies import Pool, suggest
 from galshift.evaluation.honesty import entropy
 from galshift.methods import METHODS
-from galshift.models.build import build_model
 from galshift.streams import numpy_stream
 from galshift.training.config import TrainConfig
-from galshift.training.heads import ClassHead
 from galshift.training.job import TrainingJob
 from galshift.training.loop import fit
 from galshift.training.sets import TrainingSet
-from tests.benchmarks.transfer_runs import BATCH, EPOCHS, STRONG, _augment
+from tests.benchmarks.transfer_runs import BATCH, EPOCHS, new_network, settings_of
 from tests.benchmarks.transfer_tasks import Task, load_task
 
 PAIRS = ("depth", "sdss", "mix")
@@ -55,14 +52,6 @@ WEIGHTS, WEIGHTS_AT = (0.3, 3.0), (30, 100)
 FIRST, MORE = 10, 30  # labels drawn at random, and those that a strategy asks for
 VALID = 0.2  # of the labels, that choose the epoch of a training on them alone
 FOLDER = Path(__file__).parent
-
-
-def fresh(task: Task, seed: int) -> nn.Module:
-    """Return an untrained network."""
-    p = task.preprocessing
-    return build_model(
-        "deepmerge", in_channels=len(p.bands), size=p.size, n_classes=len(task.classes), seed=seed
-    )
 
 
 def train(
@@ -108,7 +97,7 @@ def train(
         target_label_weight=weight,
         select="source-loss" if len(valid) else "last",
     )
-    model = fresh(task, seed)
+    model = new_network(task, seed)
     if start is not None:
         model.load_state_dict(start.state_dict())
     with tempfile.TemporaryDirectory() as directory:
@@ -118,11 +107,7 @@ def train(
             target=_set(task.target[0]) if own.uses_target else None,
             labelled=few,
             training=config,
-            head=ClassHead(tuple(task.classes)),
-            device="cpu",
-            augment=partial(_augment, config=AugmentConfig(noise=(0.0, 1.0)), scale=task.noise_scale),
-            strong_augment=partial(_augment, config=STRONG, scale=task.noise_scale),
-            stretch=task.preprocessing.stretch,
+            **settings_of(task),
         )
         return fit(model, own, job, directory=Path(directory), seed=seed, progress=None).model
 

@@ -34,6 +34,7 @@ PLAIN = "source-only-plain"  # without the noise augmentation that every other r
 STRONG = AugmentConfig(
     shift_px=2.0, zoom=0.1, flux_jitter=0.2, color_jitter=0.05, noise=(0.5, 3.0), blur_px=1.0
 )
+NOISY = AugmentConfig(noise=(0.0, 1.0))
 #: What is kept of every epoch: (epochs, N, D or K) arrays.
 PARTS = ("valid", "source_test", "target", "target_test")
 
@@ -65,13 +66,12 @@ def run_cell(name: str, task: Task, seed: int, folder: Path) -> None:
     """Train one method on one task and write its ``.npz`` into `folder`."""
     path = folder / f"{name}.npz"
     method: Method = METHODS.get("source-only" if name == PLAIN else name)()
-    size, bands = task.preprocessing.size, len(task.preprocessing.bands)
-    model = build_model("deepmerge", in_channels=bands, size=size, n_classes=len(task.classes), seed=seed)
+    model = new_network(task, seed)
     weights = folder / "source-only.safetensors"
     if not method.needs_source:  # source-free: from the source-only network of this seed
         model.load_state_dict(load_file(weights))
     watch = Watch(model, method, task)
-    config = AugmentConfig() if name == PLAIN else AugmentConfig(noise=(0.0, 1.0))
+    config = AugmentConfig() if name == PLAIN else NOISY
     source, valid, target = _sets(task, method, seed)
     started = time.process_time()
     with tempfile.TemporaryDirectory() as directory:
@@ -83,11 +83,7 @@ def run_cell(name: str, task: Task, seed: int, folder: Path) -> None:
                 valid=valid,
                 target=target,
                 training=TrainConfig(epochs=EPOCHS, batch_size=BATCH, patience=None),
-                head=ClassHead(tuple(task.classes)),
-                device="cpu",
-                augment=partial(_augment, config=config, scale=task.noise_scale),
-                strong_augment=partial(_augment, config=STRONG, scale=task.noise_scale),
-                stretch=task.preprocessing.stretch,
+                **settings_of(task, config),
             ),
             directory=Path(directory),
             seed=seed,
@@ -107,15 +103,38 @@ def run_cell(name: str, task: Task, seed: int, folder: Path) -> None:
         np.savez(stream, facts=np.array(json.dumps(facts)), **watch.arrays())
 
 
+def new_network(task: Task, seed: int, n_classes: int | None = None) -> nn.Module:
+    """Return an untrained network for a task, of its classes or of `n_classes`."""
+    given = task.preprocessing
+    n = len(task.classes) if n_classes is None else n_classes
+    return build_model("deepmerge", in_channels=len(given.bands), size=given.size, n_classes=n, seed=seed)
+
+
+def settings_of(task: Task, augmentation: AugmentConfig = NOISY) -> dict[str, Any]:
+    """Return what every `TrainingJob` of a task has: head, device, augmentations and stretch."""
+    return {
+        "head": ClassHead(tuple(task.classes)),
+        "device": "cpu",
+        "augment": partial(_augment, config=augmentation, scale=task.noise_scale),
+        "strong_augment": partial(_augment, config=STRONG, scale=task.noise_scale),
+        "stretch": task.preprocessing.stretch,
+    }
+
+
+def training_sets(task: Task) -> tuple[TrainingSet, TrainingSet, TrainingSet]:
+    """Return source, validation and target of a task, the target without labels."""
+    parts = (task.source, task.valid, (task.target[0], None))
+    return tuple(
+        TrainingSet(images, labels, tuple(f"{name}{k}" for k in range(len(images))))
+        for name, (images, labels) in zip("svt", parts, strict=True)
+    )
+
+
 def _sets(
     task: Task, method: Method, seed: int
 ) -> tuple[TrainingSet | None, TrainingSet, TrainingSet | None]:
     """The sets as adapt gives them: no target labels, and matched noise where the method needs that."""
-    parts = (task.source, task.valid, (task.target[0], None))
-    source, valid, target = (
-        TrainingSet(images, labels, tuple(f"{name}{k}" for k in range(len(images))))
-        for name, (images, labels) in zip("svt", parts, strict=True)
-    )
+    source, valid, target = training_sets(task)
     if method.matched:
         source, valid, target = matched(source, valid, target, seed)
     return source if method.needs_source else None, valid, target if method.uses_target else None

@@ -46,13 +46,13 @@ from galshift.data.augment import AugmentConfig, augment
 from galshift.data.match_noise import NoiseMatcher, noise_excess
 from galshift.methods import METHODS
 from galshift.methods._base import Method
-from galshift.models.build import build_model
 from galshift.provenance import atomic_path, write_json
 from galshift.training.config import TrainConfig
 from galshift.training.heads import ClassHead
 from galshift.training.job import TrainingJob
 from galshift.training.loop import fit
 from galshift.training.sets import TrainingSet
+from tests.benchmarks.transfer_runs import new_network
 from tests.benchmarks.transfer_tasks import Task
 from tests.benchmarks.unknown_tasks import KNOWN, load_task
 
@@ -68,10 +68,9 @@ COLUMNS = ("auroc", "h_score", "right", "found", "accuracy", "share", "seconds")
 def run_row(name: str, task: Task, seed: int, path: Path) -> None:
     """Train one row of one task and write its outputs."""
     method: Method = METHODS.get(_method(name))()
-    size, bands = task.preprocessing.size, len(task.preprocessing.bands)
     supervised = name == "supervised"
     n_classes = len(task.classes) + supervised
-    model = build_model("deepmerge", in_channels=bands, size=size, n_classes=n_classes, seed=seed)
+    model = new_network(task, seed, n_classes)
     observe = None
     if not supervised and name != "pulse-unmatched":
         observe = NoiseMatcher(noise_excess(task.source[0], task.target[0]), seed)

@@ -64,23 +64,9 @@ class ArrayData(Opened):
         mask = extras["good"] == 0 if "good" in extras else mask
         images, mask = finite(images, mask)
         ivar = extras.get("ivar")
-        return Cutouts(
-            images=images,
-            unit=info.unit or "",
-            pixel_scale=info.pixel_scale[rows] if np.ndim(info.pixel_scale) else info.pixel_scale,
-            bands=info.bands,
-            ids=info.ids[rows],
-            groups=info.groups[rows],
-            groups_from=info.groups_from,
-            labels=None if info.labels is None else info.labels[rows],
-            classes=info.classes,
-            mask=mask,
-            ivar=None if ivar is None else np.nan_to_num(ivar.astype(np.float32), posinf=0, neginf=0),
-            psf_fwhm=info.psf_fwhm[rows] if np.ndim(info.psf_fwhm) else info.psf_fwhm,
-            survey=info.survey,
-            history=info.history,
-            table=None if info.table is None else info.table[rows],
-        )
+        if ivar is not None:
+            ivar = np.nan_to_num(ivar.astype(np.float32), posinf=0, neginf=0)
+        return info.cutouts(rows, images, mask=mask, ivar=ivar)
 
     def _extra(self, values: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Rows of a mask or of weights, in the order of the images' axes."""
@@ -132,7 +118,27 @@ def to_nchw(array: np.ndarray, layout: str) -> np.ndarray:
 def describe_array(
     shape: Sequence[int], dtype: np.dtype, options: ReadOptions, where: object, n_bands: int | None = None
 ) -> tuple[str, int, tuple[int, int, int], str | None, float]:
-    """Return layout, N, (C, H, W), unit and scale of a stored array of images."""
+    """Return layout, N, (C, H, W), unit and scale of a stored array of images.
+
+    The layout has a letter for each axis; images are multiplied by the scale when they are read, 1/255 for
+    8-bit values of no declared unit.  The unit is None where nobody declared one.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of the array.
+    options : ReadOptions
+    where : path-like
+        For messages.
+    n_bands : int, optional
+        Which of the axes are the bands, where the shape does not tell.
+
+    Raises
+    ------
+    DataError
+        When the array holds no images or no numbers, its axes cannot be told apart, or the declared unit is
+        none.
+    """
     if dtype.kind not in "iufb":
         raise DataError(f"its images are of type {dtype}, not numbers", where=where)
     n_bands = n_bands or (len(options.bands) if len(options.bands) > 1 else None)
@@ -149,7 +155,13 @@ def describe_array(
 
 
 def declared_unit(options: ReadOptions) -> str | None:
-    """Return astropy's name of the unit that the user declared, or None."""
+    """Return astropy's name of the unit that the user declared, or None.
+
+    Raises
+    ------
+    DataError
+        When it is no unit.
+    """
     if options.unit is None:
         return None
     unit = unit_name(options.unit)
@@ -166,6 +178,11 @@ def interpret_labels(
     """Return labels and class names from integers, names, one-hot rows, soft rows or continuous values.
 
     What says that there is no label (NaN, -99, an empty name, ...) is -1, or NaN among continuous values.
+
+    Raises
+    ------
+    DataError
+        When there are not `n` labels, in one or two dimensions.
     """
     if values is None:
         return None, ()

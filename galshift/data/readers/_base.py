@@ -76,7 +76,13 @@ def finite(images: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarr
 
 
 def band_names(names: Sequence[str], n_bands: int, where: object) -> tuple[str, ...]:
-    """Return the user's band names after checking how many there are."""
+    """Return the user's band names after checking how many there are.
+
+    Raises
+    ------
+    DataError
+        When there are names, but not `n_bands` of them.
+    """
     if names and len(names) != n_bands:
         raise DataError(
             f"{len(names)} band names ({','.join(names)}) for images with {n_bands} bands",

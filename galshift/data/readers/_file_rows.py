@@ -14,7 +14,10 @@ _PIECE = 1 << 20
 
 
 def rows_of(array: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what reads rows of an array, in the order wanted; of a mapped one from its file."""
+    """Return what reads rows of an array (N, ...), in the order wanted; of a mapped one from its file.
+
+    What is returned raises DataError where the file has become shorter since it was opened.
+    """
     plain = isinstance(array, np.memmap) and array.flags.c_contiguous and array.ndim > 0
     if not plain or getattr(array, "filename", None) is None:
         return array.__getitem__

@@ -54,7 +54,14 @@ def agree_on_unit(
     options: ReadOptions,
     path: object,
 ) -> tuple[str | None, np.ndarray, list[str]]:
-    """Return the common unit, the factors (N, C) that bring each plane to it, and notes."""
+    """Return the common unit, the factors (N, C) that bring each plane to it, and notes.
+
+    Raises
+    ------
+    DataError
+        When some images have a unit and others do not say, the units cannot be brought to nJy, or a band has
+        no zero point where others have one.
+    """
     factors = np.ones((len(galaxies), len(bands)))
     declared = declared_unit(options)
     units, notes = Counter(), set()
@@ -91,7 +98,13 @@ def agree_on_unit(
 def agree_on_scale(
     galaxies: Sequence[Galaxy], bands: Sequence[str], planes: list[list[dict[str, Any]]], path: object
 ) -> float | np.ndarray | None:
-    """Return arcsec per pixel, one for all or (N,), or None where a header does not say."""
+    """Return arcsec per pixel, one for all or (N,), or None where a header does not say.
+
+    Raises
+    ------
+    DataError
+        When the bands of one galaxy differ in pixel scale.
+    """
     scales = np.full((len(galaxies), len(bands)), np.nan)
     for n, galaxy in enumerate(galaxies):
         for c, band in enumerate(bands):

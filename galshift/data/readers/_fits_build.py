@@ -70,18 +70,12 @@ def build(
     scale, scale_from = details.pop("pixel_scale", None), details.pop("pixel_scale_from", "")
     if options.pixel_scale_arcsec is not None:
         scale, scale_from = options.pixel_scale_arcsec, "--pixel-scale"
-    elif scale is None:
-        scale = agree_on_scale(galaxies, bands, planes, path)
-    shapes = {_plane_shape(galaxy.science[bands[0]], planes) for galaxy in galaxies}
-    side = tuple(int(max(shape[axis] for shape in shapes)) for axis in (0, 1))
+    scale = agree_on_scale(galaxies, bands, planes, path) if scale is None else scale
+    side, ragged = _largest({_plane_shape(galaxy.science[bands[0]], planes) for galaxy in galaxies})
     if "ids" not in details:
         details["ids"] = np.asarray(list(galaxies.names))
-    roles = {role for galaxy in galaxies for role, _ in galaxy.extra} - {"psf"}
-    ragged = len(shapes) > 1
     weight_notes = mark_relative(galaxies, planes)
     psf_scale, psf_notes = agree_on_psf(galaxies, bands, planes, scale)
-    origins = origins_of(galaxies, bands, planes, scale_from=scale_from)
-    unknown = {key for key, value in (("unit", unit), ("pixel_scale", scale)) if value is None}
     info = DataInfo(
         n=len(galaxies),
         shape=(len(bands), *side),
@@ -89,12 +83,12 @@ def build(
         unit=unit,
         pixel_scale=scale,
         bands=bands,
-        has_mask=bool(roles) or ragged,
+        has_mask=ragged or any(role != "psf" for galaxy in galaxies for role, _ in galaxy.extra),
         has_ivar=has_noise(galaxies, planes),
         has_psf=psf_scale is not None,
         ragged=ragged,
         notes=(*notes, *unit_notes, *weight_notes, *psf_notes),
-        origins={key: text for key, text in origins.items() if key not in unknown},
+        origins=_of_known(origins_of(galaxies, bands, planes, scale_from=scale_from), unit, scale),
         **{"groups": details["ids"], **details},
     )
     skip = options.on_error == "skip"
@@ -102,6 +96,17 @@ def build(
     if whole:
         _check_masks(dataset)
     return dataset
+
+
+def _largest(shapes: set[tuple[int, ...]]) -> tuple[tuple[int, ...], bool]:
+    """Return the largest height and width, and whether there are several."""
+    return tuple(int(max(shape[axis] for shape in shapes)) for axis in (0, 1)), len(shapes) > 1
+
+
+def _of_known(origins: dict[str, str], unit: str | None, scale: Any) -> dict[str, str]:
+    """Return where the values came from, without those of a unit or a scale that is not known."""
+    unknown = {key for key, value in (("unit", unit), ("pixel_scale", scale)) if value is None}
+    return {key: text for key, text in origins.items() if key not in unknown}
 
 
 def _own_copies(

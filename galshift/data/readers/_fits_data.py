@@ -52,7 +52,13 @@ class FitsData(Opened):
         self._held = 0  # bytes in the cache
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
-        """Return the images at `indices`, in that order, padded to one size where sizes differ."""
+        """Return the images at `indices`, in that order, padded to one size where sizes differ.
+
+        Raises
+        ------
+        DataError
+            When no images are asked for, or one cannot be read and ``on_error`` is ``raise``.
+        """
         rows, info = self.indices(indices), self.info
         if not len(rows):
             raise DataError("no images were asked for", where=self.path)
@@ -74,23 +80,7 @@ class FitsData(Opened):
         if info.has_ivar:
             ivar = np.nan_to_num(pad_stack(ivars, info.shape[1:] if ragged else None), posinf=0, neginf=0)
         psf, psf_scale = self._psfs(rows) if info.has_psf else (None, None)
-        return Cutouts(
-            images=stack,
-            unit=info.unit or "",
-            pixel_scale=_pick(info.pixel_scale, rows),
-            bands=info.bands,
-            ids=info.ids[rows],
-            groups=info.groups[rows],
-            labels=None if info.labels is None else info.labels[rows],
-            classes=info.classes,
-            mask=mask,
-            ivar=ivar,
-            psf=psf,
-            psf_pixel_scale=psf_scale,
-            survey=info.survey,
-            history=info.history,
-            table=None if info.table is None else info.table[rows],
-        )
+        return info.cutouts(rows, stack, mask=mask, ivar=ivar, psf=psf, psf_pixel_scale=psf_scale)
 
     def _psfs(self, rows: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the PSFs (N, C, P, Q) of some galaxies, padded with 0, and their pixel [arcsec]."""
@@ -225,7 +215,3 @@ class FitsData(Opened):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": OrderedDict(), "_held": 0}
-
-
-def _pick(value: float | np.ndarray | None, rows: np.ndarray) -> float | np.ndarray | None:
-    return value[rows] if value is not None and np.ndim(value) else value

@@ -64,25 +64,8 @@ class ProductData(Opened):
         psf = self._stack(parts, "psf")
         if psf is not None and (psf.ndim == 3 or (psf == psf[0]).all()):
             psf = psf[0]
-        return Cutouts(
-            images=images,
-            unit=info.unit or "",
-            pixel_scale=_take(info.pixel_scale, rows),
-            bands=info.bands,
-            ids=info.ids[rows],
-            groups=info.groups[rows],
-            groups_from=info.groups_from,
-            labels=None if info.labels is None else info.labels[rows],
-            classes=info.classes,
-            mask=mask,
-            ivar=self._stack(parts, "ivar"),
-            psf_fwhm=_take(info.psf_fwhm, rows),
-            psf=psf,
-            psf_pixel_scale=self.held["psf_pixel_scale_arcsec"],
-            survey=info.survey,
-            history=info.history,
-            table=None if info.table is None else info.table[rows],
-        )
+        ivar, scale = self._stack(parts, "ivar"), self.held["psf_pixel_scale_arcsec"]
+        return info.cutouts(rows, images, mask=mask, ivar=ivar, psf=psf, psf_pixel_scale=scale)
 
     def _one(self, file: Path) -> dict[str, np.ndarray]:
         shape = self.info.shape
@@ -155,7 +138,3 @@ def _labels(table: Any, held: dict[str, Any]) -> tuple[np.ndarray | None, tuple[
     index = {name: k for k, name in enumerate(classes)}
     words = np.ma.filled(np.ma.asarray(values), "").astype(str)
     return np.asarray([index.get(word, -1) for word in words], dtype=np.int64), classes
-
-
-def _take(value: float | np.ndarray | None, rows: np.ndarray) -> float | np.ndarray | None:
-    return value[rows] if value is not None and np.ndim(value) else value

@@ -83,20 +83,13 @@ class FrameData(Opened):
             self._cut(frame.images[0], rows, np.nan),
             self._cut(np.broadcast_to(bad, frame.images[0].shape), rows, True),
         )
-        return Cutouts(
-            images=images,
-            unit=info.unit or "",
-            pixel_scale=info.pixel_scale,
-            bands=info.bands,
-            ids=info.ids[rows],
-            groups=info.groups[rows],
-            labels=None if info.labels is None else info.labels[rows],
-            classes=info.classes,
+        return info.cutouts(
+            rows,
+            images,
             mask=mask,
             ivar=None if frame.ivar is None else self._cut(frame.ivar[0], rows, 0.0),
             psf=None if frame.psf is None else np.repeat(frame.psf, len(rows), axis=0),
             psf_pixel_scale=frame.psf_pixel_scale,
-            table=info.table[rows],
         )
 
     def check_masks(self) -> None:

@@ -72,7 +72,13 @@ class Hdf5Data(Opened):
         self._pid = 0
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
-        """Return the images at `indices`, in that order; neighbouring rows are read in one piece."""
+        """Return the images at `indices`, in that order; neighbouring rows are read in one piece.
+
+        Raises
+        ------
+        DataError
+            When the images cannot be read.
+        """
         rows, info = self.indices(indices), self.info
         try:
             file = self._open()
@@ -86,25 +92,8 @@ class Hdf5Data(Opened):
             raise
         except (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError) as error:
             raise DataError(f"its images cannot be read: {one_line(error)}", where=self.path) from error
-        return Cutouts(
-            images=images,
-            unit=info.unit or "",
-            pixel_scale=_take(info.pixel_scale, rows),
-            bands=info.bands,
-            ids=info.ids[rows],
-            groups=info.groups[rows],
-            groups_from=info.groups_from,
-            labels=None if info.labels is None else info.labels[rows],
-            classes=info.classes,
-            mask=mask,
-            ivar=parts.get("ivar"),
-            psf_fwhm=_take(info.psf_fwhm, rows),
-            psf=psf,
-            psf_pixel_scale=None if psf_scale is None else float(psf_scale),
-            survey=info.survey,
-            history=info.history,
-            table=None if info.table is None else info.table[rows],
-        )
+        scale = None if psf_scale is None else float(psf_scale)
+        return info.cutouts(rows, images, mask=mask, ivar=parts.get("ivar"), psf=psf, psf_pixel_scale=scale)
 
     def _spoilt(self, mask: np.ndarray | None) -> np.ndarray | None:
         """Where the mask spoils a pixel: wherever it is not 0, or by the bits that the user states."""
@@ -283,7 +272,3 @@ def _table(file: Any, n: int, path: Path) -> Any:
     return Table(
         {name: texts(value, path) if value.dtype.kind in "OS" else value for name, value in columns.items()}
     )
-
-
-def _take(value: float | np.ndarray | None, rows: np.ndarray) -> float | np.ndarray | None:
-    return value[rows] if value is not None and np.ndim(value) else value

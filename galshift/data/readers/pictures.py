@@ -80,16 +80,7 @@ class PictureData(Opened):
     def read(self, indices: Sequence[int] | np.ndarray) -> Cutouts:
         """Return the pictures at `indices`, in that order, all at the commonest size."""
         rows, info = self.indices(indices), self.info
-        return Cutouts(
-            images=np.stack([decode(self.files[row], info.shape) for row in rows]),
-            unit=info.unit or DIMENSIONLESS,
-            pixel_scale=info.pixel_scale,
-            bands=info.bands,
-            ids=info.ids[rows],
-            groups=info.groups[rows],
-            labels=None if info.labels is None else info.labels[rows],
-            classes=info.classes,
-        )
+        return info.cutouts(rows, np.stack([decode(self.files[row], info.shape) for row in rows]))
 
 
 def picture_files(folder: Path) -> Files:
@@ -131,7 +122,7 @@ def decode(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def same_content(files: Sequence[Path]) -> np.ndarray:
-    """Return for each file the number of the first one with the same bytes."""
+    """Return for each of N files the number (N,) of the first one with the same bytes."""
     by_size = defaultdict(lambda: array("q"))
     for i, file in enumerate(files):
         by_size[os.stat(file).st_size].append(i)

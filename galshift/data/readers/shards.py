@@ -125,19 +125,8 @@ class ShardedData(Opened):
             psf_pixel_scale=psf_scale,
             bands=info.bands,
         ).take(places)
-        return joined.with_(
-            unit=info.unit or "",
-            pixel_scale=_take(info.pixel_scale, rows),
-            psf_fwhm=_take(info.psf_fwhm, rows),
-            ids=info.ids[rows],
-            groups=info.groups[rows],
-            groups_from=info.groups_from,
-            labels=None if info.labels is None else info.labels[rows],
-            classes=info.classes,
-            survey=info.survey,
-            history=info.history,
-            table=None if info.table is None else info.table[rows],
-        )
+        pixels = {name: getattr(joined, name) for name in ("mask", "ivar", "psf", "psf_pixel_scale")}
+        return info.cutouts(rows, joined.images, **pixels)
 
     def _part(self, number: int) -> Opened:
         """Return a part to read from; of HDF5 files only the last few stay open."""
@@ -317,7 +306,3 @@ def _psf(read: Sequence[Cutouts], path: object) -> tuple[np.ndarray | None, floa
         for one, kernel in zip(read, kernels)
     ]
     return np.concatenate(each), scales.pop()
-
-
-def _take(value: float | np.ndarray | None, rows: np.ndarray) -> float | np.ndarray | None:
-    return value[rows] if value is not None and np.ndim(value) else value

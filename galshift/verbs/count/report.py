@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from galshift.data.paths import bare_name
 from galshift.report import Card, Figure, ReportData, Section, Table, about, figures
 from galshift.verbs.count.config import CountConfig
 from galshift.verbs.count.words import fraction, number
 
+_UNKNOWN = (float("nan"),) * 3
 _FORMS = {
     "strata": (
         "Strata: the galaxies that the network gives a class, whose number is known, and all others are two "
@@ -77,35 +76,27 @@ def _fractions(document: Mapping[str, Any]) -> Section:
 
 def _by_bin(document: Mapping[str, Any]) -> Section:
     bins, classes = document["bins"], list(document["classes"])
-
-    def draw(figure: Any) -> None:
-        axes = figure.add_subplot()
-        for i, name in enumerate(classes):
-            colour = figures.PALETTE[i % len(figures.PALETTE)]
-            known = [(j, one["classes"][name]) for j, one in enumerate(bins) if one["classes"]]
-            if not known:
-                continue
-            x = np.array([j for j, _ in known]) + (i - (len(classes) - 1) / 2) * 0.12
-            y = np.array([one["fraction"] for _, one in known])
-            low, high = np.array([one["ci95"] for _, one in known]).T
-            label = figures.plain(name)
-            axes.errorbar(x, y, yerr=[y - low, high - y], fmt="o", color=colour, capsize=3, label=label)
-        axes.set_xticks(
-            range(len(bins)), [figures.plain(one["name"]) for one in bins], rotation=20, ha="right"
-        )
-        axes.set(xlabel=figures.plain(document["by"]), ylabel="fraction of the galaxies", ylim=(0, None))
-        axes.set_xlim(-0.5, len(bins) - 0.5)
-        if axes.get_legend_handles_labels()[1]:
-            figure.legend(loc="outside right upper")
-
+    drawn = figures.points(
+        [one["name"] for one in bins],
+        {
+            name: [_with_ends(one["classes"][name]) if one["classes"] else _UNKNOWN for one in bins]
+            for name in classes
+        },
+        x_label=str(document["by"]),
+        y_label="fraction of the galaxies",
+    )
     rows = [(one["name"], one["n_galaxies"], *(_cell(one, name) for name in classes)) for one in bins]
     columns = (str(document["by"]), "galaxies", *classes)
     caption = "Points with 95% intervals; a bin without a point could not be counted."
     return Section(
         f"By {document['by']}",
         ("Each bin is counted by itself.",),
-        (Figure(figures.svg(draw, (6.4, 3.6)), caption), Table(columns, tuple(rows))),
+        (Figure(drawn, caption), Table(columns, tuple(rows))),
     )
+
+
+def _with_ends(found: Mapping[str, Any]) -> tuple[float, float, float]:
+    return found["fraction"], *found["ci95"]
 
 
 def _cell(one: Mapping[str, Any], name: str) -> str | None:

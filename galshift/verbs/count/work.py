@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from galshift.verbs.count.words import basis
 
 OTHER = "other"  # what labels say and the network does not know
 _FEW = 20
+_WIDE = 0.5  # of an interval that says next to nothing
 
 
 def work(config: CountConfig, run: RunDirectory, device: str, engine: Engine) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def work(config: CountConfig, run: RunDirectory, device: str, engine: Engine) ->
     else:
         source = source_outputs(trained, device, engine=engine)
         found = _without_labels(galaxies, source, trained.classes, bins, config, notes)
+        notes += _said_of_wide(found["classes"])
     document = {
         "data": galaxies.name,
         "model": bare_name(config.run),
@@ -70,6 +72,17 @@ def work(config: CountConfig, run: RunDirectory, device: str, engine: Engine) ->
     build(run.path / "report.html", count_report(document, config))
     files = {"results": "count.json", "table": "counts.ecsv", "csv": "counts.csv", "report": "report.html"}
     return {**document, "outputs": files}
+
+
+def _said_of_wide(classes: Mapping[str, Any]) -> list[str]:
+    """What a reader must know where the intervals leave nearly everything open."""
+    wide = [name for name, one in classes.items() if one["ci95"][1] - one["ci95"][0] > _WIDE]
+    if not wide:
+        return []
+    return [
+        f"The count says next to nothing of {', '.join(wide)}: the network hardly tells the classes apart, "
+        "or its source has too few held-out galaxies."
+    ]
 
 
 def advice(config: CountConfig) -> str:

@@ -24,17 +24,17 @@ def baseline_lines(document: Document | None, metrics: Sequence[Metric]) -> list
     for one in document["results"]:
         scores = [f"{with_interval(row, by.key)} on {where}" for where, row in one["domains"].items()]
         lines.append(f"baseline {_title(one)}: {by.name} {', '.join(scores)}")
-    told = [f"{where}: {document['network']}" for where in _sets(document)]
-    return [*lines, *(f"{a}: {b}" for a, b in zip(told, _verdicts(document, by), strict=True))]
+    told = zip(_sets(document), _verdicts(document, by), strict=True)
+    return [*lines, *(f"{where}: {verdict}" for where, verdict in told)]
 
 
 def baseline_sentences(document: Document | None, metrics: Sequence[Metric]) -> list[str]:
     """Return a sentence for each test set, the target's first: whether the network beats the baselines."""
     if not document:
         return []
-    told = [f"On {where}, against classifiers without a network" for where in _sets(document)]
     verdicts = _verdicts(document, _decisive(document, metrics))
-    return [f"{a}: {b}." for a, b in zip(told, verdicts, strict=True)][::-1]
+    told = zip(_sets(document), verdicts, strict=True)
+    return [f"On {where}, {verdict}." for where, verdict in told][::-1]
 
 
 def baseline_card(found: Evaluation, where: str) -> list[Card]:
@@ -90,16 +90,14 @@ def _how(document: Document) -> str:
 
 
 def _verdicts(document: Document, by: Metric) -> list[str]:
-    """For each test set, which baseline is not beaten beyond the interval, or that all are."""
+    """For each test set, how many baselines the network does not beat beyond the interval, and the best."""
     found = []
     for where in _sets(document):
         rows = sorted(_on(document, where), key=lambda row: -(row[1][by.key] or 0.0))
         unbeaten = [row for row in rows if not row[1]["beaten"]]
-        if not unbeaten:
-            found.append(f"all baselines beaten, the best: {_against(rows[0], by)}")
-            continue
-        others = f", and {len(unbeaten) - 1} more" if len(unbeaten) > 1 else ""
-        found.append(f"not beaten: {_against(unbeaten[0], by)}{others}")
+        how = f"does not beat {len(unbeaten)} of {len(rows)}" if unbeaten else f"beats all {len(rows)}"
+        best = _against((unbeaten or rows)[0], by)
+        found.append(f"{document['network']} {how} classifiers without a network, the best of them {best}")
     return found
 
 
@@ -128,5 +126,5 @@ def _against(one: Named, by: Metric) -> str:
 def _difference(row: Mapping[str, Any], by: Metric) -> str:
     change = row["network_minus_baseline"][by.key]
     low, high = (number(bound) for bound in change["ci95"])
-    shown = f"{change['difference']:+.2f}"
+    shown = f"{change['difference']:+z.2f}"
     return shown if low is None else f"{shown} ({low} to {high})"

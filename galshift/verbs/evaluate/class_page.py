@@ -97,7 +97,7 @@ def _cards(found: Evaluation, s: TestSet) -> list[Card]:
         change, (low, high) = gain[key]["difference"], gain[key]["ci95"]
         tone = "good" if low > 0 else "bad" if high < 0 else ""
         title = f"gain over {found.reference} on {s.name}"
-        cards.append(Card(title, f"{change:+.2f}", f"{low:+.2f} to {high:+.2f}", tone))
+        cards.append(Card(title, f"{change:+z.2f}", f"{low:+z.2f} to {high:+z.2f}", tone))
     return [*cards, *([] if s.role == "source" else baseline_card(found, s.name))]
 
 

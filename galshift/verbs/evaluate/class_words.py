@@ -75,8 +75,8 @@ def augmentation_sentence(found: Evaluation) -> str | None:
     alone = score[MACRO_F1.key] - other[MACRO_F1.key]
     gained = found.metrics(main, s)[MACRO_F1.key] - other[MACRO_F1.key]
     return (
-        f"{text}Over {plain[0].name}, {main.name} gains {gained:+.2f} in {MACRO_F1.name}: {alone:+.2f} come "
-        f"with augmentation and {gained - alone:+.2f} with the target's images."
+        f"{text}Over {plain[0].name}, {main.name} gains {gained:+z.2f} in {MACRO_F1.name}: {alone:+z.2f} "
+        f"come with augmentation and {gained - alone:+z.2f} with the target's images."
     )
 
 
@@ -99,7 +99,7 @@ def unlabelled_sentences(found: Evaluation, s: TestSet) -> list[str]:
 
 
 def class_losses(found: Evaluation) -> list[str]:
-    """Return a sentence for each class whose recall adaptation lowered by more than 0.15."""
+    """Return a sentence for each class whose completeness adaptation lowered by more than 0.15."""
     main = found.main
     if found.reference in (None, main.name):
         return []
@@ -112,7 +112,7 @@ def class_losses(found: Evaluation) -> list[str]:
             before, after = (metrics["per_class"][label]["recall"] for metrics in pair)
             if np.isfinite([before, after]).all() and before - after > _LOST_RECALL:
                 lines.append(
-                    f"Fewer {label} are found on {s.name} than before: recall {after:.2f} against "
+                    f"Fewer {label} are found on {s.name} than before: completeness {after:.2f} against "
                     f"{before:.2f} for {found.reference}."
                 )
     return lines
@@ -138,10 +138,10 @@ def _gain_sentence(found: Evaluation, s: TestSet, gain: Mapping[str, Any]) -> st
     change, (low, high) = gain[ACCURACY.key]["difference"], gain[ACCURACY.key]["ci95"]
     before = found.metrics(found.reference, s)[ACCURACY.key]
     compared = f"{other} reaches {before:.0%}: "
-    interval = f"(interval {100 * low:+.0f} to {100 * high:+.0f})"
+    interval = f"(interval {100 * low:+z.0f} to {100 * high:+z.0f})"
     points = f"{abs(100 * change):.0f} points {interval}"
     if not np.isfinite([low, high]).all() or low <= 0 <= high:
-        verdict = f"{compared}a change of {100 * change:+.0f} points {interval}, "
+        verdict = f"{compared}a change of {100 * change:+z.0f} points {interval}, "
         if s.role == "source":
             return verdict + "within what chance could make."
         return verdict + f"so this test set cannot tell whether {what} helped."

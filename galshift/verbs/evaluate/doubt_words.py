@@ -60,7 +60,7 @@ def doubt_section(found: Evaluation) -> Section | None:
             if "verdict" not in metrics:
                 continue
             accounts = metrics["doubt"]["accounts"]
-            told = ", ".join(f"{_named(name)} {change:+.2f}" for name, change in accounts.items())
+            told = ", ".join(f"{_named(name)} {change:+z.2f}" for name, change in accounts.items())
             low, high = metrics["ci95"][KEY]
             cells = (f"{metrics[KEY]:.2f} ({low:.2f} to {high:.2f})", metrics["verdict"], told)
             signs = metrics["doubt"]["signs"]

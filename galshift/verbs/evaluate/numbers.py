@@ -299,7 +299,7 @@ def training_mean(numbers: Mapping[str, Any]) -> tuple[str, Mapping[str, float]]
 
 
 def labelled_answers(s: TestSet, answers: Answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return truth, centre and width of the images with a label and an answer."""
+    """Return truth, centre and width, (n, L) each, of the images with a label and an answer."""
     good = answers.usable & (s.labels >= 0)
     return s.truth[good], answers.centre[good], answers.width[good]
 

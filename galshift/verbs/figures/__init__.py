@@ -55,7 +55,8 @@ class Figures(Step):
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Say how many figures and tables there are."""
+        n, m = results["n_figures"], results["n_tables"]
         return [
-            f"{results['n_figures']} figures ({results['format']}, {results['width_mm']:g} mm wide) with "
-            f"their data, {results['n_tables']} tables"
+            f"{n} figure{'s' * (n != 1)} ({results['format']}, {results['width_mm']:g} mm wide) with "
+            f"{'their' if n != 1 else 'its'} data, {m} table{'s' * (m != 1)}"
         ]

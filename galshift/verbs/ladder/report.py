@@ -23,7 +23,7 @@ def opening_sentences(found: Rungs) -> list[str]:
     ]
     name, gain = max(steps, key=lambda step: step[1])
     if gain > 0:
-        lines.append(f"The step that helps most is '{name}' ({gain:+.2f} closer).")
+        lines.append(f"The step that helps most is '{name}' ({gain:+z.2f} closer).")
     worse = [name for name, change in steps if change < -0.02]
     if worse:
         lines.append(f"No help here: {', '.join(worse)}.")

@@ -34,16 +34,21 @@ def work(config: MakeMocksConfig, folder: Path, context: Context) -> dict[str, A
     results, job = produce(config, dataset, folder, context)
     _draw(config, job, dataset, context.out)
     forget(folder)
-    for survey in results["surveys"].values():
-        for note in survey["notes"]:
-            console.warn(note)
+    for note in dict.fromkeys(note for survey in results["surveys"].values() for note in survey["notes"]):
+        console.warn(note)
     return results
 
 
 def produce(
     config: MakeMocksConfig, dataset: Dataset, folder: Path, context: Context
 ) -> tuple[dict[str, Any], Job]:
-    """Make and join the pieces of `dataset`, stored in `folder` meanwhile; return results and job."""
+    """Make and join the pieces of `dataset`, stored in `folder` meanwhile; return results and job.
+
+    Raises
+    ------
+    DataError
+        When not one image has a good pixel.
+    """
     job = plan(config, dataset, device_of(context.device))
     store = Store(folder / _PIECES, job, config.truth, numbering_of(dataset))
     cut = pieces(len(dataset), bytes_per_image(job, dataset))

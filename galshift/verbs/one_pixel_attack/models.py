@@ -37,7 +37,15 @@ class Attacked:
 
 
 def open_attacked(config: OnePixelAttackConfig, device: str) -> tuple[TestSet, list[Attacked]]:
-    """Open models and images; the same rows for every model, drawn before any is classified."""
+    """Open models and images; the same rows for every model, drawn before any is classified.
+
+    Raises
+    ------
+    ConfigError
+        When the class to be reached is none of the model's.
+    DataError
+        When a model predicts continuous labels.
+    """
     classifiers = open_classifiers([config.run, *config.compare], with_baseline=False)
     require_classes(*(one.trained for one in classifiers))
     classes = list(classifiers[0].trained.classes)

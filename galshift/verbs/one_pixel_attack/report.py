@@ -305,7 +305,7 @@ def gallery_section(examples: Sequence[Example]) -> Section:
 
 
 def where_section(mean_map: np.ndarray) -> Section:
-    """Return the map averaged over images."""
+    """Return the map (H, W) averaged over images."""
     white = max(0.01, float(np.nanmax(mean_map)))
     picture = Picture(
         pictures.data_uri(heat_map(mean_map, white)), "mean over images", f"white = {white:.2g}"

@@ -41,7 +41,7 @@ class RowStore:
         return frozenset(row["id"] for row in self.rows)
 
     def append(self, values: dict[str, Any], vulnerability: np.ndarray | None) -> None:
-        """Add one row and its map; on return both are on disk."""
+        """Add one row and its map (side, side); on return both are on disk."""
         n_maps = sum(row["map"] is not None for row in self.rows)
         row = {**jsonable(values), "map": None if vulnerability is None else n_maps}
         if vulnerability is not None:

@@ -48,7 +48,13 @@ class Pack(Step):
     resumable = True
 
     def from_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """With ``cutouts_from`` DATA is the catalogue of positions, and the frame is what is opened."""
+        """With ``cutouts_from`` DATA is the catalogue of positions, and the frame is what is opened.
+
+        Raises
+        ------
+        UsageError
+            When the positions are given twice.
+        """
         values = counted_votes(given, with_total=True)
         frame, data, catalog = values.pop("cutouts_from", None), given.get("data"), given.get("catalog")
         if frame is None:

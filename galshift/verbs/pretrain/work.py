@@ -138,7 +138,13 @@ class Joined:
         return int(self.starts[-1])
 
     def fetch(self, indices: Tensor) -> Tensor:
-        """Return the images at `indices`, in that order."""
+        """Return the images (n, C, S, S) at `indices` (n,), in that order.
+
+        Raises
+        ------
+        DataError
+            When none are asked for.
+        """
         places = np.asarray(indices)
         owner = np.searchsorted(self.starts, places, side="right") - 1
         out: Tensor | None = None

@@ -39,7 +39,23 @@ def similar_report(
     table: Table,
     results: Mapping[str, Any],
 ) -> ReportData:
-    """Return the whole page; `rows` count through the sets searched, in the order of `table`."""
+    """Return the whole page.
+
+    Parameters
+    ----------
+    trained : Trained
+    home : AnsweredSet
+        The set of the galaxy that is asked for.
+    place : int
+        Of that galaxy in it.
+    searched : sequence of AnsweredSet
+    rows : ndarray
+        (n,) of the galaxies found; they count through the sets searched, in the order of `table`.
+    table : Table
+        From :func:`galshift.verbs.similar.work.similar_table`.
+    results : mapping
+        Of the verb.
+    """
     starts = np.cumsum([0, *(len(s.rows) for s in searched)])
     part = np.searchsorted(starts, rows, side="right") - 1
     images = [

@@ -96,7 +96,10 @@ def find_image(home: AnsweredSet, name: str) -> int:
 def similar_table(
     trained: Trained, searched: Sequence[AnsweredSet], rows: np.ndarray, distances: np.ndarray
 ) -> Table:
-    """Return one row for each galaxy found, nearest first; `rows` count through the sets searched."""
+    """Return one row for each galaxy found, nearest first: `rows` and `distances`, (n,).
+
+    The rows count through the sets searched.
+    """
     probabilities = np.concatenate([s.probabilities for s in searched])[rows]
     names = np.array([*trained.classes, ""])
     table = Table()

@@ -13,7 +13,7 @@ from galshift.training.checkpoint import Trained
 
 
 def unlabelled(pool: AnsweredSet) -> tuple[np.ndarray, list[str]]:
-    """Return the places of usable images of galaxies without a label, and what was left out.
+    """Return the places (n,) of usable images of galaxies without a label, and what was left out.
 
     Where every galaxy has a label all are candidates, as in a trial of the method.
 
@@ -39,7 +39,7 @@ def unlabelled(pool: AnsweredSet) -> tuple[np.ndarray, list[str]]:
 def not_trained_on(
     pool: AnsweredSet, candidates: np.ndarray, trained: Trained, data: str, notes: list[str]
 ) -> np.ndarray:
-    """Return the candidates that the run did not train on or adapt to: evaluate uses no others.
+    """Return those of the candidates (n,) that the run did not train on or adapt to: evaluate uses no others.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def not_trained_on(
 def not_judging(
     pool: AnsweredSet, candidates: np.ndarray, trained: Trained, data: str, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the candidates that judge no network of the run, and the places whose labels it has learnt.
+    """Return the candidates (n,) that judge no network of the run, and places whose labels it has learnt.
 
     What is labelled to be trained on leaves the test part: without this, the part that is left after several
     rounds would be what no round had asked for.
@@ -90,7 +90,7 @@ def not_judging(
 def costs(
     pool: AnsweredSet, candidates: np.ndarray, name: str | None, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the candidates that have a cost, and it (of each): 1 where no column `name` is given.
+    """Return the candidates (n,) that have a cost, and it (n,): 1 where no column `name` is given.
 
     Raises
     ------

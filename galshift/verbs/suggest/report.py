@@ -17,7 +17,7 @@ from galshift.training.checkpoint import Trained
 from galshift.verbs.suggest.config import SuggestConfig
 
 _HOW = {
-    "mix": "uncertain and unlike one another: labels that teach most",
+    "mix": "uncertain and unlike one another",
     "uncertainty": "those that the classifier is least sure of",
     "diversity": "unlike one another and unlike those whose labels are known",
     "random": "drawn at random",

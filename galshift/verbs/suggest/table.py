@@ -24,7 +24,7 @@ def blanks(trained: Trained) -> list[str]:
 
 
 def answered(pool: AnsweredSet, candidates: np.ndarray) -> np.ndarray:
-    """Return the class that each candidate's galaxy is given: the answer to the first of its images."""
+    """Return the class (n,) that each candidate's galaxy is given: the answer to the first of its images."""
     first = first_images(pool.groups, pool.usable)
     given = pool.probabilities[first].argmax(axis=1)
     return given[np.searchsorted(pool.groups[first], pool.groups[candidates])]
@@ -39,7 +39,19 @@ def say_chances(
     *,
     by_answer: bool,
 ) -> None:
-    """Add to the table how probable it was that each galaxy would be drawn, and from among which."""
+    """Add to the table how probable it was that each galaxy would be drawn, and from among which.
+
+    Parameters
+    ----------
+    table : Table
+        Of the galaxies `chosen`, changed in place.
+    pool : AnsweredSet
+    candidates, chosen : ndarray
+        (n,) and (m,) places in it: what could be drawn, and what was.
+    classes : sequence of str
+    by_answer : bool
+        Whether the galaxies were drawn class by class of their answers, which is then a column too.
+    """
     one_each = candidates[np.unique(pool.groups[candidates], return_index=True)[1]]
     cell = np.zeros(len(pool.groups), dtype=int)
     if by_answer:
@@ -51,7 +63,7 @@ def say_chances(
 
 
 def suggestion_table(trained: Trained, pool: AnsweredSet, chosen: np.ndarray) -> Table:
-    """Return one row for each galaxy to label, with empty columns to fill in."""
+    """Return one row for each galaxy at the places `chosen` (n,), with empty columns to fill in."""
     p = pool.probabilities[chosen]
     table = Table()
     table["order"] = np.arange(1, len(chosen) + 1)
@@ -65,7 +77,7 @@ def suggestion_table(trained: Trained, pool: AnsweredSet, chosen: np.ndarray) ->
 
 
 def add_costs(table: Table, cost: np.ndarray, name: str | None, batch: float | None) -> None:
-    """Add what each label costs, and the number of the batch that it is in, where these were asked for."""
+    """Add each label's `cost` (n,) and the number of the batch that it is in, where these are asked for."""
     if name is not None:
         table["cost"] = cost
     if batch is not None:

@@ -101,7 +101,7 @@ def choose(
     ----------
     pool : AnsweredSet
     candidates : ndarray
-        Places in it to choose from.
+        (n,) places in it to choose from.
     cost : ndarray
         Of each candidate.
     learnt : ndarray
