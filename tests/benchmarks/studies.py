@@ -35,7 +35,7 @@ def run(name: str, folder: Path) -> dict[str, Any]:
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     told = json.loads(done.stdout) if done.stdout.startswith("{") else {}
-    rows = told.get("expectations", [])
+    rows = told.get("expect", [])
     if done.returncode:
         print(done.stderr[-2000:], file=sys.stderr)
     return {
