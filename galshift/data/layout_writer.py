@@ -43,12 +43,16 @@ def write_layout(
     Raises
     ------
     DataError
-        When there are no classes, or one that the published set does not have.
+        When there are no classes, an image has none, or one that the published set does not have.
     """
     info = dataset.info
     if info.labels is None or np.ndim(info.labels) != 1 or not info.classes:
         raise DataError("a published layout needs one class for each image", where=dataset.path)
     classes = layout.classes or list(info.classes)
+    if n := int((np.asarray(info.labels) < 0).sum()):
+        raise DataError(
+            f"{n} images have no label, which the published set has no word for", where=dataset.path
+        )
     missing = [name for name in info.classes if name not in classes]
     if missing:
         raise DataError(
@@ -159,7 +163,7 @@ def _brightest(dataset: Dataset) -> float:
 
 
 def _colours(images: np.ndarray, top: float) -> np.ndarray:
-    """Return pictures (N, H, W, 3) of 8 bits: the reddest band red, on an asinh scale (Lupton et al. 2004)."""
+    """Return 8-bit pictures (N, H, W, 3): the reddest band red, on an asinh scale (Lupton et al. 2004)."""
     bands = images[:, [-1, images.shape[1] // 2, 0]]
     steep = 10.0
     level = np.arcsinh(steep * np.clip(bands / top, 0, 1)) / np.arcsinh(steep)

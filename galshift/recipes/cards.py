@@ -118,24 +118,22 @@ def absent_files(recipe: Recipe) -> Iterator[str]:
     """
     for how in dict.fromkeys(recipe.wanted.values()):
         entries = [name for name, told in recipe.wanted.items() if told == how]
-        parts = [part for name in entries for part in split_pair(_based(recipe, _path(recipe.data[name])))]
-        if absent := [part for part in parts if not is_there(part)]:
+        if absent := [part for name in entries for _, part in _absent(recipe, name)]:
             yield recipe.problem((DATA, entries[0]), f"there is no {', '.join(absent)}: {how}")
     for name, entry in recipe.data.items():
-        card = {} if isinstance(entry, str) else entry.model_dump(include=set(PATHS))
-        path = entry if isinstance(entry, str) else entry.path
-        named = {"path": _based(recipe, path), **seen_from_here(card, recipe.base)}
-        if name in recipe.wanted:
-            del named["path"]
-        for key, text in named.items():
-            for part in split_pair(text):
-                if not is_there(part):
-                    place = (DATA, name) if isinstance(entry, str) else (DATA, name, key)
-                    yield recipe.problem(place, f"there is no file or folder {part}")
+        for key, part in _absent(recipe, name) if name not in recipe.wanted else ():
+            place = (DATA, name) if isinstance(entry, str) else (DATA, name, key)
+            yield recipe.problem(place, f"there is no file or folder {part}")
 
 
-def _path(entry: str | DataCard) -> str:
-    return entry if isinstance(entry, str) else entry.path
+def _absent(recipe: Recipe, name: str) -> Iterator[tuple[str, str]]:
+    """Yield (key, path) of each file that an entry of the ``data:`` block names and that is not there."""
+    entry = recipe.data[name]
+    card = {} if isinstance(entry, str) else entry.model_dump(include=set(PATHS))
+    path = entry if isinstance(entry, str) else entry.path
+    named = {"path": _based(recipe, path), **seen_from_here(card, recipe.base)}
+    for key, text in named.items():
+        yield from ((key, part) for part in split_pair(text) if not is_there(part))
 
 
 def _based(recipe: Recipe, path: str) -> str:

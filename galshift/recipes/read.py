@@ -154,7 +154,10 @@ def _reference_problems(
     step: RecipeStep, names: set[str], axes: set[str], cards: set[str] | None, document: Document
 ) -> list[str]:
     found = []
+    known = STEPS.get(step.uses).Config.model_fields
     for place, value in walk(step.values):
+        if place[0] not in known:
+            continue  # a misspelt key is told of as that
         where = ("steps", step.name, *place)
         reference = parse(value)
         if is_malformed(value):

@@ -25,8 +25,8 @@ class PackConfig(Strict):
     )
     layout: str | None = Field(
         None,
-        description="Write as a published set lies on disk, such as deepmerge2/SimReal_SOURCE; OUT is then the "
-        "data card of the files beside it.",
+        description="Write as a published set lies on disk, such as deepmerge2/SimReal_SOURCE; OUT is then "
+        "the data card of the files beside it.",
     )
 
     @model_validator(mode="after")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from galshift import console
-from galshift.data.open import open_dataset
-from galshift.data.pack import pack
 from galshift.data.cutouts import Dataset
 from galshift.data.layout_writer import write_layout
+from galshift.data.open import open_dataset
+from galshift.data.pack import pack
 from galshift.data.paths import without_places
 from galshift.data.public import Layout, find_layout
 from galshift.provenance import software
