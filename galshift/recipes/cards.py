@@ -118,7 +118,7 @@ def absent_files(recipe: Recipe) -> Iterator[str]:
     """
     for how in dict.fromkeys(recipe.wanted.values()):
         entries = [name for name, told in recipe.wanted.items() if told == how]
-        if absent := [part for name in entries for _, part in _absent(recipe, name)]:
+        if absent := dict.fromkeys(part for name in entries for _, part in _absent(recipe, name)):
             yield recipe.problem((DATA, entries[0]), f"there is no {', '.join(absent)}: {how}")
     for name, entry in recipe.data.items():
         for key, part in _absent(recipe, name) if name not in recipe.wanted else ():
