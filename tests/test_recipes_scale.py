@@ -11,10 +11,13 @@ import pytest
 from galshift.errors import ConfigError, DataError
 from galshift.recipes.json_schema import recipe_schema
 from galshift.recipes.lock import lock_path, read_lock
+from galshift.recipes.paths_of import outside
 from galshift.recipes.plan import make_plan, runs_folder
+from galshift.recipes.publish import publish
 from galshift.recipes.read import read_recipe
 from galshift.recipes.run import run_recipe
 from galshift.recipes.schema import Expect
+from galshift.recipes.verify import require_verified, verify_archive
 from tests import toy_steps  # noqa: F401  (registers the verbs)
 
 PLAIN = """\
@@ -117,6 +120,25 @@ def test_each_scale_has_its_own_runs_lock_and_manifest() -> None:
     outcome = run_recipe(plain, folder=Path("elsewhere"))
     assert "scale" not in json.loads(lock_path(plain).read_text())
     assert "scale" not in outcome.plan["words"].manifest()
+
+
+def test_a_published_recipe_is_tried_at_both_scales() -> None:
+    """What was published at full scale is done again at that, or on built-in galaxies without the data."""
+    Path("deepmerge2").mkdir()
+    Path("deepmerge2/words.txt").write_text("galaxy " * 9)
+    Path("two.yaml").write_text(
+        TWO.replace("within: 0.5, published: table 2", 'within: 99, published: "https://doi.org/10"')
+    )
+    recipe = read_recipe("two.yaml", overrides=["scale=full"])
+    run_recipe(recipe)
+    publish(recipe, Path("two.yaml"), Path("two.zip"))
+    full = verify_archive(Path("two.zip"), full=True)
+    assert (full.n_steps, full.n_same, full.missing) == (1, 1, [])
+    require_verified(full)
+    toy = verify_archive(Path("two.zip"), data=Path("deepmerge2"))
+    assert (toy.n_steps, toy.n_same, toy.left_out) == (2, 0, [])
+    assert outside({"data": {"a": {"put": "see https://x.org", "path": "/etc/passwd"}}}) == ["/etc/passwd"]
+    assert outside({"steps": {"a": {"on": {"put": "/etc/passwd"}}}}) == ["/etc/passwd"]
 
 
 WRONG: dict[str, tuple[str, str, str]] = {
