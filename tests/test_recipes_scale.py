@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from galshift.data.card import DataCard
 from galshift.errors import ConfigError, DataError
 from galshift.recipes.json_schema import recipe_schema
 from galshift.recipes.lock import lock_path, read_lock
@@ -16,8 +17,10 @@ from galshift.recipes.plan import make_plan, runs_folder
 from galshift.recipes.publish import publish
 from galshift.recipes.read import read_recipe
 from galshift.recipes.run import run_recipe
+from galshift.recipes.scale import DATA_KEYS, STEP_KEYS
 from galshift.recipes.schema import Expect
 from galshift.recipes.verify import require_verified, verify_archive
+from galshift.verbs import STEPS
 from tests import toy_steps  # noqa: F401  (registers the verbs)
 
 PLAIN = """\
@@ -41,11 +44,11 @@ seed: 7
 scale: toy
 data:
   published:
-    only: full
+    at: full
     fetch: deepmerge2
     path: deepmerge2/words.txt
 steps:
-  words: {uses: toy-make, only: toy, n: 4}
+  words: {uses: toy-make, at: toy, n: 4}
   counted:
     uses: toy-count
     data: ${words}
@@ -143,10 +146,10 @@ def test_a_published_recipe_is_tried_at_both_scales() -> None:
 
 WRONG: dict[str, tuple[str, str, str]] = {
     "scale": ("scale: toy", "scale: ful", "two.yaml:4  scale: must be 'toy' or 'full', not 'ful'. Did"),
-    "only": (
-        "only: full",
-        "only: ful",
-        "two.yaml:7  data.published.only: must be toy or full, not 'ful' (did",
+    "at": (
+        "at: full",
+        "at: ful",
+        "two.yaml:7  data.published.at: must be toy or full, not 'ful' (did",
     ),
     "fetch": (
         "fetch: deepmerge2",
@@ -159,8 +162,8 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "two.yaml:9  data.published.put: give either",
     ),
     "full of a toy step": (
-        "only: toy, n: 4",
-        "only: toy, n: 4, full: {n: 5}",
+        "at: toy, n: 4",
+        "at: toy, n: 4, full: {n: 5}",
         "two.yaml:11  steps.words.full: a step",
     ),
     "no keys": (
@@ -205,10 +208,16 @@ def test_a_recipe_with_one_scale_is_not_run_at_full_scale() -> None:
 def test_the_schema_for_editors_knows_the_keys() -> None:
     found: dict[str, Any] = recipe_schema()
     count = found["$defs"]["toy-count"]["properties"]
-    assert count["only"]["enum"] == ["toy", "full"]
+    assert count["at"]["enum"] == ["toy", "full"]
     assert "expect" in count["full"]["properties"]
     assert "required" not in count["full"]
     assert "deepmerge2" in found["$defs"]["DataCard"]["properties"]["fetch"]["enum"]
+
+
+def test_no_verb_has_a_key_of_its_own_that_is_the_recipes() -> None:
+    for verb in STEPS.names():
+        assert {"uses", "expect", *STEP_KEYS}.isdisjoint(STEPS.get(verb).Config.model_fields), verb
+    assert set(DATA_KEYS).isdisjoint(DataCard.model_fields)
 
 
 def test_an_expectation_that_was_met_before_says_nothing_more() -> None:

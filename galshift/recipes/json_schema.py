@@ -22,7 +22,7 @@ def recipe_schema() -> dict[str, Any]:
         definitions[name] = _step_schema(name, definitions)
         branches.append({"$ref": f"#/$defs/{name}"})
     card = DataCard.model_json_schema()
-    card["properties"] |= {"only": _SCALE, "fetch": {"enum": public_names()}, "put": {"type": "string"}}
+    card["properties"] |= {"at": _SCALE, "fetch": {"enum": public_names()}, "put": {"type": "string"}}
     definitions["DataCard"] = card
     head["properties"][DATA]["additionalProperties"] = {
         "anyOf": [{"type": "string"}, {"$ref": "#/$defs/DataCard"}],
@@ -53,7 +53,7 @@ def _step_schema(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "description": STEPS.summary(name),
-        "properties": {**extra, "only": _SCALE, "full": full, **properties},
+        "properties": {**extra, "at": _SCALE, "full": full, **properties},
         "required": ["uses", *schema.get("required", [])],
         "additionalProperties": False,
     }

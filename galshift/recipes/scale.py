@@ -4,9 +4,9 @@
 
     scale: toy
     data:
-      sdss: {only: full, fetch: deepmerge2, path: "deepmerge2/X.npy:deepmerge2/y.npy"}
+      sdss: {at: full, fetch: deepmerge2, path: "deepmerge2/X.npy:deepmerge2/y.npy"}
     steps:
-      galaxies: {uses: simulate, only: toy, n: 300}
+      galaxies: {uses: simulate, at: toy, n: 300}
       trained:
         uses: train
         data: ${galaxies}
@@ -17,7 +17,7 @@
           expect: {results.0.domains.sdss.accuracy: {value: 0.9, within: 0.03, published: table 2}}
 
 ``scale`` at the top, or ``--scale``, says which one runs; toy where neither does.  A step or an entry of the
-data block with ``only`` is there at that scale alone.  What stands in a step's ``full`` goes before what
+data block with ``at`` is there at that scale alone.  What stands in a step's ``full`` goes before what
 stands beside it, key by key; what a step expects at full scale stands in its ``full`` alone.  ``fetch`` of an
 entry of the data block names the public set that it is, and ``put`` says in words what belongs there.
 
@@ -38,8 +38,8 @@ from galshift.recipes.prepare import merged
 from galshift.recipes.schema import DATA, FULL, SCALES, TOY, problem
 
 #: Keys that belong to the recipe, of a step and of an entry of the data block.
-STEP_KEYS = ("only", "full")
-DATA_KEYS = ("only", "fetch", "put")
+STEP_KEYS = ("at", "full")
+DATA_KEYS = ("at", "fetch", "put")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def scales_of(
 
 
 def _is_there(body: Any, scale: str) -> bool:
-    own = body.get("only") if isinstance(body, dict) else None
+    own = body.get("at") if isinstance(body, dict) else None
     return own not in SCALES or own == scale
 
 
@@ -149,10 +149,10 @@ def _problems(key: str, entries: Mapping[str, Any]) -> Iterator[tuple[KeyPath, s
     for name, body in entries.items():
         if not isinstance(body, dict):
             continue
-        place, scale = (key, str(name)), body.get("only")
-        if "only" in body and scale not in SCALES:
+        place, scale = (key, str(name)), body.get("at")
+        if "at" in body and scale not in SCALES:
             guess = f" ({did_you_mean(scale, SCALES)})" if isinstance(scale, str) else ""
-            yield (*place, "only"), f"must be {TOY} or {FULL}, not {scale!r}{guess}"
+            yield (*place, "at"), f"must be {TOY} or {FULL}, not {scale!r}{guess}"
         yield from _of_data(place, body) if key == DATA else _of_step(place, body)
 
 
@@ -163,7 +163,7 @@ def _of_step(place: KeyPath, body: Mapping[str, Any]) -> Iterator[tuple[KeyPath,
     if not isinstance(full, dict):
         yield (*place, "full"), f"must be keys with values, not {full!r}"
         return
-    if body.get("only") == TOY:
+    if body.get("at") == TOY:
         yield (*place, "full"), "a step that is there at toy scale alone has no 'full'"
     for key in {"uses", *STEP_KEYS} & set(full):
         yield (*place, "full", key), f"'{key}' stands beside 'full', not in it"
