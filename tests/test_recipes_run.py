@@ -383,6 +383,8 @@ def _key_paths(tree: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 def _free_key(path: tuple[Any, ...]) -> bool:
     """Tell whether any key may stand here: names of steps, matrix axes, results and data sets."""
+    if len(path) > 3 and path[2] == "full":  # of a step, where its other values stand too
+        path = (*path[:2], *path[3:])
     return (
         (len(path) == 2 and path[0] in ("steps", "matrix", "data"))
         or (len(path) == 4 and path[2] == "expect")

@@ -98,6 +98,21 @@ RecipeArgument = Annotated[
         show_default=False,
     ),
 ]
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        "--scale",
+        metavar="toy|full",
+        help="Galaxies made here, or published data, for a recipe that has both [default: as it says, toy].",
+    ),
+]
+
+
+def with_scale(overrides: Sequence[str] | None, scale: str | None) -> list[str]:
+    """Return overrides as of --set, with what --scale says."""
+    return [*(overrides or ()), *([] if scale is None else [f"scale={scale}"])]
+
+
 RunsFolder = Annotated[
     str | None,
     typer.Option(
@@ -166,19 +181,23 @@ def show_plan(
     as_json: bool,
     problems: Sequence[str] = (),
     reproduced: Any = None,
+    scale: str | None = None,
 ) -> None:
     """Print the steps of a recipe, one row each: what would be done, why, from what, and where."""
     if as_json:
         told = {"reproduced": reproduced.document()} if reproduced is not None else {}
+        told |= {} if scale is None else {"scale": scale}
         console.json_document({"recipe": name, "steps": rows, "problems": list(problems), **told})
         return
+    if scale is not None:
+        console.say(f"{name} at {scale} scale")
     cells = [
         [row["step"], row["action"], row["reason"], ", ".join(row["reads"]), row["directory"]] for row in rows
     ]
     console.table("", ("step", "action", "reason", "reads", "directory"), cells, to_stdout=True)
 
 
-def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
+def show_outcome(name: str, outcome: Any, *, as_json: bool, scale: str | None = None) -> None:
     """Print what running a recipe gave: every directory, then what was expected, then where the report is."""
     if as_json:
         steps = [
@@ -191,6 +210,7 @@ def show_outcome(name: str, outcome: Any, *, as_json: bool) -> None:
             for step, done in outcome.executed.items()
         ]
         told = {"recipe": name, "steps": steps, "expect": outcome.expectations}
+        told |= {} if scale is None else {"scale": scale}
         if outcome.summary is not None:
             told["summary"] = str(outcome.summary)
         if outcome.reproduced is not None:

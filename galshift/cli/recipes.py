@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from galshift import console
-from galshift.cli._common import Device, Jobs, Json, Quiet, RecipeArgument, Workers, recipe_names
+from galshift.cli._common import (
+    Device,
+    Jobs,
+    Json,
+    Quiet,
+    RecipeArgument,
+    Scale,
+    Workers,
+    recipe_names,
+    with_scale,
+)
 
 EXAMPLES = (
     "galshift recipes cp quickstart my-study.yaml",
@@ -95,6 +105,7 @@ def publish(
         str | None,
         typer.Option("--runs", metavar="PATH", help="Folder of its run directories, if not its own."),
     ] = None,
+    scale: Scale = None,
     json: Json = False,
 ) -> None:
     """Put a finished recipe into one file for others: recipe, lock, data cards, results, figures, papers."""
@@ -106,7 +117,8 @@ def publish(
     from galshift.recipes.read import read_recipe
 
     path, base = find_recipe(recipe)
-    done = published(read_recipe(path, base=base), path, Path(out), folder=Path(runs) if runs else None)
+    checked = read_recipe(path, base=base, overrides=with_scale(None, scale))
+    done = published(checked, path, Path(out), folder=Path(runs) if runs else None)
     if json:
         console.json_document({**asdict(done), "path": str(done.path)})
         return

@@ -15,18 +15,21 @@ from galshift.cli._common import (
     Quiet,
     RecipeArgument,
     RunsFolder,
+    Scale,
     Scheduler,
     Set,
     Verbose,
     Workers,
     show_outcome,
     show_plan,
+    with_scale,
 )
 
 EXAMPLES = (
     "galshift run quickstart",
     "galshift run my-study.yaml --dry-run",
     "galshift run lsst-y10-to-y1 --jobs 3",
+    "galshift run deepmerge2-illustris-sdss --scale full",
 )
 
 
@@ -43,6 +46,7 @@ def command(
         typer.Option("--force", metavar="STEP", help="Run this step again, and what reads it; repeatable."),
     ] = None,
     jobs: Jobs = 1,
+    scale: Scale = None,
     out: RunsFolder = None,
     device: Device = "auto",
     workers: Workers = 1,
@@ -74,15 +78,15 @@ def command(
 
     console.set_verbosity(quiet=quiet, verbose=verbose)
     path, base = find_recipe(recipe)
-    checked = read_recipe(path, base=base, overrides=set or ())
+    checked = read_recipe(path, base=base, overrides=with_scale(set, scale))
     settings = {"folder": Path(out) if out else None, "force": force or (), "locked": locked}
     if dry_run:
         rows, _ = status_rows(plan_recipe(checked, **settings))
-        show_plan(checked.name, rows, as_json=json)
+        show_plan(checked.name, rows, as_json=json, scale=checked.scale)
         return
     context = Context(device=device, workers=workers, scheduler=scheduler, profile=profile)
     outcome = run_recipe(checked, context=context, jobs=jobs, **settings)
-    show_outcome(checked.name, outcome, as_json=json)
+    show_outcome(checked.name, outcome, as_json=json, scale=checked.scale)
     require_expectations(outcome.expectations)
     if outcome.reproduced is not None:
         require_reproduced(outcome.reproduced)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from galshift import console
-from galshift.cli._common import Json, RecipeArgument, RunsFolder, Set, show_plan
+from galshift.cli._common import Json, RecipeArgument, RunsFolder, Scale, Set, show_plan, with_scale
 
 EXAMPLES = ("galshift status quickstart", "galshift status my-study.yaml --verify")
 
@@ -20,6 +20,7 @@ def command(
             "--verify", help="Hash every output again: exit 4 if one was changed, 5 if it is not the lock's."
         ),
     ] = False,
+    scale: Scale = None,
     out: RunsFolder = None,
     set: Set = None,
     json: Json = False,
@@ -37,12 +38,12 @@ def command(
     from galshift.recipes.run import plan_recipe, require_intact, status_rows
 
     path, base = find_recipe(recipe)
-    checked = read_recipe(path, base=base, overrides=set or ())
+    checked = read_recipe(path, base=base, overrides=with_scale(set, scale))
     plan = plan_recipe(checked, folder=Path(out) if out else None)
     rows, problems = status_rows(plan, check=verify)
     lock = read_lock(checked) if verify else {}
     found = compare(plan, lock) if lock else None
-    show_plan(checked.name, rows, as_json=json, problems=problems, reproduced=found)
+    show_plan(checked.name, rows, as_json=json, problems=problems, reproduced=found, scale=checked.scale)
     for line in found.sentences(str(lock_path(checked))) if found else ():
         console.say(line)
     require_intact(problems)

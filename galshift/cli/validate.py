@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 
 from galshift import console
-from galshift.cli._common import Json, RecipeArgument, Set
+from galshift.cli._common import Json, RecipeArgument, Scale, Set, with_scale
 
 EXAMPLES = ("galshift validate my-study.yaml", "galshift validate quickstart --json")
 
 
-def command(recipe: RecipeArgument, set: Set = None, json: Json = False) -> None:
+def command(recipe: RecipeArgument, scale: Scale = None, set: Set = None, json: Json = False) -> None:
     """Check a recipe without running it: every problem at once, with its line.
 
     Exit code 3 when the recipe is invalid, 4 when an input file is missing.
@@ -20,10 +20,14 @@ def command(recipe: RecipeArgument, set: Set = None, json: Json = False) -> None
     from galshift.recipes.read import read_recipe
 
     path, base = find_recipe(recipe)
-    checked = read_recipe(path, base=base, overrides=set or ())
+    checked = read_recipe(path, base=base, overrides=with_scale(set, scale))
     plan = make_plan(checked)
     if json:
-        console.json_document({"recipe": checked.name, "valid": True, "steps": list(plan)})
+        told = {} if checked.scale is None else {"scale": checked.scale}
+        console.json_document({"recipe": checked.name, "valid": True, **told, "steps": list(plan)})
         return
-    console.result(f"{path}: valid, {len(plan)} step{'s' if len(plan) != 1 else ''}: {', '.join(plan)}")
-    console.say(f"next: galshift run {shlex.quote(recipe)} --dry-run")
+    at = "" if checked.scale is None else f" at {checked.scale} scale"
+    steps = f"{len(plan)} step{'s' if len(plan) != 1 else ''}"
+    console.result(f"{path}: valid, {steps}{at}: {', '.join(plan)}")
+    said = "" if scale is None else f" --scale {scale}"
+    console.say(f"next: galshift run {shlex.quote(recipe)}{said} --dry-run")

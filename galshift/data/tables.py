@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -156,3 +156,32 @@ def column(table: Any, name: str, where: object) -> Any:
     raise DataError(
         f"the catalogue has no column '{name}'", where=where, hint=did_you_mean(name, table.colnames)
     )
+
+
+def stacked(tables: Sequence[Any]) -> Any:
+    """Return the rows of several tables as one table; a column that is text in one of them is text in all.
+
+    Two surveys may well use one name for a number and for the name of a file.
+
+    Parameters
+    ----------
+    tables : sequence of Table
+        At least one; a column that some of them lack has no values for their rows.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    from astropy.table import vstack
+
+    for name in {name for table in tables for name in table.colnames}:
+        having = [k for k, table in enumerate(tables) if name in table.colnames]
+        if len({tables[k][name].dtype.kind in "US" for k in having}) > 1:
+            tables = [_as_text(table, name) if k in having else table for k, table in enumerate(tables)]
+    return vstack(list(tables), metadata_conflicts="silent")
+
+
+def _as_text(table: Any, name: str) -> Any:
+    changed = table.copy(copy_data=False)
+    column = np.ma.asarray(changed[name])
+    text = np.array([_text(value) for value in column.filled().tolist()], dtype=str)
+    changed[name] = np.ma.masked_array(text, np.ma.getmaskarray(column)) if column.mask.any() else text
+    return changed

@@ -27,8 +27,9 @@ from galshift.data.options import ReadOptions
 from galshift.data.paths import is_there, split_pair
 from galshift.recipes.loader import Document
 from galshift.recipes.references import walk
+from galshift.recipes.scale import DATA_KEYS
 from galshift.recipes.schema import DATA, Recipe, problem
-from galshift.verbs._problems import explain
+from galshift.verbs._problems import explain, unknown_key
 
 
 def check_data(block: Any, document: Document, problems: list[str]) -> dict[str, str | DataCard]:
@@ -47,9 +48,10 @@ def check_data(block: Any, document: Document, problems: list[str]) -> dict[str,
             try:
                 found[str(name)] = DataCard.model_validate(entry)
             except ValidationError as error:
-                problems += [
-                    problem(document, (*place, *inner), text) for inner, text in explain(error, DataCard)
-                ]
+                for inner, text in explain(error, DataCard):
+                    if len(inner) == 1 and inner[0] not in DataCard.model_fields:
+                        text = unknown_key(str(inner[0]), {*DataCard.model_fields, *DATA_KEYS})
+                    problems.append(problem(document, (*place, *inner), text))
     return found
 
 
@@ -110,16 +112,28 @@ def write_cards(recipe: Recipe, folder: Path) -> None:
 
 
 def absent_files(recipe: Recipe) -> Iterator[str]:
-    """Yield a problem for each file that the ``data:`` block names and that is not there."""
+    """Yield a problem for each file that the ``data:`` block names and that is not there.
+
+    Files of which the recipe says what belongs there are one problem, in one sentence.
+    """
+    for how in dict.fromkeys(recipe.wanted.values()):
+        entries = [name for name, told in recipe.wanted.items() if told == how]
+        if absent := dict.fromkeys(part for name in entries for _, part in _absent(recipe, name)):
+            yield recipe.problem((DATA, entries[0]), f"there is no {', '.join(absent)}: {how}")
     for name, entry in recipe.data.items():
-        card = {} if isinstance(entry, str) else entry.model_dump(include=set(PATHS))
-        path = entry if isinstance(entry, str) else entry.path
-        named = {"path": _based(recipe, path), **seen_from_here(card, recipe.base)}
-        for key, text in named.items():
-            for part in split_pair(text):
-                if not is_there(part):
-                    place = (DATA, name) if isinstance(entry, str) else (DATA, name, key)
-                    yield recipe.problem(place, f"there is no file or folder {part}")
+        for key, part in _absent(recipe, name) if name not in recipe.wanted else ():
+            place = (DATA, name) if isinstance(entry, str) else (DATA, name, key)
+            yield recipe.problem(place, f"there is no file or folder {part}")
+
+
+def _absent(recipe: Recipe, name: str) -> Iterator[tuple[str, str]]:
+    """Yield (key, path) of each file that an entry of the ``data:`` block names and that is not there."""
+    entry = recipe.data[name]
+    card = {} if isinstance(entry, str) else entry.model_dump(include=set(PATHS))
+    path = entry if isinstance(entry, str) else entry.path
+    named = {"path": _based(recipe, path), **seen_from_here(card, recipe.base)}
+    for key, text in named.items():
+        yield from ((key, part) for part in split_pair(text) if not is_there(part))
 
 
 def _based(recipe: Recipe, path: str) -> str:

@@ -234,6 +234,7 @@ def _details(prepared: Prepared, context: Context, started: float) -> dict[str, 
         "computed_on": _computed_on(context.device),
         "workers": context.workers,
         "seconds": round(time.monotonic() - started, 3),
+        **({} if context.scale is None else {"scale": context.scale}),
         **({"skipped": left_out} if (left_out := taken()) else {}),
     }
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from galshift.data.card import DataCard
-from galshift.recipes.schema import DATA, Expect, Head
+from galshift.data.public import names as public_names
+from galshift.recipes.schema import DATA, SCALES, Expect, Head
 from galshift.verbs import STEPS
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
+_SCALE = {"enum": list(SCALES), "description": "It is there at this scale alone."}
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -19,9 +21,11 @@ def recipe_schema() -> dict[str, Any]:
     for name in STEPS.available():
         definitions[name] = _step_schema(name, definitions)
         branches.append({"$ref": f"#/$defs/{name}"})
-    definitions["DataCard"] = DataCard.model_json_schema()
+    card = DataCard.model_json_schema()
+    card["properties"] |= {"at": _SCALE, "fetch": {"enum": public_names()}, "put": {"type": "string"}}
+    definitions["DataCard"] = card
     head["properties"][DATA]["additionalProperties"] = {
-        "anyOf": [{"type": "string"}, {"$ref": "#/$defs/DataCard"}]
+        "anyOf": [{"type": "string"}, {"$ref": "#/$defs/DataCard"}],
     }
     head["properties"]["steps"]["additionalProperties"] = {
         "required": ["uses"],
@@ -40,10 +44,16 @@ def _step_schema(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
         "uses": {"const": name},
         "expect": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Expect"}},
     }
+    full = {
+        "type": "object",
+        "description": "What goes before the values beside it at full scale.",
+        "properties": {"expect": extra["expect"], **properties},
+        "additionalProperties": False,
+    }
     return {
         "type": "object",
         "description": STEPS.summary(name),
-        "properties": {**extra, **properties},
+        "properties": {**extra, "at": _SCALE, "full": full, **properties},
         "required": ["uses", *schema.get("required", [])],
         "additionalProperties": False,
     }

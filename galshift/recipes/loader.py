@@ -7,7 +7,8 @@ right ascension typed without quotes would be corrupted.  Only plain data can be
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +73,25 @@ class Document:
         Line (from 1) where each key or list item stands.
     name : str
         File name for messages.
+    moved : mapping of tuple to tuple
+        Where keys stand that are told of by another path: see :mod:`galshift.recipes.scale`.
     """
 
     data: Any
     lines: dict[KeyPath, int]
     name: str
+    moved: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
+
+    def told(self, place: KeyPath) -> KeyPath:
+        """Return the key path under which the file has `place`."""
+        for end in range(len(place), 0, -1):
+            if place[:end] in self.moved:
+                return (*self.moved[place[:end]], *place[end:])
+        return place
 
     def line(self, place: KeyPath) -> int:
         """Return the line of `place`, or of the nearest enclosing key."""
+        place = self.told(place)
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)

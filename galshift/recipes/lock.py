@@ -21,7 +21,7 @@ from galshift.recipes.changes import changes
 from galshift.recipes.contents import described
 from galshift.recipes.pins import commonest, pinned, write_constraints
 from galshift.recipes.planned import Planned
-from galshift.recipes.schema import DATA, Recipe
+from galshift.recipes.schema import DATA, FULL, Recipe
 
 SCHEMA = 1
 _TIMES = ("seconds", "profile")  # what a result says of how long it took: other in every run
@@ -30,13 +30,13 @@ _MOST_DESCRIBED = 64
 
 
 def lock_path(recipe: Recipe) -> Path:
-    """Return where the lock of `recipe` stands: beside it, named after its file."""
-    return recipe.base / f"{Path(recipe.document.name).stem}.lock.json"
+    """Return where the lock of `recipe` stands: beside it, named after its file and, at full scale, that."""
+    return recipe.base / f"{_stem(recipe)}.lock.json"
 
 
 def constraints_path(recipe: Recipe) -> Path:
     """Return where the versions that made the results of `recipe` are pinned: beside its lock."""
-    return recipe.base / f"{Path(recipe.document.name).stem}.constraints.txt"
+    return recipe.base / f"{_stem(recipe)}.constraints.txt"
 
 
 def read_lock(recipe: Recipe) -> dict[str, Any]:
@@ -75,6 +75,7 @@ def write_lock(recipe: Recipe, plan: Mapping[str, Planned]) -> Path:
     if usual and not (pins.is_file() and old.get("environment") == usual):
         write_constraints(pins, usual)
     head = {"lock": SCHEMA, "recipe": recipe.name, "seed": recipe.head.seed, "environment": usual}
+    head |= {} if recipe.scale is None else {"scale": recipe.scale}
     write_json(path, _sorted({**head, "steps": steps}))
     return path
 
@@ -173,6 +174,10 @@ def says_how(file: str) -> bool:
     What the one says is in ``parameters``, and what the other shows is in the files beside it.
     """
     return file == "config.yaml" or file.endswith(".html")
+
+
+def _stem(recipe: Recipe) -> str:
+    return Path(recipe.document.name).stem + f".{FULL}" * (recipe.scale == FULL)
 
 
 def _relative(path: str, base: Path) -> str:

@@ -54,11 +54,24 @@ def outside(document: Any) -> list[str]:
         The recipe's file as plain data; what only looks like a path counts too.
     """
     parts = (
-        [document.get(key) for key in (_FOLDER, "steps", "matrix")] if isinstance(document, Mapping) else []
+        {key: document.get(key) for key in (_FOLDER, "steps", "matrix")}
+        if isinstance(document, Mapping)
+        else {}
     )
-    texts = [value for _, value in walk(parts) if isinstance(value, str) and parse(value) is None]
+    texts = [
+        value
+        for place, value in walk(parts)
+        if isinstance(value, str) and parse(value) is None and not _is_prose(place)
+    ]
     paths = [part for text in texts for part in split_pair(text.rpartition("=")[2])]
     return list(dict.fromkeys(path for path in paths if leads_out(path)))
+
+
+def _is_prose(place: tuple[str | int, ...]) -> bool:
+    """Return whether words stand at a key path of a recipe: what belongs where, and whose figure one is."""
+    own = place[3:] if place[2:3] == ("full",) else place[2:]
+    in_data = place[0] == _FOLDER and len(place) == 3 and place[2] == "put"
+    return in_data or (place[0] == "steps" and len(own) == 3 and (own[0], own[2]) == ("expect", "published"))
 
 
 def portable(recipe: Recipe, text: str) -> tuple[str, dict[str, str]]:

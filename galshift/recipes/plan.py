@@ -18,7 +18,7 @@ from galshift.recipes.planned import Cell, Planned, instance_name, located
 from galshift.recipes.prepare import prepare
 from galshift.recipes.read import with_seed
 from galshift.recipes.references import Reference, parse, substitute
-from galshift.recipes.schema import DATA, Recipe, RecipeStep
+from galshift.recipes.schema import DATA, FULL, Recipe, RecipeStep
 from galshift.verbs import STEPS
 
 
@@ -65,8 +65,8 @@ def make_plan(
 
 
 def runs_folder(recipe: Recipe) -> Path:
-    """Return where the run directories of `recipe` stand unless one says otherwise."""
-    return recipe.base / "runs" / recipe.name
+    """Return where the run directories of `recipe` stand unless one says otherwise, by scale."""
+    return recipe.base / "runs" / (recipe.name + f"-{FULL}" * (recipe.scale == FULL))
 
 
 def plan_step(

@@ -17,12 +17,13 @@ from galshift.recipes.cards import check_data, opened_up
 from galshift.recipes.loader import Document, KeyPath, load_file
 from galshift.recipes.prepare import InvalidConfig, check_config, merged
 from galshift.recipes.references import Reference, is_malformed, parse, substitute, walk
+from galshift.recipes.scale import STEP_KEYS, Scaled, scales_of
 from galshift.recipes.schema import DATA, Expect, Head, Recipe, RecipeStep, Summary, problem
 from galshift.verbs import STEPS
 from galshift.verbs._problems import explain, misspelt, unknown_key
 
 # Keys of a step that are the recipe's, not the verb's.
-_STEP_KEYS = frozenset({"uses", "expect"})
+_STEP_KEYS = frozenset({"uses", "expect", *STEP_KEYS})
 
 
 def read_recipe(path: str | Path, *, base: Path | None = None, overrides: Sequence[str] = ()) -> Recipe:
@@ -65,6 +66,22 @@ def recipe_of(document: Document, path: Path, base: Path, overrides: Sequence[st
         raise ConfigError("this is a data card, and no recipe", where=path, hint=hint)
     data = merged(opened_up(document.data, overrides), overrides)
     problems: list[str] = []
+    wanted, *others = scales_of(data, document, overrides, problems)
+    recipe, found = _checked(wanted, base)
+    problems += found
+    for other in others:
+        known = set(problems)
+        _, found = _checked(other, base)
+        problems += [f"{text} (at {other.scale} scale)" for text in found if text not in known]
+    if problems or recipe is None:
+        raise ConfigError(f"{path.name} is not a valid recipe", problems=sorted(set(problems), key=_line_of))
+    return recipe
+
+
+def _checked(scaled: Scaled, base: Path) -> tuple[Recipe | None, list[str]]:
+    """Return the recipe at one scale, None without a right head, and everything that is wrong with it."""
+    data, document = scaled.data, scaled.document
+    problems: list[str] = []
     head = _head(data, document, problems)
     raw = data.get("steps") if isinstance(data.get("steps"), dict) else {}
     steps = {
@@ -85,9 +102,8 @@ def recipe_of(document: Document, path: Path, base: Path, overrides: Sequence[st
         problems += _reference_problems(step, set(raw), set(axes), named, document)
         problems += _value_problems(step, axes, head.seed if head else 42, document)
     ordered = _ordered(steps, document, problems)
-    if problems or head is None:
-        raise ConfigError(f"{path.name} is not a valid recipe", problems=sorted(set(problems), key=_line_of))
-    return Recipe(head, ordered, document, base, cards)
+    recipe = None if head is None else Recipe(head, ordered, document, base, cards, scaled.wanted)
+    return recipe, problems
 
 
 def _head(data: Mapping[str, Any], document: Document, problems: list[str]) -> Head | None:
@@ -148,7 +164,10 @@ def _reference_problems(
     step: RecipeStep, names: set[str], axes: set[str], cards: set[str] | None, document: Document
 ) -> list[str]:
     found = []
+    known = STEPS.get(step.uses).Config.model_fields
     for place, value in walk(step.values):
+        if place[0] not in known:
+            continue  # a misspelt key is told of as that
         where = ("steps", step.name, *place)
         reference = parse(value)
         if is_malformed(value):

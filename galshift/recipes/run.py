@@ -124,7 +124,7 @@ def run_recipe(
     )
     outcome = Outcome(plan)
     write_cards(recipe, runs_folder(recipe) if folder is None else folder)
-    context = context or Context()
+    context = replace(context or Context(), scale=recipe.scale)
     engine = Engine(jobs, context.scheduler)
     groups = [[name] for name in plan] if engine.alone else waves(plan)
     for names in groups:

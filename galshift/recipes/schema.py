@@ -22,6 +22,7 @@ steps that mention ``${matrix.axis}`` for every value (and, through references, 
 A recipe with a matrix ends with one table over all its cells (:mod:`galshift.recipes.summary`), whose
 ``step`` and ``keys`` the block ``summary`` may name.  ``data`` names data sets once, with what their files do
 not say (a data card, see :mod:`galshift.recipes.cards`), and ``${data.name}`` stands for one of them.
+``scale`` and ``full`` make one file hold a toy and the published study (:mod:`galshift.recipes.scale`).
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ Scalar = str | int | float | bool
 
 #: The block of named data, and the first word of a reference to one.
 DATA = "data"
+#: Scales of a recipe: built-in galaxies, and published data; see :mod:`galshift.recipes.scale`.
+TOY, FULL = "toy", "full"
+SCALES = (TOY, FULL)
 
 
 class Expect(Strict):
@@ -52,6 +56,8 @@ class Expect(Strict):
     within: float | None = Field(None, ge=0, description="Largest allowed distance from 'value'.")
     at_least: float | None = Field(None, description="Lower bound, inclusive.")
     at_most: float | None = Field(None, description="Upper bound, inclusive.")
+    published: str | None = Field(None, description="Whose figure it is, such as a paper's table.")
+    tried: bool = Field(True, description="false: nobody has run this yet, and it may be missed.")
 
     @model_validator(mode="after")
     def _complete(self) -> Expect:
@@ -75,7 +81,10 @@ class Expect(Strict):
         parts = [] if self.value is None else [f"{self.value:g} ± {self.within:g}"]
         parts += [] if self.at_least is None else [f"at least {self.at_least:g}"]
         parts += [] if self.at_most is None else [f"at most {self.at_most:g}"]
-        return " and ".join(parts)
+        notes = ([self.published] if self.published else []) + (
+            [] if self.tried else ["not run yet by anybody"]
+        )
+        return " and ".join(parts) + (f" ({'; '.join(notes)})" if notes else "")
 
 
 class Summary(Strict):
@@ -100,6 +109,9 @@ class Head(Strict):
         "", description="What the recipe is for; the first line is shown by 'recipes ls'."
     )
     seed: int = Field(42, description="Seed of every step that gives none itself.")
+    scale: Literal["toy", "full"] | None = Field(
+        None, description="toy: built-in galaxies; full: published data; --scale goes before it."
+    )
     matrix: dict[Name, Annotated[list[Scalar], Field(min_length=1)]] = Field(
         {}, description="Axes and their values, such as seed: [1, 2, 3]."
     )
@@ -143,6 +155,8 @@ class Recipe:
         working directory for a recipe that galshift ships.
     data : dict of str to (str or DataCard)
         What the ``data:`` block names.
+    wanted : dict of str to str
+        What belongs where an entry of it says, in words, as far as the recipe tells.
     """
 
     head: Head
@@ -150,6 +164,12 @@ class Recipe:
     document: Document
     base: Path
     data: dict[str, str | DataCard] = field(default_factory=dict)
+    wanted: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def scale(self) -> str | None:
+        """The scale that it is read at; None for a recipe that says nothing of scales."""
+        return self.head.scale
 
     @property
     def name(self) -> str:
@@ -167,4 +187,4 @@ class Recipe:
 
 def problem(document: Document, place: KeyPath, text: str) -> str:
     """Return one problem as shown: ``file.yaml:9  steps.adapted.method.weigth: sentence``."""
-    return f"{document.name}:{document.line(place)}  {dotted(place)}: {text}"
+    return f"{document.name}:{document.line(place)}  {dotted(document.told(place))}: {text}"

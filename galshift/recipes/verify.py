@@ -20,7 +20,7 @@ from galshift.recipes.plan import make_plan
 from galshift.recipes.read import read_recipe
 from galshift.recipes.reproduced import Reproduced, compare, require_reproduced
 from galshift.recipes.run import run_recipe
-from galshift.recipes.schema import Recipe, RecipeStep
+from galshift.recipes.schema import SCALES, TOY, Recipe, RecipeStep
 from galshift.recipes.toy import toy_overrides
 from galshift.verbs._base import Context
 
@@ -127,11 +127,12 @@ def verify_archive(
     with tempfile.TemporaryDirectory(prefix="galshift-verify-") as folder:
         place = Path(folder) / file
         place.write_bytes(members[file])
-        recipe = read_recipe(place, base=base)
+        scales = _scale_of(lock, full)
+        recipe = read_recipe(place, base=base, overrides=scales)
         _refuse_outside(recipe, path)
         found.missing = absent([one for one in cards if isinstance(one, dict)] if cards else [], base)
         if not full:
-            recipe = read_recipe(place, base=base, overrides=toy_overrides(recipe))
+            recipe = read_recipe(place, base=base, overrides=[*scales, *toy_overrides(recipe)])
         recipe, found.left_out = _with_data(recipe)
         if recipe.steps and not (full and found.missing):
             _again(recipe, Path(folder) / "runs", lock, found, context, jobs)
@@ -165,6 +166,14 @@ def _json(members: Mapping[str, bytes], name: str, path: Path) -> dict[str, Any]
     if not isinstance(found, dict):
         raise DataError(f"{name} is missing or cannot be read", where=path)
     return found
+
+
+def _scale_of(lock: Mapping[str, Any], full: bool) -> list[str]:
+    """Return the override that asks for the published scale, else for a recipe's own toy scale."""
+    scale = lock.get("scale")
+    if scale not in SCALES:
+        return []
+    return [f"scale={scale if full else TOY}"]
 
 
 def _refuse_outside(recipe: Recipe, path: Path) -> None:

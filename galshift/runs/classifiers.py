@@ -181,7 +181,9 @@ def _called(folder: Path, method: str, roles: Roles) -> str:
     """What a network is called: its method, or where it has none, what it learnt beside a source."""
     if roles.fine_tuned and folder.name != BASELINE:
         return FINE_TUNED
-    return JOINT if method == BASELINE and roles.target_labels is not None else method
+    # A source-only network that began with another run's weights is that still: its labels are the source's.
+    joint = any(stage.target_labels is not None for stage in roles.stages)
+    return JOINT if method == BASELINE and joint else method
 
 
 def run_config(folder: Path) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Context:
         Fingerprints of the earlier steps whose outputs are inputs here, by step name.
     profile : bool
         Say in the results where the seconds went; see :mod:`galshift.timing`.
+    scale : str or None
+        Scale of the recipe that the step is one of, for the manifest.
     """
 
     device: str = "auto"
@@ -43,6 +45,7 @@ class Context:
     out: Path | None = None
     upstream: Mapping[str, str] = field(default_factory=dict)
     profile: bool = False
+    scale: str | None = None
 
     @property
     def engine(self) -> Engine:

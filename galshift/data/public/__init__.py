@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -40,6 +41,47 @@ class Opening(Strict):
     options: str = ""
 
 
+class Layout(Strict):
+    """How one part of a public set lies on disk, so that other images can be written like it.
+
+    Attributes
+    ----------
+    form : {'arrays', 'hdf5', 'pictures'}
+        Two ``.npy`` files; one HDF5 file with ``images`` and ``labels``; a folder of pictures and a table.
+    images : str
+        The file or folder of the images.
+    labels : str
+        The file of the labels; empty where they are with the images.
+    axes : {'NCHW', 'NHWC'}
+        Of arrays.
+    dtype : str
+        Of their pixels.
+    one_hot : bool
+        Labels are rows of 0 and 1 instead of whole numbers.
+    classes : list of str
+        Names of the classes in the order of the numbers.
+    name : str
+        Of a picture, ``{}`` in the place of its number; its suffix is the format.
+    columns : dict of str to str
+        Columns of the table: ``{name}`` (the picture's), ``{number}`` or ``{class}`` in them.
+    """
+
+    form: Literal["arrays", "hdf5", "pictures"]
+    images: str
+    labels: str = ""
+    axes: Literal["NCHW", "NHWC"] = "NCHW"
+    dtype: Literal["float32", "float64", "uint8"] = "float32"
+    one_hot: bool = False
+    classes: list[str] = Field(default_factory=list)
+    name: str = "{}.png"
+    columns: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def files(self) -> list[str]:
+        """The files and folders that it is made of."""
+        return [self.images, *([self.labels] if self.labels else [])]
+
+
 class PublicSet(Strict):
     """A published data set.
 
@@ -54,6 +96,8 @@ class PublicSet(Strict):
     checksums : dict
         Checksums that the publisher states elsewhere, by file name; they go before Zenodo's.
     open : list of Opening
+    layouts : dict of str to Layout
+        How its parts lie on disk, by short names.
     notes : list of str
         What a user should know before comparing with published numbers.
     licence, trained_on : str or None
@@ -67,6 +111,7 @@ class PublicSet(Strict):
     files: list[RemoteFile] = Field(default_factory=list)
     checksums: dict[str, str] = Field(default_factory=dict)
     open: list[Opening] = Field(default_factory=list)
+    layouts: dict[str, Layout] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)
     licence: str | None = None
     trained_on: str | None = None
@@ -78,6 +123,27 @@ def names() -> list[str]:
         *sorted(path.stem for path in _FOLDER.glob("*.yaml")),
         *sorted(f"{ENCODER}{path.stem}" for path in (_FOLDER / "encoders").glob("*.yaml")),
     ]
+
+
+def layout_names() -> list[str]:
+    """Return ``SET/PART`` for every part of a public set whose layout is known."""
+    sets = [name for name in names() if not name.startswith(ENCODER)]
+    return [f"{name}/{part}" for name in sets for part in public_set(name).layouts]
+
+
+def find_layout(name: str) -> Layout:
+    """Return the layout of ``SET/PART``.
+
+    Raises
+    ------
+    UsageError
+        When there is none of that name.
+    """
+    known = layout_names()
+    if name not in known:
+        raise UsageError(f"there is no layout '{name}'", hint=did_you_mean(name, known))
+    owner, _, part = name.partition("/")
+    return public_set(owner).layouts[part]
 
 
 def public_set(name: str) -> PublicSet:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from astropy.table import vstack
 
 from galshift.data.paths import bare_name, split_name
+from galshift.data.tables import stacked
 from galshift.embedding.anomaly import anomaly_scores
 from galshift.embedding.quality import domain_mixing, map_quality
 from galshift.embedding.reducers import REDUCERS
@@ -39,7 +39,7 @@ def work(config: EmbedConfig, run: RunDirectory, device: str, engine: Engine) ->
     trained = load_checkpoint(config.run)
     parts = [_part(text, trained, config, device, engine) for text in config.data]
     tables = [part.table for part in parts]
-    table = vstack(tables, metadata_conflicts="silent") if len(tables) > 1 else tables[0]
+    table = stacked(tables)
     features = np.concatenate([part.features for part in parts]) if len(parts) > 1 else parts[0].features
     usable = np.isfinite(features).all(axis=1)
     reducer = REDUCERS.get(config.reduce.kind)(config.reduce.config)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from astropy.table import Table, vstack
+from astropy.table import Table
 
 from galshift.data.paths import bare_name
+from galshift.data.tables import stacked
 from galshift.evaluation.metric import Metric
 from galshift.report import Card, Section
 from galshift.runs.answers import Answers
@@ -243,4 +244,4 @@ class Evaluation:
             )
             for s in self.sets
         ]
-        return vstack(tables, metadata_conflicts="silent") if len(tables) > 1 else tables[0]
+        return stacked(tables)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from galshift.data.public import find_layout
 from galshift.errors import UsageError
 from galshift.rundirectory import RunDirectory
 from galshift.verbs import STEPS
@@ -19,7 +20,8 @@ class Pack(Step):
     """Decode every image once and write them, with labels, groups, masks and catalogue, to one HDF5 file.
 
     An interrupted run goes on where it stopped when the same command is given again.  The file is the same
-    however many --workers make it.
+    however many --workers make it.  With --layout they are written as a published set lies on disk, so that
+    what reads that set can be tried on other images.
     """
 
     kind = "pack"
@@ -35,6 +37,7 @@ class Pack(Step):
             panel=READING,
         ),
         "shards",
+        option("layout", metavar="SET/PART"),
         *reading("read", cutout_size="size"),
     )
     examples = (
@@ -42,7 +45,7 @@ class Pack(Step):
         "galshift pack positions.fits cutouts.h5 --cutouts-from frame.fits --size 12arcsec",
     )
     resources = ("workers", "scheduler")
-    newer = ("shards",)
+    newer = ("shards", "layout")
     inputs = INPUTS
     product = "packed.h5"
     resumable = True
@@ -76,8 +79,15 @@ class Pack(Step):
         return work(config, out, folder / "pieces", context.engine)
 
     def product_of(self, config: PackConfig) -> str:
-        """Return the file, or the folder of its shards."""
+        """Return the file, the folder of its shards, or the card of a published layout."""
+        if config.layout is not None:
+            return "packed.yaml"
         return self.product if config.shards is None else "packed"
+
+    def products(self, config: PackConfig, out: Path) -> list[Path]:
+        """Return OUT, and with ``layout`` the files that lie beside it."""
+        files = [] if config.layout is None else find_layout(config.layout).files
+        return [out, *(out.with_name(name) for name in files)]
 
     def describe(self, results: Mapping[str, Any]) -> list[str]:
         """Return how many images the file holds and what was left out."""
