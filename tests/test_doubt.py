@@ -298,3 +298,23 @@ def test_predict_without_the_source_says_that_it_gives_no_verdict(
     done = execute("predict", {"run": str(copy), "data": str(target)}, out=tmp_path / "p.csv")
     assert any("No verdict and no prediction sets" in line for line in done.results["warnings"])
     assert "prediction_set" not in (tmp_path / "p.csv").read_text().splitlines()[0]
+
+
+def test_labels_that_contradict_the_expectation_are_named() -> None:
+    from types import SimpleNamespace
+
+    from galshift.verbs.evaluate.doubt_words import verdict_sentences
+
+    metrics = {
+        "labelled": True,
+        "accuracy": 0.5,
+        "predicted_accuracy": 0.8,
+        "ci95": {"accuracy": [0.45, 0.55], "predicted_accuracy": [0.7, 0.9]},
+        "verdict": TRUSTED,
+        "reasons": [],
+    }
+    one = SimpleNamespace(name="sky")
+    found = SimpleNamespace(sets=(one,), main=None, metrics=lambda c, s: metrics)
+    assert "Believe the labels" in verdict_sentences(found)[0]
+    metrics["ci95"]["accuracy"] = [0.6, 0.75]
+    assert verdict_sentences(found) == []

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from galshift.doubt.verdict import HELP, TRUSTED, UNTRUSTED
+from galshift.evaluation.classes import ACCURACY
 from galshift.report import Card, Section, Table
 from galshift.runs.test_sets import TestSet
 from galshift.verbs.evaluate.doubt import KEY
@@ -41,14 +42,30 @@ def verdict_card(s: TestSet, metrics: Mapping[str, Any]) -> list[Card]:
 
 
 def verdict_sentences(found: Evaluation) -> list[str]:
-    """Return a sentence for each data set that the main classifier is not trusted on."""
+    """Return a sentence for each data set where the main classifier is not trusted, or labels differ."""
     lines = []
     for s in found.sets[::-1]:
         metrics = found.metrics(found.main, s)
+        lines += _against_labels(s, metrics)
         if metrics.get("verdict", TRUSTED) != TRUSTED:
             why = "; ".join(metrics["reasons"])
             lines.append(f"Whether to believe it on {s.name}: {metrics['verdict']} ({why}). {HELP}")
     return lines
+
+
+def _against_labels(s: TestSet, metrics: Mapping[str, Any]) -> list[str]:
+    """Say where the labels of a data set contradict what was expected without them."""
+    bounds = metrics.get("ci95", {})
+    measured, without = bounds.get(ACCURACY.key), bounds.get(KEY)
+    if not metrics["labelled"] or without is None or measured is None or None in measured:
+        return []
+    if measured[0] <= without[1] and without[0] <= measured[1]:
+        return []
+    return [
+        f"The labels of {s.name} contradict what was expected without them: accuracy "
+        f"{metrics[ACCURACY.key]:.2f} ({measured[0]:.2f} to {measured[1]:.2f}) against {metrics[KEY]:.2f} "
+        f"({without[0]:.2f} to {without[1]:.2f}). Believe the labels."
+    ]
 
 
 def doubt_section(found: Evaluation) -> Section | None:
