@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from galshift.bounds import check_unpacked, plain_file
+from galshift.data.compact import Texts
 from galshift.data.fits_text import restore
 from galshift.data.table_bounds import check_fits_table, check_text, check_votable
 from galshift.data.text_tables import check_columns, read_text
@@ -150,3 +151,16 @@ def column(table: Any, name: str, where: object) -> Any:
     raise DataError(
         f"the catalogue has no column '{name}'", where=where, hint=did_you_mean(name, table.colnames)
     )
+
+
+def texts_of(values: Any) -> np.ndarray:
+    """Return a column as a (N,) array of str, as wide as its longest text."""
+    return Texts(str(value) for value in values).array()
+
+
+def shared(texts: np.ndarray, other: Any) -> np.ndarray:
+    """Return `other`, a column or an array, where it holds the same texts, which then are held once."""
+    if other is None or np.ma.isMaskedArray(other):
+        return texts
+    held = np.asarray(other)
+    return held if held.dtype == texts.dtype and np.array_equal(held, texts) else texts

@@ -75,7 +75,7 @@ def build(
     shapes = {_plane_shape(galaxy.science[bands[0]], planes) for galaxy in galaxies}
     side = tuple(int(max(shape[axis] for shape in shapes)) for axis in (0, 1))
     if "ids" not in details:
-        details["ids"] = np.asarray(list(galaxies.names))
+        details["ids"] = galaxies.names.array()
     roles = {role for galaxy in galaxies for role, _ in galaxy.extra} - {"psf"}
     ragged = len(shapes) > 1
     weight_notes = mark_relative(galaxies, planes)
