@@ -82,7 +82,7 @@ class Galaxies(Sequence[Galaxy]):
 
     def __init__(self, galaxies: Iterable[Galaxy] = ()) -> None:
         self._names = Texts()
-        self._file, self._first, self._plane, self._row, self._layout = (array("q") for _ in range(5))
+        self._file, self._first, self._plane, self._row, self._layout = (array("i") for _ in range(5))
         self._layouts: list[Any] = []
         self._known: dict[Any, int] = {}
         for galaxy in galaxies:

@@ -7,10 +7,12 @@ that nothing is written where data lie.  Files whose headers say the same share 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 import sys
+import zlib
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,7 +29,7 @@ from galshift.user_cache import user_cache
 
 VERSION = 6
 # No name of a file below a folder has two slashes together.
-_BETWEEN = "//"
+_BETWEEN = b"//"
 
 
 def fits_files(folder: Path) -> Files:
@@ -79,20 +81,37 @@ def _known(
     """Return what the index knows of files that have not changed, else None, and if it is of these files."""
     nothing: list[Any] = [None] * len(names)
     try:
-        stored = json.loads(index_place(folder).read_text(encoding="utf-8"))
+        stored = json.loads(index_place(folder).read_bytes())
         if stored["version"] != VERSION or stored["order"] != sys.byteorder:
             return nothing, False
-        same = stored["names"] == _BETWEEN.join(names)
-        place = {} if same else {name: i for i, name in enumerate(stored["names"].split(_BETWEEN))}
-        known = {key: array("q", bytes.fromhex(stored[key])) for key in ("sizes", "times", "kind")}
+        joined = _unpacked(stored["names"])
+        same = joined == _joined(names)
+        place = {} if same else {name: i for i, name in enumerate(_split(joined))}
+        known = {key: array("q", _unpacked(stored[key])) for key in ("sizes", "times", "kind")}
         result = list(nothing)
         for i, name in enumerate(names):
             at = i if same else place.get(name, -1)
             if at >= 0 and known["sizes"][at] == sizes[i] and known["times"][at] == times[i]:
                 result[i] = stored["kinds"][known["kind"][at]]
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, zlib.error):
         return nothing, False
     return result, same
+
+
+def _joined(names: Texts) -> bytes:
+    return _BETWEEN.join(map(names.encoded, range(len(names))))
+
+
+def _split(joined: bytes) -> list[str]:
+    return [name.decode("utf-8", "surrogatepass") for name in joined.split(_BETWEEN)]
+
+
+def _packed(held: bytes) -> str:
+    return base64.b64encode(zlib.compress(held, 1)).decode()
+
+
+def _unpacked(text: str) -> bytes:
+    return zlib.decompress(base64.b64decode(text))
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -149,10 +168,10 @@ def _save(folder: Path, names: Texts, sizes: array, times: array, found: list[An
     stored = {
         "version": VERSION,
         "order": sys.byteorder,
-        "names": _BETWEEN.join(names),
-        "sizes": sizes.tobytes().hex(),
-        "times": times.tobytes().hex(),
-        "kind": kind.tobytes().hex(),
+        "names": _packed(_joined(names)),
+        "sizes": _packed(sizes.tobytes()),
+        "times": _packed(times.tobytes()),
+        "kind": _packed(kind.tobytes()),
         "kinds": [json.loads(text) for text in kinds],
     }
     # An index only saves time: a cache that cannot be written is done without.

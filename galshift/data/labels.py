@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from galshift.data.compact import Words
+from galshift.data.compact import Words, all_different
 from galshift.data.cutouts import Dataset
 from galshift.data.join import Joined, Relabelled, joined, rows_of
 from galshift.data.no_label import (
@@ -302,7 +302,7 @@ def _one_class(
     """
     same = getattr(dataset, "same_image", None)
     keys = np.asarray(dataset.info.ids if same is None else same)
-    _, image = np.unique(keys, return_inverse=True)
+    image = np.arange(len(keys)) if all_different(keys) else np.unique(keys, return_inverse=True)[1]
     # A Python set for each of 10^5 images takes megabytes: there are few different ones.
     sets: list[frozenset[str]] = [frozenset()]
     known = {sets[0]: 0}

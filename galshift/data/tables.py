@@ -116,6 +116,9 @@ def _read_parquet(path: Path) -> Any:
             filled = values.fill_null(arrow.scalar(0, type=values.type)).to_numpy()
             columns[name] = MaskedColumn(filled, mask=missing)
             continue
+        if len(values) and (arrow.types.is_string(values.type) or arrow.types.is_large_string(values.type)):
+            columns[name] = Texts(_text(value.as_py()) for value in values).array()
+            continue
         array = values.to_numpy()
         if array.dtype == object:
             array = np.asarray([_text(value) for value in values.to_pylist()])

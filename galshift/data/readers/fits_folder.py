@@ -203,7 +203,7 @@ def _folder_labels(
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Return labels from sub-folders, where every galaxy lies in one of at least two."""
     tops = Words(name.split(os.sep, 1)[0] if os.sep in name else "" for name in below(folder, files))
-    of_galaxy = tops.codes[np.frombuffer(galaxies.files, dtype=np.int64)]
+    of_galaxy = tops.codes[np.asarray(galaxies.files)]
     used = {tops.different[code] for code in np.unique(of_galaxy)}
     if "" in used or len(used) < 2:
         return None, ()
