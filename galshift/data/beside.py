@@ -75,9 +75,10 @@ def attach(dataset: Dataset, beside: Beside) -> Dataset:
         join = join_rows(dataset, beside.table, None, beside.path)
     except DataError:
         return dataset
-    if any(len(rows) != 1 for rows in join):
+    rows = join.single
+    if rows is None:
         return dataset
-    table = beside.table[[rows[0] for rows in join]]
+    table = beside.table[rows]
     by_name = {name.casefold(): name for name in table.colnames}
     label, group = (next((by_name[n] for n in words if n in by_name), None) for words in (_LABELS, _GROUPS))
     labels, classes = dataset.info.labels, dataset.info.classes

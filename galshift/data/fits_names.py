@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from galshift.data.roles import file_role_of, is_band
 from galshift.errors import DataError
@@ -19,8 +19,7 @@ def combine(stems: Sequence[str], pattern: str | None) -> list[tuple[str, str | 
     """
     if pattern is not None:
         return [_by_pattern(stem, pattern) for stem in stems]
-    said = ((file_role_of(word), is_band(word)) for stem in stems for word in re.split(r"[_\-. ]+", stem))
-    if not any(role is not None or band for role, band in said):
+    if not say_parts(stems):
         return [(stem, None, None) for stem in stems]
     words = [re.split(r"([_\-. ]+)", stem) for stem in stems]
     roles = [_role(parts) for parts in words]
@@ -45,6 +44,12 @@ def combine(stems: Sequence[str], pattern: str | None) -> list[tuple[str, str | 
         (name if by_role and role else stem, None, role if by_role else None)
         for stem, name, role in zip(stems, _strip_roles(bare), roles)
     ]
+
+
+def say_parts(stems: Iterable[str]) -> bool:
+    """Return whether a word of any of these names is a filter, or the role of a file."""
+    words = (word for stem in stems for word in re.split(r"[_\-. ]+", stem))
+    return any(file_role_of(word) is not None or is_band(word) for word in words)
 
 
 def _strip_roles(bare: Sequence[Sequence[str]]) -> list[str]:

@@ -32,6 +32,7 @@ from galshift.provenance import atomic_path, canonical_json, jsonable
 SCHEMA = "galshift-1"
 # Small enough that one random image costs little more than itself, large enough to scan quickly.
 _CHUNK_BYTES = 256 << 10
+_METADATA_BYTES = 1 << 20
 
 
 def write_hdf5(
@@ -72,6 +73,7 @@ def write_hdf5(
         with atomic_path(path) as temporary, SteadyFile(temporary) as stream:
             with undisturbed():
                 file = h5py.File(stream, "w", libver="latest")
+                _hold_little(file)
                 file.create_group("table", track_order=True)
             try:
                 for cutouts in chain([first], chunks):
@@ -87,6 +89,14 @@ def write_hdf5(
     except OSError as error:
         raise ResourceError(f"the file cannot be written: {error}", where=path) from error
     return Path(path)
+
+
+def _hold_little(file: Any) -> None:
+    """Keep the library from holding up to 32 MB of texts and indices of what it has written."""
+    cache = file.id.get_mdc_config()
+    cache.set_initial_size, cache.initial_size = True, _METADATA_BYTES
+    cache.min_size, cache.max_size = _METADATA_BYTES // 2, _METADATA_BYTES
+    file.id.set_mdc_config(cache)
 
 
 def _append(file: Any, cutouts: Cutouts, first: Cutouts, truth: np.ndarray | None, path: object) -> None:

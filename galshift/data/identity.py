@@ -67,7 +67,9 @@ def numbering_of(dataset: Dataset) -> str:
     info = dataset.info
     if info.groups_from != NUMBERED:
         return info.groups_from
-    digest = hashlib.sha256("\0".join(np.asarray(info.groups).astype(str)).encode())
+    digest = hashlib.sha256()
+    for row, group in enumerate(info.groups):
+        digest.update(f"\0{group}".encode() if row else str(group).encode())
     digest.update(np.ascontiguousarray(dataset.read([0, len(dataset) - 1]).images).tobytes())
     return f"{NUMBERED} {digest.hexdigest()[:16]}"
 

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from galshift.data.cutouts import GIVEN, Cutouts, Dataset, each_or_one
+from galshift.data.compact import Rows
+from galshift.data.cutouts import GIVEN, Cutouts, Dataset
 from galshift.data.options import ReadOptions
 from galshift.data.readers._base import Opened, stem
-from galshift.data.tables import column, read_table
+from galshift.data.tables import column, read_table, shared
 from galshift.data.where import rows_where
 from galshift.errors import DataError
 
@@ -41,19 +42,22 @@ class Relabelled(Opened):
         notes: Sequence[str] = (),
     ) -> None:
         info = base.info
-        own = info.table[keep] if table is None and info.table is not None else table
+        whole = len(keep) == info.n and bool((keep == np.arange(info.n)).all())
+        # What is the same in both is held once.
+        part = (lambda value: value) if whole else (lambda value: value[keep])
+        own = part(info.table) if table is None and info.table is not None else table
         super().__init__(
             base.path,
             dataclasses.replace(
                 info,
                 n=len(keep),
-                ids=info.ids[keep] if ids is None else ids,
-                groups=info.groups[keep] if groups is None else groups,
+                ids=part(info.ids) if ids is None else shared(ids, info.ids),
+                groups=part(info.groups) if groups is None else shared(groups, info.groups),
                 groups_from=groups_from or (info.groups_from if groups is None else GIVEN),
                 labels=labels,
                 classes=classes,
-                pixel_scale=each_or_one(info.pixel_scale, keep),
-                psf_fwhm=each_or_one(info.psf_fwhm, keep),
+                pixel_scale=part(info.pixel_scale) if np.ndim(info.pixel_scale) else info.pixel_scale,
+                psf_fwhm=part(info.psf_fwhm) if np.ndim(info.psf_fwhm) else info.psf_fwhm,
                 table=own,
                 notes=(*info.notes, *notes),
             ),
@@ -89,7 +93,7 @@ class Joined(NamedTuple):
     path : Path or None
         The catalogue; None where the table is the data set's own.
     table : Table or None
-    rows : list of list of int or None
+    rows : sequence of list of int or None
         For each image the rows of the table that name it.
     """
 
@@ -97,7 +101,7 @@ class Joined(NamedTuple):
     options: ReadOptions
     path: Path | None
     table: Any
-    rows: list[list[int]] | None
+    rows: Rows | None
 
 
 def joined(dataset: Dataset, options: ReadOptions) -> Joined:
@@ -116,7 +120,7 @@ def joined(dataset: Dataset, options: ReadOptions) -> Joined:
         table = read_table(path)
         rows = join_rows(dataset, table, options.id_column, path)
     else:
-        rows = None if table is None else [[i] for i in range(len(dataset))]
+        rows = None if table is None else _one_each(len(dataset))
         if options.labels is not None:
             options = options.model_copy(update={"label_column": options.labels})
             if table is None:
@@ -139,8 +143,8 @@ def _selected(found: Joined) -> Joined:
             hint="give one, with one row an image, by --labels",
         )
     wanted = rows_where(found.table, str(options.where))
-    rows = [[row for row in here if wanted[row]] for here in found.rows]
-    keep = np.flatnonzero([bool(here) for here in rows])
+    rows = Rows([row for row in here if wanted[row]] for here in found.rows)
+    keep = np.flatnonzero(np.fromiter((bool(here) for here in rows), bool, len(rows)))
     if not keep.size:
         raise DataError(
             f"no image is left by --where '{options.where}'",
@@ -152,12 +156,13 @@ def _selected(found: Joined) -> Joined:
     narrowed = Relabelled(
         dataset, keep, None if info.labels is None else info.labels[keep], info.classes, notes=[note]
     )
-    kept = [rows[i] for i in keep]
     if found.path is None:
-        return found._replace(
-            dataset=narrowed, table=narrowed.info.table, rows=[[i] for i in range(len(keep))]
-        )
-    return found._replace(dataset=narrowed, rows=kept)
+        return found._replace(dataset=narrowed, table=narrowed.info.table, rows=_one_each(len(keep)))
+    return found._replace(dataset=narrowed, rows=Rows(rows[i] for i in keep))
+
+
+def _one_each(n: int) -> Rows:
+    return Rows((row,) for row in range(n))
 
 
 def selected(dataset: Dataset, options: ReadOptions) -> Dataset:
@@ -165,7 +170,7 @@ def selected(dataset: Dataset, options: ReadOptions) -> Dataset:
     return joined(dataset, options).dataset
 
 
-def join_rows(dataset: Dataset, table: Any, id_column: str | None, where: object) -> list[list[int]]:
+def join_rows(dataset: Dataset, table: Any, id_column: str | None, where: object) -> Rows:
     """Return for each image the catalogue rows that name it, by id, file name or path.
 
     Without `id_column` the column with the most matches is taken.
@@ -199,7 +204,7 @@ def join_rows(dataset: Dataset, table: Any, id_column: str | None, where: object
             where=where,
             hint="name the column with the image's name or file with --id-column",
         )
-    return [best[1].get(key) or best[1].get(name) or [] for key, name in zip(keys, short)]
+    return Rows(best[1].get(key) or best[1].get(name) or () for key, name in zip(keys, short))
 
 
 def _keys_of(values: Any) -> list[str]:
@@ -257,11 +262,12 @@ def _rounded(values: Any) -> set[float] | None:
     return None
 
 
-def rows_of(table: Any, rows: Sequence[Sequence[int]] | None, path: Path | None) -> Any:
+def rows_of(table: Any, rows: Rows | None, path: Path | None) -> Any:
     """Return one catalogue row an image, where every image has exactly one; else None."""
-    if path is None or table is None or rows is None or any(len(here) != 1 for here in rows):
+    if path is None or table is None or rows is None:
         return None
-    return table[[here[0] for here in rows]]
+    single = rows.single
+    return None if single is None else table[single]
 
 
 def _key(value: Any) -> str:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from galshift.data.compact import Words, all_different
 from galshift.data.cutouts import Dataset
 from galshift.data.join import Joined, Relabelled, joined, rows_of
-from galshift.data.no_label import labels_of_words, missing_classes, missing_numbers, numbers_of_words, said
+from galshift.data.no_label import (
+    labels_of_different,
+    labels_of_words,
+    missing_classes,
+    missing_numbers,
+    numbers_of_words,
+    said,
+)
 from galshift.data.options import ReadOptions, mapped, mapping_key
 from galshift.data.tables import column
 from galshift.data.votes import votes
@@ -58,33 +67,33 @@ def with_labels(dataset: Dataset, options: ReadOptions) -> Dataset:
         return _own_binned(found)
     else:
         return _relabel(found, _own_classes(dataset, options), ())
-    words, absent = labels_of_words(words, options.classes_map)
-    check_map(words, options, found.path or dataset.path)
-    renamed = [_renamed(word, options.classes_map) for word in words]
-    names = [{renamed[row] for row in rows if words[row]} for rows in found.rows or ()]
+    different, absent = labels_of_different(words, options.classes_map)
+    check_map(different, options, found.path or dataset.path)
+    renamed = [_renamed(word, options.classes_map) if word else None for word in different]
+    names = ({renamed[words.codes[row]] for row in rows} - {None} for rows in found.rows or ())
     notes = [f"read as no label: {said(absent)} of the column '{name}'"] if absent else []
     return _relabel(found, names, notes, order)
 
 
-def _own_classes(dataset: Dataset, options: ReadOptions) -> list[set[str]]:
+def _own_classes(dataset: Dataset, options: ReadOptions) -> Iterator[set[str]]:
     """The data set's own classes, renamed."""
     info = dataset.info
     if info.labels is None or np.ndim(info.labels) != 1 or not info.classes:
         raise DataError(
             "there are no class names to map", where=dataset.name, hint="give --labels with a class column"
         )
-    words = [info.classes[i] if i >= 0 else "" for i in info.labels]
     check_map(info.classes, options, dataset.path)
-    return [{mapped(word, options.classes_map)} if word else set() for word in words]
+    renamed = [mapped(word, options.classes_map) for word in info.classes]
+    return ({renamed[i]} if i >= 0 and info.classes[i] else set() for i in info.labels)
 
 
-def _words(table: Any, name: str, found: Joined) -> list[str]:
+def _words(table: Any, name: str, found: Joined) -> Words:
     """The class in each row of a table, from one column, or from several with a stroke between."""
     columns = [column(table, part.strip(), found.options.labels) for part in name.split(",")]
     for values in columns:
         _refuse_continuous(values, found, name)
     if len(columns) == 1:
-        return [_word(value) for value in columns[0]]
+        return Words(map(_word, columns[0]))
     parts = [labels_of_words([_word(value) for value in values])[0] for values in columns]
     words = ["/".join(row) if any(row) else "" for row in zip(*parts)]
     known = [word for word in words if word]
@@ -96,7 +105,7 @@ def _words(table: Any, name: str, found: Joined) -> list[str]:
             where=found.path or found.dataset.path,
             hint=_hint_of_several(name),
         )
-    return words
+    return Words(words)
 
 
 def _hint_of_several(name: str) -> str:
@@ -176,7 +185,7 @@ def binned(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
     return np.where(outside, -1, bins).astype(np.int64)
 
 
-def _binned(table: Any, name: str, edges: Sequence[float], found: Joined) -> list[str]:
+def _binned(table: Any, name: str, edges: Sequence[float], found: Joined) -> Words:
     """The name of the bin in each row, empty for none."""
     if "," in name:
         raise DataError(
@@ -193,7 +202,7 @@ def _binned(table: Any, name: str, edges: Sequence[float], found: Joined) -> lis
             hint="leave --label-bins out: words are classes as they are",
         )
     names = bin_names(edges)
-    return [names[k] if k >= 0 else "" for k in binned(numbers, edges)]
+    return Words(names[k] if k >= 0 else "" for k in binned(numbers, edges))
 
 
 def _own_binned(found: Joined) -> Relabelled:
@@ -209,7 +218,7 @@ def _own_binned(found: Joined) -> Relabelled:
             hint="name a column of numbers with --label-column",
         )
     names = bin_names(edges)
-    words = [{names[k]} if k >= 0 else set() for k in binned(np.where(own == -1, np.nan, own), edges)]
+    words = ({names[k]} if k >= 0 else set() for k in binned(np.where(own == -1, np.nan, own), edges))
     return _relabel(found, words, (), names)
 
 
@@ -247,27 +256,11 @@ def _renamed(word: str, mapping: dict[str, str]) -> str:
 
 
 def _relabel(
-    found: Joined, images: Sequence[set[str]], said: Sequence[str], order: Sequence[str] | None = None
+    found: Joined, images: Iterable[set[str]], said: Sequence[str], order: Sequence[str] | None = None
 ) -> Relabelled:
     """The data set with one class an image; `order` is that of the classes, by name where it is None."""
     dataset, options = found.dataset, found.options
-    same = getattr(dataset, "same_image", None)
-    together: dict[str, set[str]] = defaultdict(set)
-    for key, names in zip(dataset.info.ids if same is None else same, images):
-        together[str(key)] |= names
-    keep, labels, dropped, conflicts, copies, seen = [], [], 0, 0, 0, set()
-    for i, key in enumerate(map(str, dataset.info.ids if same is None else same)):
-        names = together[key] - {""}
-        if same is not None and key in seen:
-            copies += 1
-        elif len(names) > 1:
-            conflicts += 1
-        elif not names and "" in together[key]:
-            dropped += 1
-        else:
-            keep.append(i)
-            labels.append(next(iter(names), None))
-        seen.add(key)
+    kept, labels, counted = _one_class(dataset, images)
     present = {label for label in labels if label is not None}
     classes = tuple(sorted(present) if order is None else [name for name in order if name in present])
     classes += tuple(sorted(present - set(classes)))
@@ -279,27 +272,62 @@ def _relabel(
         )
     index = {name: k for k, name in enumerate(classes)}
     numbers = np.asarray([-1 if label is None else index[label] for label in labels], dtype=np.int64)
-    counted = {"bear two classes": conflicts, "have a class left out": dropped, "are copies": copies}
     notes = [*said, *_alike(classes)]
     notes += [f"{n} images {what} and are not used" for what, n in counted.items() if n]
     unlabelled = int((numbers < 0).sum())
     notes += [f"{unlabelled} images have no label"] if unlabelled else []
-    keep_array = np.asarray(keep, dtype=np.int64)
     rows = rows_of(found.table, found.rows, found.path)
     groups = None
     if options.group_column and found.table is not None and found.rows is not None:
         values = column(found.table, options.group_column, options.labels)
         ids = dataset.info.ids
-        groups = np.asarray([str(values[found.rows[i][0]]) if found.rows[i] else str(ids[i]) for i in keep])
+        groups = np.asarray([str(values[found.rows[i][0]]) if found.rows[i] else str(ids[i]) for i in kept])
     return Relabelled(
         dataset,
-        keep_array,
+        kept,
         numbers,
         classes,
-        table=None if rows is None else rows[keep_array],
+        table=None if rows is None else rows[kept],
         groups=groups,
         notes=notes,
     )
+
+
+def _one_class(
+    dataset: Dataset, images: Iterable[set[str]]
+) -> tuple[np.ndarray, list[str | None], dict[str, int]]:
+    """Return the images with one class or none, the classes, and how many are left out for what.
+
+    Files with the same content are one image with the labels of all.
+    """
+    same = getattr(dataset, "same_image", None)
+    keys = np.asarray(dataset.info.ids if same is None else same)
+    image = np.arange(len(keys)) if all_different(keys) else np.unique(keys, return_inverse=True)[1]
+    # A Python set for each of 10^5 images takes megabytes: there are few different ones.
+    sets: list[frozenset[str]] = [frozenset()]
+    known = {sets[0]: 0}
+    together = array("q", bytes(8 * len(keys)))
+    for i, names in zip(image, images):
+        joined = sets[together[i]] | names
+        together[i] = known.setdefault(joined, len(sets))
+        if together[i] == len(sets):
+            sets.append(joined)
+    counted = {"bear two classes": 0, "have a class left out": 0, "are copies": 0}
+    keep, labels, seen = array("q"), [], bytearray(len(keys))
+    for place, i in enumerate(image):
+        every = sets[together[i]]
+        names = every - {""}
+        if same is not None and seen[i]:
+            counted["are copies"] += 1
+        elif len(names) > 1:
+            counted["bear two classes"] += 1
+        elif not names and "" in every:
+            counted["have a class left out"] += 1
+        else:
+            keep.append(place)
+            labels.append(next(iter(names), None))
+        seen[i] = 1
+    return np.array(keep, dtype=np.int64), labels, counted
 
 
 def _alike(classes: Sequence[str]) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
+
+from galshift.data.compact import Words
 
 _WORDS = frozenset(("", "nan", "-nan", "n/a", "#n/a", "na", "null", "<na>", "nat", "-", "--"))
 # "none" is not among them: it is a class of bars, rings and spiral arms.
@@ -27,14 +29,25 @@ def labels_of_words(words: Sequence[str], named: Collection[str] = ()) -> tuple[
     named : collection of str
         Words that the user has named as classes: they are kept.
     """
+    absent = _absent(words, named)
+    counted = Counter(word for word in words if word in absent and word)
+    return ["" if word in absent else word for word in words], counted
+
+
+def labels_of_different(words: Words, named: Collection[str] = ()) -> tuple[list[str], Counter[str]]:
+    """Return what :func:`labels_of_words` makes of each different word, and which words mean no label."""
+    absent = _absent(words.different, named)
+    counted = Counter({word: n for word, n in words.counts.items() if word in absent and word})
+    return ["" if word in absent else word for word in words.different], counted
+
+
+def _absent(words: Iterable[str], named: Collection[str]) -> set[str]:
     different = set(words)
     negative = {word for word in different if _NEGATIVE.fullmatch(word)}
     coded = any(not (_NINES.fullmatch(word) or _ONE.fullmatch(word)) for word in negative)
     absent = {word for word in different if word.casefold() in _WORDS or _NINES.fullmatch(word)}
     absent |= set() if coded else {word for word in negative if _ONE.fullmatch(word)}
-    absent -= set(named)
-    counted = Counter(word for word in words if word in absent and word)
-    return ["" if word in absent else word for word in words], counted
+    return absent - set(named)
 
 
 def missing_classes(values: np.ndarray) -> np.ndarray:

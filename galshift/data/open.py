@@ -11,7 +11,7 @@ from pathlib import Path
 from galshift.bounds import plain_file
 from galshift.data.card import Resolved, resolve
 from galshift.data.cutouts import DataInfo, Dataset
-from galshift.data.declared import check_declared
+from galshift.data.declared import check_declared, told_by_files
 from galshift.data.declared_psf import with_psf
 from galshift.data.mask_bits import DECLARED
 from galshift.data.names import check_names
@@ -53,8 +53,9 @@ def open_dataset(path: str | Path, options: ReadOptions | None = None) -> Datase
     reopen = partial(open_dataset, path, options)
     found = resolve(path, options)
     path, options = found.path, found.options
+    told = told_by_files(options, partial(_opened, path))
     dataset = _opened(path, options)
-    overridden = check_declared(dataset, options, lambda plain: _opened(path, plain))
+    overridden = check_declared(dataset, options, partial(_opened, path), told)
     notes = tuple(
         f"{name}: declared against the files, which say {text}" for name, text in overridden.items()
     )
@@ -269,9 +270,10 @@ def _folder_reader(folder: Path) -> str:
         counts = {"fits": 0, "pictures": 0}
         for _, folders, files in os.walk(folder, followlinks=False):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            lowered = [name.lower() for name in files if not name.startswith(".")]
-            counts["fits"] += sum(name.endswith(FITS_SUFFIXES) for name in lowered)
-            counts["pictures"] += sum(name.endswith(PICTURE_SUFFIXES) for name in lowered)
+            for name in files:
+                lowered = "." if name.startswith(".") else name.lower()
+                counts["fits"] += lowered.endswith(FITS_SUFFIXES)
+                counts["pictures"] += lowered.endswith(PICTURE_SUFFIXES)
     except OSError as error:
         raise DataError(f"the folder cannot be listed: {one_line(error)}", where=folder) from error
     if not any(counts.values()):
@@ -289,11 +291,12 @@ def _folder_reader(folder: Path) -> str:
 
 def _of_several(folder: Path) -> bool:
     """Return whether the FITS files of a folder are data sets: galaxies with a table of a row for each."""
-    files = [file for file in folder_shards(folder) if file.name.lower().endswith(FITS_SUFFIXES)]
-    if len(files) < 2:
-        return False
+    names = _names_of_kind(folder, FITS_SUFFIXES)
+    if len(names) < 2:
+        # Beside files of two other kinds it is not clear what is meant.
+        return bool(not names and folder_shards(folder) is None)
     try:
-        info = READERS.get("fits")(files[0], ReadOptions()).info
+        info = READERS.get("fits")(folder / min(names), ReadOptions()).info
     except GalshiftError:
         return False
     return info.n > 1 and info.table is not None
@@ -307,9 +310,8 @@ def folder_shards(folder: Path) -> list[Path]:
     DataError
         When it holds both of the latter.
     """
-    files = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
     kinds = (FITS_SUFFIXES, (".h5", ".hdf5", ".hdf"), (".parquet",))
-    fits, hdf5, parquet = ([file for file in files if file.name.lower().endswith(kind)] for kind in kinds)
+    fits, hdf5, parquet = ([folder / name for name in sorted(_names_of_kind(folder, kind))] for kind in kinds)
     if hdf5 and parquet and not fits:
         raise DataError(
             "the folder holds HDF5 and Parquet files",
@@ -317,3 +319,15 @@ def folder_shards(folder: Path) -> list[Path]:
             hint=f"say which by a pattern, such as '{folder}/*{hdf5[0].suffix}'",
         )
     return fits or hdf5 or parquet
+
+
+def _names_of_kind(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
+    """Return the names of the files in a folder that end so; hidden ones are passed over."""
+    with os.scandir(folder) as entries:
+        return [
+            entry.name
+            for entry in entries
+            if not entry.name.startswith(".")
+            and entry.name.lower().endswith(suffixes)
+            and (folder / entry.name).is_file()
+        ]

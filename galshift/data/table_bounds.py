@@ -15,7 +15,7 @@ from galshift.bounds import check_unpacked, plain_file, size
 from galshift.errors import DataError
 
 MOST_LINE = 1_000_000
-_STRIDE = 1 << 20
+_STRIDE = 1 << 17
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x1f\x9d", b"PK\x03\x04")
 _MOST_DEPTH = 64
 _NUMBER = re.compile(r"\d+")

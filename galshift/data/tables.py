@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from galshift.bounds import check_unpacked, plain_file
+from galshift.data.compact import Texts
 from galshift.data.fits_text import restore
 from galshift.data.table_bounds import check_fits_table, check_text, check_votable
 from galshift.data.text_tables import check_columns, read_text
@@ -115,6 +116,9 @@ def _read_parquet(path: Path) -> Any:
             filled = values.fill_null(arrow.scalar(0, type=values.type)).to_numpy()
             columns[name] = MaskedColumn(filled, mask=missing)
             continue
+        if len(values) and (arrow.types.is_string(values.type) or arrow.types.is_large_string(values.type)):
+            columns[name] = Texts(_text(value.as_py()) for value in values).array()
+            continue
         array = values.to_numpy()
         if array.dtype == object:
             array = np.asarray([_text(value) for value in values.to_pylist()])
@@ -185,3 +189,16 @@ def _as_text(table: Any, name: str) -> Any:
     text = np.array([_text(value) for value in column.filled().tolist()], dtype=str)
     changed[name] = np.ma.masked_array(text, np.ma.getmaskarray(column)) if column.mask.any() else text
     return changed
+
+
+def texts_of(values: Any) -> np.ndarray:
+    """Return a column as a (N,) array of str, as wide as its longest text."""
+    return Texts(str(value) for value in values).array()
+
+
+def shared(texts: np.ndarray, other: Any) -> np.ndarray:
+    """Return `other`, a column or an array, where it holds the same texts, which then are held once."""
+    if other is None or np.ma.isMaskedArray(other):
+        return texts
+    held = np.asarray(other)
+    return held if held.dtype == texts.dtype and np.array_equal(held, texts) else texts

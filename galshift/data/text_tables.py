@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from galshift.data.text_blocks import read_blocks
 from galshift.errors import DataError
 
 _SEPARATORS = (",", ";", "\t", "|")
@@ -47,6 +49,10 @@ def read_text(path: Path) -> Any:
     if separator is None:
         kind = "ascii.csv" if is_csv and not comments else "ascii"
         return Table.read(path, format=kind, encoding=encoding)
+    if not comments and (is_csv or not _breaks_in_quotes(path)):
+        found = read_blocks(path, separator, encoding)
+        if found is not None:
+            return _with_numbers(found, commas=separator == ";")
     source: Any = path
     if comments:
         every = path.read_text(encoding=encoding).splitlines()
@@ -174,14 +180,22 @@ def _with_numbers(table: Any, commas: bool) -> Any:
     for name in table.colnames:
         if table[name].dtype.kind != "U":
             continue
-        words = [str(word).strip() for word in np.ma.filled(np.ma.asarray(table[name]), "")]
-        known = [word for word in words if word]
-        per_cent = bool(known) and all(word.endswith("%") for word in known)
-        if not per_cent and not (commas and any("," in word for word in known)):
+        held = np.ma.filled(np.ma.asarray(table[name]), "")
+        first = next(_known(held), "")
+        per_cent = first.endswith("%") and all(word.endswith("%") for word in _known(held))
+        if not per_cent and not (commas and any("," in word for word in _known(held))):
             continue
-        words = [word.rstrip("% ") for word in words]
+        words = [word.rstrip("% ") for word in _words(held)]
         if all(
             _NUMBER.fullmatch(word) or (commas and _DECIMAL_COMMA.fullmatch(word)) for word in words if word
         ):
             table[name] = [float(word.replace(",", ".")) if word else np.nan for word in words]
     return table
+
+
+def _words(held: np.ndarray) -> Iterator[str]:
+    return (str(word).strip() for word in held)
+
+
+def _known(held: np.ndarray) -> Iterator[str]:
+    return (word for word in _words(held) if word)

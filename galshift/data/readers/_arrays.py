@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from galshift.data.compact import Words
 from galshift.data.cutouts import Cutouts, DataInfo
 from galshift.data.mask_bits import spoilt
-from galshift.data.no_label import labels_of_words, missing_classes, missing_numbers
+from galshift.data.no_label import labels_of_different, missing_classes, missing_numbers
 from galshift.data.options import ReadOptions
 from galshift.data.readers._base import Opened, band_names, finite
 from galshift.data.units import DIMENSIONLESS, unit_name
@@ -192,11 +193,13 @@ def interpret_labels(
     if len(values) != n or values.ndim not in (1, 2):
         raise DataError(f"labels of shape {values.shape} for {n} images", where=where)
     if values.dtype.kind in "USO":
-        words = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
-        words, _ = labels_of_words([word.strip() for word in words])
-        names = tuple(sorted(set(words) - {""}))
+        words = Words(
+            (v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v)).strip() for v in values
+        )
+        different, _ = labels_of_different(words)
+        names = tuple(sorted(set(different) - {""}))
         index = {name: k for k, name in enumerate(names)}
-        return np.asarray([index.get(word, -1) for word in words], dtype=np.int64), names
+        return np.asarray([index.get(word, -1) for word in different], dtype=np.int64)[words.codes], names
     if values.ndim == 2:
         classes = tuple(f"class{k}" for k in range(values.shape[1]))
         one_hot = np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()

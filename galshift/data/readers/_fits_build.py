@@ -73,7 +73,7 @@ def build(
     scale = agree_on_scale(galaxies, bands, planes, path) if scale is None else scale
     side, ragged = _largest({_plane_shape(galaxy.science[bands[0]], planes) for galaxy in galaxies})
     if "ids" not in details:
-        details["ids"] = np.asarray(list(galaxies.names))
+        details["ids"] = galaxies.names.array()
     weight_notes = mark_relative(galaxies, planes)
     psf_scale, psf_notes = agree_on_psf(galaxies, bands, planes, scale)
     info = DataInfo(

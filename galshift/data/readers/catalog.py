@@ -7,6 +7,7 @@ Columns are found by name: the file (``file``, ``filename``, ``path``, ``GAL_FIL
 from __future__ import annotations
 
 import os
+from array import array
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from galshift.data.compact import Files, Galaxies
+from galshift.data.compact import Files, Galaxies, Texts, all_different, in_order
 from galshift.data.cutouts import GIVEN
 from galshift.data.fits_index import index_files
 from galshift.data.fits_layout import Galaxy, Place, galaxies_of_file
@@ -25,7 +26,7 @@ from galshift.data.readers._base import Opened
 from galshift.data.readers._fits_build import build
 from galshift.data.roles import assigned, check_roles
 from galshift.data.skipped import skipped
-from galshift.data.tables import column, read_table
+from galshift.data.tables import column, read_table, shared, texts_of
 from galshift.errors import DataError
 
 FILES = ("file", "filename", "path", "gal_filename", "filepath", "fits_file", "image")
@@ -54,9 +55,7 @@ def open_catalog(path: str | Path, options: ReadOptions) -> Opened:
             where=path,
             hint=f"call it 'file' (columns: {', '.join(table.colnames[:10])})",
         )
-    named = [str(value).strip() for value in table[name]]
-    places = [str(path.parent / value) for value in named]
-    files = Files(sorted(set(places), key=lambda text: text.replace(os.sep, "\0")))
+    files, numbers = _files(path, table[name])
     missing = [text for text in files.texts if not os.path.isfile(text)]
     if missing and options.on_error == "raise":
         raise DataError(
@@ -66,14 +65,13 @@ def open_catalog(path: str | Path, options: ReadOptions) -> Opened:
             "--on-error skip leaves missing files out",
         )
     if missing:
-        gone = set(missing)
-        files = Files(text for text in files.texts if text not in gone)
+        files, numbers = _without(files, numbers, set(missing))
     if not files:
         raise DataError("none of the files that the catalogue names is there", where=path)
     planes, broken = _planes(path, files, options)
-    number = {text: i for i, text in enumerate(files.texts)}
-    galaxies, rows = _galaxies(path, table, named, [number.get(place) for place in places], planes)
-    table = table[rows]
+    galaxies, rows = _galaxies(path, table, name, numbers, planes)
+    if len(rows) < len(table):
+        table = table[np.frombuffer(rows, dtype=np.int64)]
     return build(
         path,
         "catalog",
@@ -86,6 +84,30 @@ def open_catalog(path: str | Path, options: ReadOptions) -> Opened:
         left_out=tuple(map(": ".join, _reasons(missing, broken))),
         **_details(table, galaxies, path),
     )
+
+
+def _files(path: Path, named: Any) -> tuple[Files, array]:
+    """Return the files that a column names, sorted, each once, and the number of the file in each row."""
+    places = Texts(str(path.parent / str(value).strip()) for value in named)
+    different, numbers = Texts(), array("q", bytes(8 * len(places)))
+    last = None
+    for row in in_order(places):
+        text = places[row]
+        if text != last:
+            different.append(text)
+            last = text
+        numbers[row] = len(different) - 1
+    return Files(different), numbers
+
+
+def _without(files: Files, numbers: array, gone: set[str]) -> tuple[Files, array]:
+    """Return the files that are not gone, and the number of the file in each row, -1 where it is."""
+    left, anew = Texts(), []
+    for text in files.texts:
+        anew.append(-1 if text in gone else len(left))
+        if text not in gone:
+            left.append(text)
+    return Files(left), array("q", (anew[number] for number in numbers))
 
 
 def find_column(table: Any, names: tuple[str, ...]) -> str | None:
@@ -121,57 +143,62 @@ def _planes(
 
 
 def _galaxies(
-    path: Path, table: Any, named: list[str], files: list[int | None], planes: list[list[dict[str, Any]]]
-) -> tuple[Galaxies, list[int]]:
-    hdu, ident, band = (find_column(table, names) for names in (_HDUS, _IDS, ("band", "filter")))
-    galaxies, rows = Galaxies(), []
-    for row, value in enumerate(named):
-        file = files[row]
-        if file is None or not planes[file]:
+    path: Path, table: Any, name: str, numbers: array, planes: list[list[dict[str, Any]]]
+) -> tuple[Galaxies, array]:
+    """Return a galaxy for each row whose file can be used, and those rows; `name` is the files' column."""
+    columns = (find_column(table, names) for names in (_HDUS, _IDS, ("band", "filter")))
+    hdus, idents, words = (None if each is None else table[each] for each in columns)
+    galaxies, rows = Galaxies(), array("q")
+    for row, value in enumerate(table[name]):
+        file, value = numbers[row], str(value).strip()
+        if file < 0 or not planes[file]:
             continue
-        if hdu is None and len(planes[file]) > 1:
-            # The row names a file alone: what its extensions are decides which of them is the image.
-            parts, _ = galaxies_of_file(file, Path(value).stem, planes[file], (), where=path.parent / value)
-            found = list(parts)
-            if len(found) != 1:
-                raise DataError(
-                    f"row {row} names a file with {len(found)} images",
-                    where=path.parent / value,
-                    hint="a column 'hdu' of the catalogue says which",
-                )
-            galaxies.append(
-                replace(found[0], name=str(table[ident][row]).strip() if ident else found[0].name)
-            )
-            rows.append(row)
+        rows.append(row)
+        ident = None if idents is None else str(idents[row]).strip()
+        if hdus is None and len(planes[file]) > 1:
+            galaxies.append(_one_of(file, row, ident, planes[file], path.parent / value))
             continue
-        wanted = int(table[hdu][row]) if hdu else planes[file][0]["hdu"]
+        wanted = planes[file][0]["hdu"] if hdus is None else int(hdus[row])
         place = next((i for i, plane in enumerate(planes[file]) if plane["hdu"] == wanted), None)
         if place is None:
             raise DataError(f"row {row} names HDU {wanted}, which has no image", where=path.parent / value)
         plane = planes[file][place]
-        name = str(table[ident][row]).strip() if ident else f"{Path(value).stem}[{wanted}]"
+        called = f"{Path(value).stem}[{wanted}]" if ident is None else ident
         if len(plane["shape"]) > 2 and min(plane["shape"][0], plane["shape"][-1]) > 1:
-            found, _ = galaxies_of_file(file, name, [plane], ())
+            found, _ = galaxies_of_file(file, called, [plane], ())
             for galaxy in islice(found, 1):
                 galaxy.science = {b: p._replace(plane=place) for b, p in galaxy.science.items()}
                 galaxies.append(galaxy)
         else:
-            word = str(table[band][row]).strip() if band else plane["band"] or "band0"
+            word = plane["band"] or "band0" if words is None else str(words[row]).strip()
             index = (0,) * (len(plane["shape"]) - 2) + (None, None) if len(plane["shape"]) > 2 else ()
-            galaxies.append(Galaxy(name, {word: Place(file, place, index)}, file=file))
-        rows.append(row)
+            galaxies.append(Galaxy(called, {word: Place(file, place, index)}, file=file))
     return galaxies, rows
+
+
+def _one_of(file: int, row: int, ident: str | None, planes: list[dict[str, Any]], where: Path) -> Galaxy:
+    """Return the galaxy of a row that names a file of several extensions: what they are says which it is."""
+    parts, _ = galaxies_of_file(file, where.stem, planes, (), where=where)
+    found = list(parts)
+    if len(found) != 1:
+        raise DataError(
+            f"row {row} names a file with {len(found)} images",
+            where=where,
+            hint="a column 'hdu' of the catalogue says which",
+        )
+    return found[0] if ident is None else replace(found[0], name=ident)
 
 
 def _details(table: Any, galaxies: Galaxies, path: Path) -> dict[str, Any]:
     details: dict[str, Any] = {}
-    names = list(galaxies.names)
-    if len(set(names)) < len(names):
-        names = [f"{name}#{i}" for i, name in enumerate(names)]
-    details["ids"] = np.asarray(names)
+    names = galaxies.names
+    if not all_different(names):
+        names = Texts(f"{name}#{i}" for i, name in enumerate(names))
+    ident = find_column(table, _IDS)
+    details["ids"] = shared(names.array(), table[ident] if ident else None)
     group, klass, scale = (find_column(table, words) for words in (GROUPS, CLASSES, _SCALES))
     details["groups"] = (
-        np.asarray([str(value) for value in column(table, group, path)]) if group else details["ids"]
+        shared(texts_of(column(table, group, path)), details["ids"]) if group else details["ids"]
     )
     if group:
         details["groups_from"] = GIVEN

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from galshift.data.beside import attach, catalog_beside, catalog_named
-from galshift.data.compact import Files, Galaxies
+from galshift.data.compact import Files, Galaxies, Texts, Words, all_different
 from galshift.data.fits_index import below, fits_files, index_files
 from galshift.data.fits_layout import Galaxy, Place, beside, galaxies_of_file
-from galshift.data.fits_names import combine
+from galshift.data.fits_names import combine, say_parts
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
 from galshift.data.readers._base import Opened, stem
@@ -73,7 +73,7 @@ def open_fits_files(folder: Path, files: Sequence[Path], options: ReadOptions) -
     if not galaxies:
         raise DataError("no file of the folder holds a galaxy", where=folder)
     labels, classes = _folder_labels(folder, files, galaxies)
-    ids = np.asarray(list(galaxies.names))
+    ids = galaxies.names.array()
     dataset = build(
         folder,
         "fits-folder",
@@ -125,12 +125,16 @@ def _assemble(
     folder: Path, files: Files, planes: list[list[dict[str, Any]]], options: ReadOptions
 ) -> tuple[Galaxies, list[str]]:
     """Return the galaxies of a folder: one a file, or joined over the files of several bands."""
-    stems = [stem(file) for file in files]
-    unique = len(set(stems)) == len(stems)
-    names = stems if unique else [str(file.relative_to(folder).parent / s) for file, s in zip(files, stems)]
-    parts = [(name or folder.name, band, role) for name, band, role in combine(names, options.pattern)]
-    said = any(said_of_file(file.name, options.roles) for file in files)
-    together = said or any(band is not None or role is not None for _, band, role in parts)
+    names = Texts(stem(text) for text in files.texts)
+    if not all_different(names):
+        names = Texts(str(file.relative_to(folder).parent / s) for file, s in zip(files, names))
+    together = any(said_of_file(file.name, options.roles) for file in files) if options.roles else False
+    parts: list[tuple[str, str | None, str | None]] = []
+    # That names say nothing of bands and parts is found without a list of what they say.
+    if together or options.pattern is not None or say_parts(names):
+        found_parts = combine(names, options.pattern)
+        parts = [(name or folder.name, band, role) for name, band, role in found_parts]
+        together = together or any(band is not None or role is not None for _, band, role in parts)
     if not together:
         galaxies, notes, broken = Galaxies(), [], []
         for number, (name, described) in enumerate(zip(names, planes)):
@@ -198,13 +202,15 @@ def _folder_labels(
     folder: Path, files: Files, galaxies: Galaxies
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Return labels from sub-folders, where every galaxy lies in one of at least two."""
-    tops = [name.split(os.sep, 1)[0] if os.sep in name else None for name in below(folder, files)]
-    used = {tops[file] for file in galaxies.files}
-    if None in used or len(used) < 2:
+    tops = Words(name.split(os.sep, 1)[0] if os.sep in name else "" for name in below(folder, files))
+    of_galaxy = tops.codes[np.asarray(galaxies.files)]
+    used = {tops.different[code] for code in np.unique(of_galaxy)}
+    if "" in used or len(used) < 2:
         return None, ()
     classes = sorted(used)
-    number = {name: k for k, name in enumerate(classes)}
-    return np.asarray([number[tops[file]] for file in galaxies.files], dtype=np.int64), tuple(classes)
+    index = {name: k for k, name in enumerate(classes)}
+    number = np.asarray([index.get(top, -1) for top in tops.different], dtype=np.int64)
+    return number[of_galaxy], tuple(classes)
 
 
 def _few(notes: list[str]) -> list[str]:

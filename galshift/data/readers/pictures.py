@@ -17,8 +17,9 @@ import numpy as np
 
 from galshift.bounds import plain_file
 from galshift.data.beside import attach, catalog_beside, catalog_named
-from galshift.data.compact import Files, Texts
+from galshift.data.compact import Files, Texts, all_different
 from galshift.data.cutouts import Cutouts, DataInfo
+from galshift.data.fits_index import files_below
 from galshift.data.open import PICTURE_SUFFIXES
 from galshift.data.options import ReadOptions
 from galshift.data.readers import READERS
@@ -45,7 +46,7 @@ def open_pictures(path: str | Path, options: ReadOptions) -> Opened:
         When there is none, or one cannot be read and ``on_error`` is ``raise``.
     """
     root = Path(path)
-    files = [root] if root.is_file() else picture_files(root)
+    files = Files([root]) if root.is_file() else picture_files(root)
     if not files:
         raise DataError("the folder holds no PNG or JPEG files", where=root)
     sizes, notes, kept = [], [], Texts()
@@ -85,16 +86,7 @@ class PictureData(Opened):
 
 def picture_files(folder: Path) -> Files:
     """Return the pictures below `folder`, sorted; hidden files and folders are passed over."""
-    found: list[str] = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            os.path.join(place, name)
-            for name in names
-            if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith(".")
-        ]
-    # Sorted as words between slashes, as paths are.
-    return Files(sorted(found, key=lambda text: text.replace(os.sep, "\0")))
+    return files_below(folder, PICTURE_SUFFIXES)
 
 
 def decode(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
@@ -126,9 +118,9 @@ def same_content(files: Sequence[Path]) -> np.ndarray:
     by_size = defaultdict(lambda: array("q"))
     for i, file in enumerate(files):
         by_size[os.stat(file).st_size].append(i)
-    first: dict[bytes, int] = {}
     home = np.arange(len(files))
     for members in by_size.values():
+        first: dict[bytes, int] = {}
         for i in members if len(members) > 1 else ():
             with files[i].open("rb") as stream:
                 digest = hashlib.file_digest(stream, _short_hash).digest()
@@ -153,10 +145,10 @@ def _info(
     if others:
         height = width = min(height, width)
         notes = [*notes, f"{others} pictures of other sizes are resized to {height} x {width}"]
-    stems = [stem(file) for file in files]
-    if len(set(stems)) < len(stems):
-        stems = [str(file.relative_to(root).with_suffix("")) for file in files]
-    ids = np.asarray(stems)
+    stems = Texts(map(stem, files))
+    if not all_different(stems):
+        stems = Texts(str(file.relative_to(root).with_suffix("")) for file in files)
+    ids = stems.array()
     home = same_content(files)
     copies = int((home != np.arange(len(home))).sum())
     if copies:
@@ -171,7 +163,7 @@ def _info(
         pixel_scale=options.pixel_scale_arcsec,
         bands=tuple(bands),
         ids=ids,
-        groups=ids[home],
+        groups=ids[home] if copies else ids,
         labels=labels,
         classes=classes,
         notes=tuple(notes),
