@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from galshift.doubt.choice import choose
 from galshift.errors import ConfigError, DataError
+from galshift.models.build import build_model
 from galshift.recipes.execute import execute
 from galshift.selection import DEFAULT
 from galshift.selection._base import Candidate
+from galshift.training.checkpoint import load_checkpoint
 from galshift.training.outputs import read_candidate
 from galshift.verbs import STEPS
 from galshift.verbs.adapt import mix_prior
@@ -187,3 +190,32 @@ def test_a_method_that_the_network_cannot_have_is_left_out(surveys: tuple[str, s
     given = values(surveys, method=method, model={"kind": "vit"})
     done = execute("adapt", given, out=tmp_path / "run")
     assert set(done.results["selection"]["predicted_mix"]) == {"source-only", "mcc"}
+
+
+def test_a_named_encoder_is_a_second_family_to_choose_from(surveys: tuple[str, str], tmp_path: Path) -> None:
+    encoder = {"kind": "efficientnet-lite0", "size": 32, "pretrained": False}
+    method = {"kind": "auto", "methods": ["adabn"]}
+    run = execute("adapt", values(surveys, method=method, encoder=encoder), out=tmp_path / "run").run.path
+    choice = json.loads((run / "selection.json").read_text())
+    second = [f"efficientnet-lite0 {name}" for name in ("probe", "standardise", "pseudo-labels")]
+    assert list(choice["scores"]) == ["source-only", "adabn", *second]
+    probe = load_checkpoint(run / "candidates" / "probe")
+    assert probe.model.spec["name"] == "efficientnet-lite0"
+    assert probe.meta["method"] == "source-only"
+    # Only the head was trained: the encoder is that of a fresh network with the same seed.
+    fresh = build_model(
+        "efficientnet-lite0",
+        in_channels=1,
+        size=24,
+        n_classes=3,
+        options=probe.model.spec["options"],
+        seed=42,
+    )
+    for name, value in fresh.state_dict().items():
+        assert torch.equal(value, probe.model.state_dict()[name]) == (not name.startswith("head")), name
+
+
+def test_an_encoder_beside_a_named_method_is_refused(surveys: tuple[str, str]) -> None:
+    with pytest.raises(ConfigError, match="second family") as told:
+        execute("adapt", values(surveys, method="coral", encoder="efficientnet-lite0"))
+    assert "--tune head" in told.value.hint
