@@ -314,4 +314,4 @@ def test_warnings_in_plain_words():
     y = np.arange(600) % 3
     text = " ".join(plain_warnings("sdss", classification_metrics(y, blind, list("abc"), n_bootstrap=50)))
     assert "no more accurate than always answering" in text
-    assert "never answers b and c" in text
+    assert "never answers b or c" in text
