@@ -108,7 +108,7 @@ class TrainConfig(Grown):
     select_limit: int = Field(
         2000, ge=10, description="At most so many target images are scored after an epoch."
     )
-    checkpoint_every_s: float = Field(300.0, gt=0, description="The most time [s] that a kill can cost.")
+    checkpoint_every_s: float = Field(300.0, gt=0, description="Most time [s] that a kill costs.")
     track: tuple[Literal["tensorboard", "mlflow"], ...] = Field(
         (), description="Loggers beside metrics.jsonl; they need the extra 'tracking'."
     )
