@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+import galshift
 from tests.every_verb import differences
 from tests.file_operations import Server
 
@@ -61,6 +63,13 @@ def test_a_recipe_makes_the_same_files_elsewhere_and_later(twice: tuple[Path, Pa
     assert {"all.lock.json", "all.yaml"} < found.keys()
     for name in found.keys() - pages:
         assert os.fsencode(there) not in found[name], name
+
+
+def test_galshift_tells_the_time_by_the_module_time_alone() -> None:
+    """The clock that the commands above are given is that module's."""
+    stamp = re.compile(r"\bdatetime\b.*\b(now|today)\(")
+    sources = Path(galshift.__file__).parent.rglob("*.py")
+    assert [path.name for path in sources if stamp.search(path.read_text())] == []
 
 
 def test_a_lock_from_elsewhere_says_that_all_is_reproduced(twice: tuple[Path, Path], server: Server) -> None:
