@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 from pathlib import Path
@@ -393,25 +392,35 @@ def _free_key(path: tuple[Any, ...]) -> bool:
     )
 
 
-def _misspellings() -> list[Any]:
-    from galshift.recipes.find import shipped
+def _rounds(text: str) -> list[list[tuple[Any, ...]]]:
+    """Return every key of a recipe once: one of each step and data set at a time, the others alone."""
+    owners: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    for path in _key_paths(yaml.safe_load(text)):
+        if isinstance(path[-1], str) and not _free_key(path):
+            inner = path[0] in ("steps", "data") and len(path) > 2
+            owners.setdefault(path[:2] if inner else path, []).append(path)
+    alone = [paths for owner, paths in owners.items() if owner == paths[0]]
+    inside = [paths for owner, paths in owners.items() if owner != paths[0]]
+    together = [
+        [paths[k] for paths in inside if k < len(paths)] for k in range(max(map(len, inside), default=0))
+    ]
+    return [*alone, *together]
 
-    cases = []
-    for name, text in {
-        "toy": TOY,
-        "matrix": MATRIX,
-        **{n: p.read_text() for n, p in shipped().items()},
-    }.items():
-        for path in _key_paths(yaml.safe_load(text)):
-            if isinstance(path[-1], str) and not _free_key(path):
-                cases.append(pytest.param(text, path, id=f"{name}:{'.'.join(map(str, path))}"))
-    return cases
+
+def _lines(node: yaml.Node, place: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], int]:
+    found = {}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*place, key.value)
+            found |= {here: key.start_mark.line + 1, **_lines(value, here)}
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            found |= _lines(item, (*place, index))
+    return found
 
 
-@pytest.mark.parametrize(("text", "path"), _misspellings())
-def test_every_key_of_every_recipe_misspelt_once(text: str, path: tuple[Any, ...]) -> None:
-    tree = yaml.safe_load(text)
-    owner = copy.copy(tree)
+def _with_misspelt(tree: Any, path: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Misspell the key at `path` in `tree`, and return its path then."""
     owner = tree
     for part in path[:-1]:
         owner = owner[part]
@@ -420,18 +429,33 @@ def test_every_key_of_every_recipe_misspelt_once(text: str, path: tuple[Any, ...
     items = [(wrong if key == right else key, value) for key, value in owner.items()]
     owner.clear()
     owner.update(items)
-    written = yaml.safe_dump(tree, sort_keys=False, default_flow_style=False)
-    Path("bad.yaml").write_text(written)
-    with pytest.raises(ConfigError) as caught:
-        read_recipe("bad.yaml")
-    line = next(
-        n for n, row in enumerate(written.splitlines(), 1) if row.strip().lstrip("- ").startswith(f"{wrong}:")
-    )
-    told = [problem for problem in caught.value.problems if wrong in problem.split(": ")[0]]
-    assert told, caught.value.problems
-    assert told[0].startswith(f"bad.yaml:{line}  ")
-    # The word itself is among those that are offered.
-    assert f"'{right}'" in told[0] or right in told[0].split("Allowed:")[-1]
+    return (*path[:-1], wrong)
+
+
+def _recipe_texts() -> dict[str, str]:
+    from galshift.recipes.find import shipped
+
+    return {"toy": TOY, "matrix": MATRIX, **{name: path.read_text() for name, path in shipped().items()}}
+
+
+@pytest.mark.parametrize("name", _recipe_texts())
+def test_every_key_of_every_recipe_misspelt_once(name: str) -> None:
+    text = _recipe_texts()[name]
+    for paths in _rounds(text):
+        tree = yaml.safe_load(text)
+        wrong = {_with_misspelt(tree, path): path[-1] for path in paths}
+        written = yaml.safe_dump(tree, sort_keys=False, default_flow_style=False)
+        Path("bad.yaml").write_text(written)
+        with pytest.raises(ConfigError) as caught:
+            read_recipe("bad.yaml")
+        lines = _lines(yaml.compose(written))
+        for path, right in wrong.items():
+            typed = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
+            begin = f"bad.yaml:{lines[path]}  {typed}: "
+            told = [one for one in caught.value.problems if one.startswith(begin)]
+            assert told, (path, caught.value.problems)
+            # The word itself is among those that are offered.
+            assert f"'{right}'" in told[0] or right in told[0].split("Allowed:")[-1], (path, told)
 
 
 def test_the_lock_stands_beside_the_recipe_by_its_file_name() -> None:
