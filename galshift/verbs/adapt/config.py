@@ -48,7 +48,9 @@ class AdaptStepConfig(WithSettings):
     """Everything that can change an adapted classifier."""
 
     source: str = Field(description="Labelled images.")
-    target: str = Field(description="Images of the survey to adapt to; their labels, if any, serve evaluation alone.")
+    target: str = Field(
+        description="Images of the survey to adapt to; their labels, if any, serve evaluation alone."
+    )
     read: ReadOptions = Field(ReadOptions(), description="How to read the source.")
     read_target: ReadOptions = Field(ReadOptions(), description="How to read the target.")
     target_labels: str | None = Field(
