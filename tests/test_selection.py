@@ -9,7 +9,7 @@ from scipy.special import softmax
 from sklearn.metrics import adjusted_mutual_info_score, balanced_accuracy_score, mutual_info_score
 
 from galshift.errors import DataError
-from galshift.selection import DEFAULT, SELECTORS
+from galshift.selection import DEFAULT_EPOCH, SELECTORS
 from galshift.selection._base import Candidate
 from galshift.selection._clusters import agreement, cluster
 from galshift.selection._density_ratio import density_ratio, weighted_risk
@@ -45,7 +45,7 @@ def candidate(
 def test_the_names_are_those_of_the_files() -> None:
     assert set(NAMES) >= {
         *("source-validation", "infomax", "snd", "dev", "devn", "bnm"),
-        *("class-ami", "mixval", "transfer-score", "guarded", DEFAULT),
+        *("class-ami", "mixval", "transfer-score", "guarded", DEFAULT_EPOCH),
     }
     assert "label-shift" not in NAMES
 
