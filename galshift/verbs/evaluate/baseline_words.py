@@ -96,6 +96,8 @@ def _verdicts(document: Document, by: Metric) -> list[str]:
         rows = sorted(_on(document, where), key=lambda row: -(row[1][by.key] or 0.0))
         unbeaten = [row for row in rows if not row[1]["beaten"]]
         how = f"does not beat {len(unbeaten)} of {len(rows)}" if unbeaten else f"beats all {len(rows)}"
+        if len(unbeaten) == len(rows):
+            how = f"beats none of {len(rows)}"
         best = _against((unbeaten or rows)[0], by)
         found.append(f"{document['network']} {how} classifiers without a network, the best of them {best}")
     return found
