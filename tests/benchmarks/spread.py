@@ -1,6 +1,7 @@
 """Memory of the workers of one verb with ten times the images, and how much sooner two of them are done.
 
-Run it with ``python -m tests.benchmarks.spread`` (``--verbs predict pack audit``, ``--images 5000 50000``).
+Run it with ``python -m tests.benchmarks.spread`` (``--verbs predict pack embed evaluate audit
+one-pixel-attack``, ``--images 5000 50000``; of the attack one image in 250 is attacked).
 Each line is a fresh command: peak resident memory of the command and of its largest worker, and its seconds.
 With a GPU: ``python -m tests.benchmarks.spread --device cuda --verbs predict``.
 """
@@ -27,6 +28,14 @@ _CHUNK = 1000
 _CALLS = {
     "predict": "galshift.predict('run', 'data-{n}.h5', '{out}.fits', device='{device}', {how})",
     "pack": "galshift.pack('data-{n}.h5', '{out}.h5', {how})",
+    "embed": ("galshift.embed('run', 'data-{n}.h5', out='{out}', reduce='pca', device='{device}', {how})"),
+    "evaluate": (
+        "galshift.evaluate('run', on=['data-{n}.h5'], out='{out}', samples=0, device='{device}', {how})"
+    ),
+    "one-pixel-attack": (
+        "galshift.one_pixel_attack('run', 'data-{n}.h5', out='{out}', limit={n} // 250, "
+        "device='{device}', {how})"
+    ),
     "audit": (
         "galshift.audit('run', 'data-{n}.h5', corruption=['gain'], out='{out}', device='{device}', {how})"
     ),
@@ -92,7 +101,7 @@ def main() -> None:
     parser.add_argument("--images", nargs="+", type=int, default=[5_000, 50_000])
     parser.add_argument("--device", default="cpu")
     said = parser.parse_args()
-    print(f"{'verb':8} {'images':>7} {'workers':>7} {'seconds':>8} {'command MiB':>12} {'worker MiB':>11}")
+    print(f"{'verb':16} {'images':>7} {'workers':>7} {'seconds':>8} {'command MiB':>12} {'worker MiB':>11}")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "run").mkdir()
@@ -103,7 +112,7 @@ def main() -> None:
                 for workers in (1, 2):
                     seconds, own, worker = measured(folder, verb, n, workers, said.device)
                     shown = f"{worker:11.0f}" if workers > 1 else f"{'-':>11}"
-                    print(f"{verb:8} {n:7d} {workers:7d} {seconds:8.1f} {own:12.0f} {shown}", flush=True)
+                    print(f"{verb:16} {n:7d} {workers:7d} {seconds:8.1f} {own:12.0f} {shown}", flush=True)
 
 
 if __name__ == "__main__":
