@@ -39,23 +39,40 @@ def canonical_json(value: Any) -> str:
 def content_sha256(path: str | Path) -> str:
     """Return the sha256 of a file, or of a folder's sorted relative names and file hashes.
 
-    File hashes are remembered in this process by (path, size, modification time).
+    Hashes are remembered in this process by (path, size, modification time) of the file, or of all files of
+    the folder together: one entry, for there may be 10^5 of them.
     """
     path = Path(path)
     if path.is_dir():
-        digest = hashlib.sha256()
-        for name in _files_below(path):
-            said = f"{name.replace(os.sep, '/')}\0{content_sha256(path / name)}\n"
-            digest.update(said.encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()
+        names, known = _files_below(path), hashlib.blake2b(b"folder", digest_size=16)
+        known.update(os.path.realpath(path).encode("utf-8", "surrogateescape"))
+        for name in names:
+            known.update(_stamp(path / name))
+        key = known.digest()
+        if key not in _HASHES:
+            digest = hashlib.sha256()
+            for name in names:
+                said = f"{name.replace(os.sep, '/')}\0{_file_sha256(path / name).hex()}\n"
+                digest.update(said.encode("utf-8", "surrogateescape"))
+            _HASHES[key] = digest.digest()
+        return _HASHES[key].hex()
     plain_file(path, empty=True)  # a pipe would never end
+    key = hashlib.blake2b(_stamp(path), digest_size=16).digest()
+    if key not in _HASHES:
+        _HASHES[key] = _file_sha256(path)
+    return _HASHES[key].hex()
+
+
+def _stamp(path: Path) -> bytes:
     stat = path.stat()
     known = repr((os.path.realpath(path), stat.st_size, stat.st_mtime_ns))
-    key = hashlib.blake2b(known.encode("utf-8", "surrogateescape"), digest_size=16).digest()
-    if key not in _HASHES:
-        with path.open("rb") as stream:
-            _HASHES[key] = hashlib.file_digest(stream, "sha256").digest()
-    return _HASHES[key].hex()
+    return known.encode("utf-8", "surrogateescape")
+
+
+def _file_sha256(path: Path) -> bytes:
+    plain_file(path, empty=True)
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def fingerprint(

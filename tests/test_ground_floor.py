@@ -95,6 +95,23 @@ def test_hash_of_a_file_is_sha256_and_of_a_folder_ignores_order_and_hidden_files
     assert content_sha256(first) != content_sha256(second)
 
 
+def test_hashes_of_folders_in_one_another_differ_and_leave_one_entry_each(tmp_path, monkeypatch):
+    """The files are the same; what they are called from the folder on is not."""
+    from galshift import provenance
+
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    for number in range(20):
+        (inner / f"{number}").write_text("same")
+    monkeypatch.setattr(provenance, "_HASHES", {})
+    found = [content_sha256(place) for place in (tmp_path / "outer", inner, inner / "0", inner)]
+    assert len(set(found)) == 3
+    assert found[1] == found[3]
+    assert len(provenance._HASHES) == 3
+    said = "".join(f"{n}\0{hashlib.sha256(b'same').hexdigest()}\n" for n in sorted(map(str, range(20))))
+    assert found[1] == hashlib.sha256(said.encode()).hexdigest()
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
