@@ -106,8 +106,10 @@ def _read_parquet(path: Path) -> Any:
         )
     check_unpacked(claimed, n_bytes, path, what="the table")
     stored = parquet.read_table(path)
-    columns = {}
-    for name, values in zip(stored.column_names, stored.columns):
+    names, left, columns = stored.column_names, stored.columns, {}
+    del stored
+    for name in names:
+        values = left.pop(0)  # each is let go when it is an array
         _check_texts(values, path)
         if arrow.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)

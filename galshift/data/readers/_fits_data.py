@@ -20,6 +20,7 @@ from galshift.errors import DataError
 
 # What is read at a time: pixels of some galaxies, or a stack of many that is small enough to keep whole.
 _CACHE_BYTES = 16 << 20
+_CACHE_BYTES_PLANES = 4 << 20
 # A compressed file is unpacked from its start each time, so that of these larger stacks are kept.
 _CACHE_BYTES_PACKED = 256 << 20
 _PACKED = (".gz", ".bz2", ".z")
@@ -190,6 +191,12 @@ class FitsData(Opened):
             part = None if whole <= self._limit(place.file) else part
         return place.file, place.plane, part
 
+    def _kept(self, key: tuple[int, int, int | None]) -> int:
+        """Return how many bytes may stay for what follows: a stack holds more of it, a plane is read once."""
+        file, plane, part = key
+        one = part is not None or math.prod(self.planes[file][plane]["shape"][:-2]) == 1
+        return min(_CACHE_BYTES_PLANES, self._limit(file)) if one else self._limit(file)
+
     def _limit(self, file: int) -> int:
         packed = self.files[file].suffix.lower() in _PACKED
         return _CACHE_BYTES_PACKED if packed else _CACHE_BYTES
@@ -208,7 +215,7 @@ class FitsData(Opened):
             arrays = load(self.files[file], [(planes[n], part) for _, n, part in keys])
             self._cache.update(zip(keys, arrays))
             self._held += sum(array.nbytes for array in arrays)
-        limit = max((self._limit(file) for file, _, _ in needed), default=_CACHE_BYTES)
+        limit = max(map(self._kept, needed), default=_CACHE_BYTES)
         while self._held > limit and len(self._cache) > len(needed):
             key = next(key for key in self._cache if key not in needed)
             self._held -= self._cache.pop(key).nbytes
