@@ -20,6 +20,7 @@ from galshift.intervals import wilson_interval
 from galshift.streams import numpy_stream
 
 _CHUNK = 4_000_000  # weights held at once
+_DRAWN = 500_000  # whole numbers that become weights at a time
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,21 @@ def changes(
 
 
 def replicate_weights(n_groups: int, n_bootstrap: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield (B, G) draws of galaxies with replacement, `n_bootstrap` in all, in pieces that fit in memory."""
+    """Yield (B, G) draws of galaxies with replacement, `n_bootstrap` in all, in pieces that fit in memory.
+
+    A piece stands in the place of the one before it.
+    """
     generator = numpy_stream(seed, "evaluation", "bootstrap")
     piece = max(1, _CHUNK // max(n_groups, 1))
+    chances = np.full(n_groups, 1 / n_groups)
+    held = np.empty((min(piece, n_bootstrap), n_groups))
+    few = max(1, _DRAWN // max(n_groups, 1))
     for start in range(0, n_bootstrap, piece):
         size = min(piece, n_bootstrap - start)
-        yield generator.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=size).astype(np.float64)
+        for row in range(0, size, few):
+            stop = min(row + few, size)
+            held[row:stop] = generator.multinomial(n_groups, chances, size=stop - row)
+        yield held[:size]
 
 
 def replicates(
