@@ -142,6 +142,7 @@ def answer(
     refuse: bool = True,
     engine: Engine = HERE,
     shared: SharedEncoder | None = None,
+    features: bool = True,
 ) -> Answers:
     """Run a network over images and return what its outputs mean.
 
@@ -161,7 +162,9 @@ def answer(
     engine : Engine
         Who computes.
     shared : SharedEncoder, optional
-        Of networks some of which have the same encoder.
+        Of networks some of which have the same encoder; it needs the features.
+    features : bool
+        False where they are not wanted: of a large survey they take most of the memory.
 
     Raises
     ------
@@ -172,7 +175,15 @@ def answer(
 
     def compute() -> Forward:
         with progress(label, len(rows)) as bar:
-            made = passes(trained, dataset, rows, device=device, engine=engine, progress=bar.advance)
+            made = passes(
+                trained,
+                dataset,
+                rows,
+                device=device,
+                engine=engine,
+                progress=bar.advance,
+                features=features or shared is not None,
+            )
             return joined((found for _, found in made), len(rows))
 
     out = compute() if shared is None else shared.outputs(trained, dataset, rows, compute)

@@ -51,6 +51,11 @@ def save_scorer(directory: Path, name: str, method: Method, sizes: Mapping[str, 
     return directory / FILE
 
 
+def has_scorer(directory: Path) -> bool:
+    """Return whether the run tells an unknown class, by the features."""
+    return (directory / FILE).is_file()
+
+
 def load_scorer(directory: Path) -> Method | None:
     """Return the method with the networks of its score, or None where the run has none.
 

@@ -19,6 +19,7 @@ from galshift.runs.test_sets import TestSet, open_test_sets
 from galshift.spread import HERE, Engine
 from galshift.timing import timed
 from galshift.training.checkpoint import Trained, load_checkpoint
+from galshift.training.unknown import has_scorer
 from galshift.verbs.evaluate.baselines import NO_CLASSES, baselines_of
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.doubt import with_doubt
@@ -76,6 +77,8 @@ def evaluate_open(
     head = classifiers[0].trained.head
     task = TASKS[head.kind]
     ask = partial(answer, device=device, engine=engine, names=head.names, shared=_shared(classifiers))
+    wanted = bool(_pair(sets) or config.threshold)
+    ask = partial(ask, features=wanted or any(has_scorer(c.path) for c in classifiers))
     outcomes = {(c.name, s.name): _outcome(task, c, s, config, ask) for c in classifiers for s in sets}
     plain = [c for c in classifiers if not c.given] + [c for c in classifiers if c.roles.source_only]
     reference = next((c.name for c in plain), None)
@@ -114,9 +117,7 @@ def _outcome(task: Task, c: Classifier, s: TestSet, config: EvaluateConfig, ask:
 
 def _gaps(found: Evaluation, config: EvaluateConfig) -> dict[str, dict[str, Any]]:
     """Return the gap between source and target in each classifier's features; empty without such a pair."""
-    pair = [s for s in found.sets if s.role in ("source", "target")]
-    pair = pair if len(pair) == 2 else list(found.sets) if len(found.sets) == 2 else []
-    gaps = {}
+    pair, gaps = _pair(found.sets), {}
     for c in found.classifiers if pair else ():
         try:
             gap = domain_gap(
@@ -130,6 +131,12 @@ def _gaps(found: Evaluation, config: EvaluateConfig) -> dict[str, dict[str, Any]
             continue
         gaps[c.name] = {"between": [s.name for s in pair], **gap}
     return gaps
+
+
+def _pair(sets: Sequence[TestSet]) -> list[TestSet]:
+    """Return the two test sets between which a gap is told; none where it is not clear which they are."""
+    pair = [s for s in sets if s.role in ("source", "target")]
+    return pair if len(pair) == 2 else list(sets) if len(sets) == 2 else []
 
 
 def _differences(found: Evaluation, config: EvaluateConfig) -> dict[str, dict[str, Any]]:
