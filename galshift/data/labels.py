@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from galshift.data.compact import Words, all_different
+from galshift.data.compact import Words
 from galshift.data.cutouts import Dataset
 from galshift.data.join import Joined, Relabelled, joined, rows_of
 from galshift.data.no_label import (
@@ -22,6 +21,7 @@ from galshift.data.no_label import (
     numbers_of_words,
     said,
 )
+from galshift.data.one_class import one_class
 from galshift.data.options import ReadOptions, mapped, mapping_key
 from galshift.data.tables import column
 from galshift.data.votes import votes
@@ -260,7 +260,7 @@ def _relabel(
 ) -> Relabelled:
     """The data set with one class an image; `order` is that of the classes, by name where it is None."""
     dataset, options = found.dataset, found.options
-    kept, labels, counted = _one_class(dataset, images)
+    kept, labels, counted = one_class(dataset, images)
     present = {label for label in labels if label is not None}
     classes = tuple(sorted(present) if order is None else [name for name in order if name in present])
     classes += tuple(sorted(present - set(classes)))
@@ -291,43 +291,6 @@ def _relabel(
         groups=groups,
         notes=notes,
     )
-
-
-def _one_class(
-    dataset: Dataset, images: Iterable[set[str]]
-) -> tuple[np.ndarray, list[str | None], dict[str, int]]:
-    """Return the images with one class or none, the classes, and how many are left out for what.
-
-    Files with the same content are one image with the labels of all.
-    """
-    same = getattr(dataset, "same_image", None)
-    keys = np.asarray(dataset.info.ids if same is None else same)
-    image = np.arange(len(keys)) if all_different(keys) else np.unique(keys, return_inverse=True)[1]
-    # A Python set for each of 10^5 images takes megabytes: there are few different ones.
-    sets: list[frozenset[str]] = [frozenset()]
-    known = {sets[0]: 0}
-    together = array("q", bytes(8 * len(keys)))
-    for i, names in zip(image, images):
-        joined = sets[together[i]] | names
-        together[i] = known.setdefault(joined, len(sets))
-        if together[i] == len(sets):
-            sets.append(joined)
-    counted = {"bear two classes": 0, "have a class left out": 0, "are copies": 0}
-    keep, labels, seen = array("q"), [], bytearray(len(keys))
-    for place, i in enumerate(image):
-        every = sets[together[i]]
-        names = every - {""}
-        if same is not None and seen[i]:
-            counted["are copies"] += 1
-        elif len(names) > 1:
-            counted["bear two classes"] += 1
-        elif not names and "" in every:
-            counted["have a class left out"] += 1
-        else:
-            keep.append(place)
-            labels.append(next(iter(names), None))
-        seen[i] = 1
-    return np.array(keep, dtype=np.int64), labels, counted
 
 
 def _alike(classes: Sequence[str]) -> list[str]:
