@@ -1,4 +1,4 @@
-"""Which images of a data set have one class, of all that are said of each: by several rows, of several copies."""
+"""Which images have one class, of all that several rows of a catalogue, or several copies, say of each."""
 
 from __future__ import annotations
 
