@@ -194,7 +194,10 @@ def report(work: Path, tasks: list[str]) -> tuple[str, dict[str, Any]]:
     for task in tasks:
         rows: dict[str, list[dict[str, float]]] = defaultdict(list)
         for folder in sorted((work / task).glob("*"), key=lambda path: int(path.name)):
-            with np.load(work / "data" / f"{task}-{folder.name}.npz") as stored:
+            data = work / "data" / f"{task}-{folder.name}.npz"
+            if not data.is_file():  # a seed that has only been begun
+                continue
+            with np.load(data) as stored:
                 labels = stored["target_test_labels"]
             for name in ROWS:
                 if (path := folder / f"{name}.npz").is_file():
