@@ -48,8 +48,8 @@ def held(path: Path, options: ReadOptions) -> tuple[int, int]:
     """Return the bytes that are held once the data set is open and all of it has been read, and the most
     that were held while it was opened."""
     open_dataset(path, options).read([0])  # imports, and the index of headers
-    # pathlib interns the parts of every path, and Python's table of interned words grows in great steps: of two
-    # openings one is without.
+    # pathlib interns the parts of every path, and Python's table of interned words grows in great steps: of
+    # two openings one is without.
     most = min(_peak_while_opened(path, options) for _ in range(2))
     gc.collect()
     tracemalloc.start()
