@@ -87,6 +87,8 @@ def written() -> str:
         HEAD,
         "## Macro-F1 on the target\n\nMeans over seeds; ± is half a 95 % interval of the paired difference.",
         choice.tables(),
+        "## A frozen encoder\n\nEfficientNet-lite0 at 96 pixels, ImageNet weights, a linear head; few seeds.",
+        choice.frozen(),
         "## Expected accuracy and verdict\n\nConstants fitted without the kind of gap they are tried on. A "
         f"collapse: {doubt.COLLAPSE} lost against the source, and {doubt.BETTER} against the best network of "
         f'the pair; false alarms: "cannot be trusted" where less than {doubt.LITTLE} is lost.',

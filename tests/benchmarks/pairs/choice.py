@@ -14,6 +14,7 @@ from galshift.selection import DEFAULT
 from galshift.selection._base import Candidate
 from galshift.selection.mix_evidence import is_another_mix
 from tests.benchmarks.pairs import gaps, table
+from tests.benchmarks.pairs.rows import FROZEN
 from tests.benchmarks.pairs.table import Run
 
 PLAIN, ADABN, ALIGNED = "source-only", "source-only-renewed", "sinkhorn"
@@ -131,3 +132,20 @@ def _over(found: Mapping[str, Mapping[tuple[str, int], float]], rule: str, kind:
 
 def _difference(kinds: list[tuple[float, float]]) -> str:
     return interval([one[1] for one in kinds])
+
+
+def frozen() -> str:
+    """Return what a frozen encoder gives beside the small network, where both were run, in Markdown."""
+    names = (PLAIN, ALIGNED, *FROZEN)
+    pairs: dict[tuple[str, int], dict[str, Run]] = defaultdict(dict)
+    for run in table.read():
+        pairs[run.kind, run.seed][run.row] = run
+    held = {place: rows for place, rows in pairs.items() if set(names) <= set(rows)}
+    lines = [f"| gap (seeds) | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for kind in (kind for kind in gaps.LEVELS if any(place[0] == kind for place in held)):
+        rows = [rows for place, rows in held.items() if place[0] == kind]
+        cells = " | ".join(f"{np.mean([_macro_f1(row[name]) for row in rows]):.3f}" for name in names)
+        lines.append(f"| {kind} ({len(rows)}) | {cells} |")
+    mean = [np.mean([_macro_f1(rows[name]) for rows in held.values()]) for name in names]
+    lines.append(f"| all ({len(held)}) | {' | '.join(f'{one:.3f}' for one in mean)} |")
+    return "\n".join(lines)
