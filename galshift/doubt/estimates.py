@@ -33,12 +33,7 @@ def average_confidence(source: np.ndarray, labels: np.ndarray, target: np.ndarra
 def average_thresholded_confidence(source: np.ndarray, labels: np.ndarray, target: np.ndarray) -> float:
     """Return the share of target images surer than the threshold above which the source's accuracy lies.
 
-    Parameters
-    ----------
-    source, target : ndarray
-        (M, K) and (N, K) calibrated probabilities.
-    labels : ndarray
-        (M,) classes of the source's images.
+    Parameters are those of :func:`average_confidence`; the share lies in [0, 1].
 
     References
     ----------
