@@ -296,7 +296,8 @@ def test_predict_without_the_source_says_that_it_gives_no_verdict(
     copy.mkdir()
     shutil.copyfile(folder / "model.safetensors", copy / "model.safetensors")
     done = execute("predict", {"run": str(copy), "data": str(target)}, out=tmp_path / "p.csv")
-    assert any("No verdict and no prediction sets" in line for line in done.results["warnings"])
+    (line,) = [one for one in done.results["warnings"] if "No verdict and no prediction sets" in one]
+    assert f"({copy.name})" in line  # of what
     assert "prediction_set" not in (tmp_path / "p.csv").read_text().splitlines()[0]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
+from galshift.data.paths import bare_name
 from galshift.doubt.evidence import evidence, lost_agreement
 from galshift.doubt.predicted import predict_accuracy
 from galshift.doubt.verdict import judge
@@ -41,7 +42,8 @@ def with_doubt(found: Evaluation, compared: Compared | None, device: str) -> Eva
             try:
                 said = _of(found, compared, c, source, s, device)
             except DataError as error:
-                notes.append(f"No accuracy is predicted for {c.name} on {s.name}: {error.what}.")
+                where = "" if error.where is None else f" ({bare_name(error.where)})"
+                notes.append(f"No accuracy is predicted for {c.name} on {s.name}: {error.what}{where}.")
                 continue
             outcome = outcomes[c.name, s.name]
             known = {**outcome.metrics, **said}

@@ -165,7 +165,7 @@ class _Said:
             good = logits[np.isfinite(logits).all(axis=1)].astype(np.float64)
             self._doubt = doubt_of(self.trained, good, device, level)
         except DataError as error:
-            self.notes.append(f"No verdict and no prediction sets: {error.what}.")
+            self.notes.append(f"No verdict and no prediction sets: {_said_of(error)}.")
 
     def worth(self) -> dict[str, Any]:
         """Return what header and results say of that; nothing where it cannot be told."""
@@ -220,6 +220,11 @@ class _Said:
         if self._doubt is not None:
             found["verdict_lines"] = self._doubt.sentences()
         return {**found, "classes": list(self.trained.classes), **flagged}
+
+
+def _said_of(error: DataError) -> str:
+    """What is wrong, and with what."""
+    return error.what if error.where is None else f"{error.what} ({bare_name(error.where)})"
 
 
 def _splits(trained: Trained, dataset: Dataset, data: str) -> np.ndarray:
