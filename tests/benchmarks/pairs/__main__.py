@@ -2,7 +2,8 @@
 
 ::
 
-    python -m tests.benchmarks.pairs run FOLDER [--seeds 15] [--kinds noise,mix] [--family small|frozen|plain]
+    python -m tests.benchmarks.pairs run FOLDER [--seeds 15] [--kinds noise,mix]
+        [--family small|frozen|tuned|plain|unweighted]
     python -m tests.benchmarks.pairs gather FOLDER
     python -m tests.benchmarks.pairs report [--write]
     python -m tests.benchmarks.pairs doubt [--write]
@@ -40,6 +41,8 @@ in sight when the rules were chosen, as were seeds 0 to 3 and 5 to 7 of all kind
 FAMILIES = {
     "small": (rows.small_rows, rows.SMALL),
     "frozen": (rows.frozen_rows, rows.FROZEN),
+    "tuned": (rows.tuned_rows, rows.TUNED),
+    "unweighted": (rows.unweighted_rows, rows.UNWEIGHTED),
     "plain": (rows.plain_rows, rows.NO_NETWORK),
 }
 

@@ -13,6 +13,7 @@ sky              a slope of the sky was left in, of 1 to 16 sky sigmas from edge
 mix              half spirals and half mergers in the source; 40 to 10 % mergers in the target
 mix-noise        the noise of noise with 85 % mergers in the target, half in the source
 mix-seeing       the seeing of seeing with 80 % spirals and 10 % of each other kind, even in the source
+rare             the noise of noise; 60 % spirals, 30 % mergers and 10 % ellipticals in both
 survey           source LSST's tenth year; target LSST's first, HSC, DES, KiDS or Pan-STARRS
 simulated        source noise-free simulations at z = 0.15; target HSC, DES, KiDS, Pan-STARRS or SDSS
 shapes           lines, rectangles, circles; target in photons, at a ratio of 0.5 to 0.03
@@ -58,6 +59,7 @@ from tests.benchmarks.transfer_tasks import (
 KINDS = ("merger", "spiral", "elliptical")
 PAIR = Pair(KINDS, redshift=0.35, scale_arcsec=0.2, drawn_arcsec=0.1)
 STRENGTHS = 5
+RARE = (0.3, 0.6, 0.1)  # shares of `KINDS` in either domain of the kind of that name
 MIXED = 150  # images of either part of the target where classes are not even
 LEVELS: dict[str, tuple] = {
     "same": (1, 1, 1, 1, 1),
@@ -72,6 +74,7 @@ LEVELS: dict[str, tuple] = {
     "mix": (0.4, 0.3, 0.2, 0.15, 0.1),
     "mix-noise": (1.5, 2.5, 4, 6, 10),
     "mix-seeing": (1.2, 1.5, 2, 2.5, 3),
+    "rare": (1.5, 2.5, 4, 6, 10),
     "survey": ("lsst-y1", "hsc-wide", "des", "kids", "panstarrs"),
     "simulated": ("hsc-wide", "des", "kids", "panstarrs", "sdss"),
     "shapes": (0.5, 0.2, 0.1, 0.05, 0.03),
@@ -120,20 +123,13 @@ def _galaxies(kind: str, seed: int, work: Path) -> dict[str, np.ndarray]:
     """Two sets of galaxies, each as its survey sees them."""
     pair = Pair(KINDS, redshift=0.15, scale_arcsec=0.4, drawn_arcsec=0.2) if kind == "simulated" else PAIR
     far = Pair(KINDS, redshift=level(kind, seed), scale_arcsec=0.2, drawn_arcsec=0.1)
-    names = classes(kind)
-    sizes: tuple[list, list] = ([SOURCE] * len(names), [TARGET] * len(names))
-    source = [pool_of(name, 2 * seed + 1000, sum(SOURCE), pair, work) for name in names]
-    target = [
-        pool_of(name, 2 * seed + 1001, sum(TARGET), far if kind == "redshift" else pair, work)
-        for name in names
-    ]
-    mix = shares(kind, seed)
-    if mix is not None:
-        sizes = (sizes[0], [(round(MIXED * part),) * 2 for part in mix])
-        target = [
-            pool_of(name, 2 * seed + 1001, sum(n), pair, work)
-            for name, n in zip(names, sizes[1], strict=True)
-        ]
+    sizes = _sizes(kind, seed)
+
+    def drawn(domain: int, of: Pair) -> list[Cutouts]:
+        of_class = zip(classes(kind), sizes[domain], strict=True)
+        return [pool_of(name, 2 * seed + 1000 + domain, sum(n), of, work) for name, n in of_class]
+
+    source, target = drawn(0, pair), drawn(1, far if kind == "redshift" else pair)
     if kind != "simulated":
         source = [_seen(c, surveys.load("lsst-y10"), 2 * seed) for c in source]
     target = [_seen(c, _survey(kind, seed), 2 * seed + 1) for c in target]
@@ -142,6 +138,18 @@ def _galaxies(kind: str, seed: int, work: Path) -> dict[str, np.ndarray]:
     return packed(
         (source, target), sizes, PreprocessConfig(size=48, pixel_scale_arcsec=pair.scale_arcsec), seed
     )
+
+
+def _sizes(kind: str, seed: int) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """How many images of each class go into each part of source and target."""
+    if kind == "rare":
+        source, target = (
+            [tuple(round(3 * share * n) for n in part) for share in RARE] for part in (SOURCE, TARGET)
+        )
+        return source, target
+    names, mix = classes(kind), shares(kind, seed)
+    even = [TARGET] * len(names)
+    return [SOURCE] * len(names), even if mix is None else [(round(MIXED * part),) * 2 for part in mix]
 
 
 def _seen(galaxies: Cutouts, survey: Survey, seed: int) -> Cutouts:
@@ -157,7 +165,7 @@ def _survey(kind: str, seed: int) -> Survey:
     if gap == "scale":
         document["pixel_scale"]["value"] *= level(kind, seed)
     for band in document["bands"].values():
-        if gap == "noise":
+        if gap in ("noise", "rare"):
             band["exposures"]["value"] /= level(kind, seed) ** 2
         if gap == "seeing":
             band["fwhm_quartiles"] = None

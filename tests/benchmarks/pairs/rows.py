@@ -42,6 +42,8 @@ RENEWED = (
 ALIGNED = ("cdan-e", "infomax", "dann", "sinkhorn", "tent")
 SMALL = (PLAIN, OTHER, COARSE, RENEWED, "adabn", *ALIGNED)
 FROZEN = ("probe", "standardise", "coral-features", "pseudo-labels")
+TUNED = ("tuned", "tuned-sinkhorn")
+UNWEIGHTED = ("source-only-unweighted", "sinkhorn-unweighted", "probe-unweighted")
 NO_NETWORK = ("morphology-forest", "pixel-knn")
 ENCODER_SIDE = 96  # pixels that the encoder is given
 
@@ -78,6 +80,40 @@ def frozen_rows(task: Task, seed: int, wanted: tuple[str, ...]) -> Iterator[tupl
     training = TrainConfig(epochs=EPOCHS, batch_size=BATCH, patience=None, tune="head", cached_views=2)
     job = _job(task, chosen("efficientnet-lite0", size=ENCODER_SIDE), training)
     yield from _rows(task, job, seed, wanted, "probe", FROZEN)
+
+
+def tuned_rows(task: Task, seed: int, wanted: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
+    """Yield the rows of EfficientNet-lite0 with all its layers tuned: the head first, then every layer."""
+    training = TrainConfig(epochs=EPOCHS // 3, batch_size=BATCH, patience=None, tune="all")
+    job = _job(task, chosen("efficientnet-lite0", size=ENCODER_SIDE), training)
+    for name, row in _rows(task, job, seed, tuple(map(_method, wanted)), PLAIN, (PLAIN, "sinkhorn")):
+        yield {PLAIN: "tuned", "sinkhorn": "tuned-sinkhorn"}[name], row
+
+
+def unweighted_rows(task: Task, seed: int, wanted: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
+    """Yield rows whose losses give every image of the source the same weight.
+
+    Nothing where the source holds as many of each class: the weights of the default are 1 there.
+    """
+    counts = task.source[1].bincount()
+    if counts.min() == counts.max():
+        return
+    plain = TrainConfig(epochs=EPOCHS, batch_size=BATCH, patience=None, class_weights="none")
+    names = tuple(_method(name) for name in wanted if name != "probe-unweighted")
+    if names:
+        job = _job(task, chosen("deepmerge"), plain)
+        for name, row in _rows(task, job, seed, names, PLAIN, (PLAIN, "sinkhorn")):
+            yield f"{name}-unweighted", row
+    if "probe-unweighted" in wanted:
+        training = plain.model_copy(update={"tune": "head", "cached_views": 2})
+        job = _job(task, chosen("efficientnet-lite0", size=ENCODER_SIDE), training)
+        for name, row in _rows(task, job, seed, ("probe",), "probe", ("probe",)):
+            yield f"{name}-unweighted", row
+
+
+def _method(row: str) -> str:
+    """The method of a row of `TUNED` or `UNWEIGHTED`."""
+    return "sinkhorn" if "sinkhorn" in row else PLAIN
 
 
 def chosen(kind: str, **options: object) -> Chosen:
