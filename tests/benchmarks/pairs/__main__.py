@@ -8,6 +8,7 @@
     python -m tests.benchmarks.pairs report [--write]
     python -m tests.benchmarks.pairs doubt [--write]
     python -m tests.benchmarks.pairs cost FOLDER
+    python -m tests.benchmarks.pairs real FOLDER --data FILES [--seeds 3]
 
 ``run`` makes pairs of domains (`gaps.py` says which) and a file for each run in FOLDER, seed by seed, so that
 it can be stopped and goes on where it was; ``gather`` writes them into the table beside this file, which
@@ -28,7 +29,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from galshift.evaluation.gap import domain_classifier_error
-from tests.benchmarks.pairs import choice, cost, doubt, gaps, rows, table
+from tests.benchmarks.pairs import choice, cost, doubt, gaps, real, rows, table
 
 REPORT = Path(__file__).parents[1] / "pairs.md"
 HEAD = """# Pairs of domains: results
@@ -108,12 +109,13 @@ def written() -> str:
 def main() -> None:
     """Do what is asked."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("what", choices=("run", "gather", "report", "doubt", "cost"))
+    parser.add_argument("what", choices=("run", "gather", "report", "doubt", "cost", "real"))
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=15)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--kinds", default=",".join(gaps.LEVELS))
     parser.add_argument("--family", default="small,plain")
+    parser.add_argument("--data", type=Path, help="folder of the real files, of which real.py says which")
     parser.add_argument("--write", action="store_true", help="pairs.md, or the constants that are shipped")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -128,6 +130,9 @@ def main() -> None:
         print(doubt.tables())
     elif given.what == "cost":
         print(cost.table(given.folder))
+    elif given.what == "real":
+        real.run(given.data, given.folder, given.seeds)
+        print(real.table(given.folder))
     else:
         text = written()
         print(text)
