@@ -20,6 +20,7 @@ from galshift.doubt.estimates import (
     nuclear_norm,
 )
 from galshift.doubt.evidence import Evidence, evidence, lost_agreement
+from galshift.doubt.likeness import likeness
 from galshift.doubt.predicted import Constants, predict_accuracy
 from galshift.doubt.sets import in_words, prediction_sets
 from galshift.doubt.verdict import TRUSTED, UNTOLD, UNTRUSTED, judge
@@ -178,6 +179,32 @@ def test_the_sets_hold_the_stated_share_of_truths_where_only_the_mix_differs(mix
     assert sets.members(logits)[np.arange(8000), labels].mean() == pytest.approx(0.9, abs=0.012)
 
 
+def test_the_sets_hold_the_stated_share_of_truths_where_answers_are_less_sure_and_as_right() -> None:
+    """Drawn so that confidence is calibrated in both domains, and lower in the target."""
+    rng, k = np.random.default_rng(8), 3
+
+    def drawn(n: int, sure: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+        logits = rng.normal(size=(n, k)) * rng.uniform(*sure, n)[:, None]
+        odds = softmax(logits, axis=1).cumsum(axis=1)
+        return logits, (rng.random(n)[:, None] > odds).sum(axis=1).clip(max=k - 1)
+
+    source, (target, truth) = drawn(4000, (1.0, 6.0)), drawn(8000, (0.5, 2.5))
+    rows = np.arange(len(truth))
+    weighted = prediction_sets(*source, 0.9, target=target).members(target)[rows, truth].mean()
+    assert weighted == pytest.approx(0.9, abs=0.012)
+    assert prediction_sets(*source, 0.9).members(target)[rows, truth].mean() < 0.87
+
+
+def test_the_ratio_of_answers_is_that_of_their_densities() -> None:
+    """Two sets of answers that are mixtures of sure and unsure ones: the ratio is that of the shares."""
+    sure, unsure = np.array([[0.98, 0.01, 0.01]]), np.array([[0.4, 0.35, 0.25]])
+    source, target = (np.repeat(np.concatenate([sure, unsure]), n, axis=0) for n in ((800, 200), (300, 700)))
+    ratio = likeness(source, target)
+    assert ratio(sure)[0] == pytest.approx(0.3 / 0.8, rel=0.02)
+    assert ratio(unsure)[0] == pytest.approx(0.7 / 0.2, rel=0.02)
+    assert np.isnan(ratio(np.full((1, 3), np.nan))).all()
+
+
 def test_sets_in_words_and_of_images_without_an_answer() -> None:
     members = np.array([[True, False], [True, True], [False, False], [False, True]])
     assert in_words(members, ("a", "b")).tolist() == ["a", "a | b", "", "b"]
@@ -275,7 +302,10 @@ def test_predict_carries_verdict_and_sets_whole_and_in_shards(run: tuple[Path, P
     assert [bool(one) for one in table["in_doubt"]] == [len(one) != 1 for one in sets]
     assert all(row["prediction"] in one for row, one in zip(table, sets, strict=True) if one)
     header = json.loads("".join(table.meta["HISTORY"]))
-    assert header["verdict"] == done.results["verdict"]
+    (report,) = target_metrics(folder)[:1]  # whose witnesses predict does not have
+    for key in ("verdict", "reasons", "predicted_accuracy"):
+        assert header[key] == done.results[key] == report[key]
+    assert header["predicted_accuracy_ci95"] == report["ci95"]["predicted_accuracy"]
     assert header["prediction_sets"]["level"] == 0.8
     told = STEPS.get("predict")().describe(done.results)
     assert any(line.startswith("verdict: ") for line in told)

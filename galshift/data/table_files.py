@@ -154,7 +154,8 @@ def _blocks_of(table: Table, name: str, history: str, final: Path) -> Callable[[
     names = column_names(table.colnames, in_escapes)
     changed = [names[column] for column in in_escapes]
     say_escapes(changed, final)
-    lines = history_cards(escaped(history))
+    # JSON is ASCII already; an escape of its escapes would no longer be it.
+    lines = history_cards(escaped(history) if needs_escape([history]) else history)
 
     def block(rows: slice) -> Any:
         hdu = fits.table_to_hdu(_plain(table, rows, texts, names))

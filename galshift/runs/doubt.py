@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import softmax
 
+from galshift.domains.splits import absolute
 from galshift.doubt.evidence import evidence
 from galshift.doubt.predicted import Predicted, predict_accuracy
 from galshift.doubt.sets import PredictionSets, in_words, prediction_sets
 from galshift.doubt.verdict import TRUSTED, Verdict, judge
 from galshift.errors import DataError
 from galshift.methods import METHODS
-from galshift.runs.held_out import source_outputs
+from galshift.runs.held_out import source_outputs, splits_of
 from galshift.selection._base import Candidate
 from galshift.selection.label_shift import class_mix
 from galshift.selection.mix_evidence import CREDIBLE, estimated_mix
@@ -22,6 +24,11 @@ from galshift.selection.mix_evidence import evidence as evidence_of_mix
 from galshift.training.checkpoint import Trained
 from galshift.training.outputs import OUTPUTS, read_candidate
 
+#: What the prediction sets promise rests on (`galshift.doubt.sets`).
+ASSUMED = {
+    "mix": "within a class, images look to the network as held-out images of its source do",
+    "confidence": "images of which the network is as sure are as often what it says as in its source",
+}
 LEAST = 20  # images of either domain below which nothing is said
 
 
@@ -35,7 +42,7 @@ class Doubt:
     verdict : Verdict
     sets : PredictionSets
     mix : ndarray or None
-        (K,) the class mix that the sets are weighted for; None: the source's.
+        (K,) the class mix that the sets are weighted for; None: by how sure the answers are.
     classes : tuple of str
     """
 
@@ -61,7 +68,7 @@ class Doubt:
             "prediction_sets": {
                 "level": self.sets.level,
                 "class_mix": mix,
-                "assumes": "within a class, images look to the network as held-out images of its source do",
+                "assumes": ASSUMED["confidence" if self.mix is None else "mix"],
                 "holds": self.verdict.word == TRUSTED,
             },
         }
@@ -74,7 +81,7 @@ class Doubt:
         return [f"verdict: {self.verdict.word}; {told if self.verdict.word == TRUSTED else f'{told}: {why}'}"]
 
 
-def doubt_of(trained: Trained, logits: np.ndarray, device: str, level: float) -> Doubt:
+def doubt_of(trained: Trained, logits: np.ndarray, device: str, level: float, path: str) -> Doubt:
     """Return what the answers of a network to the images of a data set are worth.
 
     Parameters
@@ -86,6 +93,8 @@ def doubt_of(trained: Trained, logits: np.ndarray, device: str, level: float) ->
     device : str
     level : float
         Of the prediction sets, in (0, 1).
+    path : str
+        Of the data set: what the run's own report says of its target, where it had witnesses, goes before.
 
     Raises
     ------
@@ -97,11 +106,29 @@ def doubt_of(trained: Trained, logits: np.ndarray, device: str, level: float) ->
         raise DataError(f"fewer than {LEAST} images of the source or of the data can be compared")
     found = evidence(softmax(seen, axis=1), labels, softmax(logits, axis=1))
     predicted = predict_accuracy(found)
+    predicted, verdict = reported(trained, path) or (predicted, judge(found, predicted))
     one = Candidate(logits, logits, seen, seen, labels, logits.shape[1])
     mix = estimated_mix(one)[0] if evidence_of_mix(one) > CREDIBLE else None
     weights = None if mix is None else mix / np.maximum(class_mix(labels, logits.shape[1]), 1e-3)
-    sets = prediction_sets(seen, labels, level, weights)
-    return Doubt(predicted, judge(found, predicted), sets, mix, tuple(trained.classes))
+    sets = prediction_sets(seen, labels, level, weights, logits)
+    return Doubt(predicted, verdict, sets, mix, tuple(trained.classes))
+
+
+def reported(trained: Trained, path: str) -> tuple[Predicted, Verdict] | None:
+    """Return what a run's report says of its target; None where `path` is another, or it says nothing."""
+    metrics, target = trained.path.parent / "metrics.json", splits_of(trained).get("target")
+    if target is None or target.path != absolute(path) or not metrics.is_file():
+        return None
+    try:
+        domains = json.loads(metrics.read_text(encoding="utf-8"))["results"][0]["domains"]
+        (said,) = [one for one in domains.values() if one["role"] == "target"]
+        low, high = said["ci95"]["predicted_accuracy"]
+        accounts = {str(name): float(change) for name, change in said["doubt"]["accounts"].items()}
+        change = float(said["doubt"]["change"])
+        predicted = Predicted(float(said["predicted_accuracy"]), (float(low), float(high)), change, accounts)
+        return predicted, Verdict(str(said["verdict"]), tuple(map(str, said["reasons"])))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return None  # of another version, or a report that was not finished
 
 
 def source_of(trained: Trained, device: str) -> tuple[np.ndarray, np.ndarray]:

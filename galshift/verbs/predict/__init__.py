@@ -26,7 +26,7 @@ class Predict(Step):
     """
 
     kind = "predict"
-    version = 2  # verdict and prediction sets
+    version = 3  # verdict; prediction sets weighted by how sure the answers are
     Config = PredictConfig
     positionals = ("run", "data")
     options = ("shards", THRESHOLD, "level", *reading("read"))

@@ -144,7 +144,7 @@ class _Said:
         self, trained: Trained, opened: Opened, data: str, selection: Selection | None = None
     ) -> None:
         self.trained, self.dataset, self.selection = trained, opened.dataset, selection
-        self._selected = self._in_doubt = 0
+        self._data, self._selected, self._in_doubt = data, 0, 0
         self._doubt: Doubt | None = None
         self.notes: list[str] = []
         if trained.head.kind == "class":
@@ -163,7 +163,7 @@ class _Said:
             return
         try:
             good = logits[np.isfinite(logits).all(axis=1)].astype(np.float64)
-            self._doubt = doubt_of(self.trained, good, device, level)
+            self._doubt = doubt_of(self.trained, good, device, level, self._data)
         except DataError as error:
             self.notes.append(f"No verdict and no prediction sets: {_said_of(error)}.")
 
