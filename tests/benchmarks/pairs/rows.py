@@ -135,11 +135,16 @@ def _job(task: Task, model: Chosen, training: TrainConfig) -> NetworkJob:
         training=training,
         head=ClassHead(tuple(task.classes)),
         device="cpu",
-        **augmentations(AugmentConfig(noise=(0.0, 1.0)), task.noise_scale),
+        **augmentations(AugmentConfig(noise=(0.0, 1.0), dihedral=not upright(task)), task.noise_scale),
         stretch=task.preprocessing.stretch,
         preprocessing=task.preprocessing,
         model=model,
     )
+
+
+def upright(task: Task) -> bool:
+    """Return whether classes are told by how they stand, as a 6 is from a 9: views do not turn them then."""
+    return "6" in task.classes
 
 
 def _rows(
