@@ -5,8 +5,8 @@ benchmark and trains with k = 10, 30, 100, 300 labels of the target (no more tha
 parts of the larger ones, drawn at random): on these alone, by fine-tuning the adapted network, on source and
 labels together without an alignment, and on all together, also for twice the epochs.  Then 30 labels more, on
 top of 10 drawn at random, are asked for by each strategy of ``galshift suggest`` from the network that learnt
-the 10.  ``--weights`` tries weights of the labels' term.  Every run is a line in FOLDER/runs.jsonl, so that
-the benchmark goes on where it was.  Printed and, with ``--write``, written to ``labels.md``: macro F1 on the
+the 10.  ``--weights`` tries weights of the labels' term, ``--encoder`` a head on a frozen EfficientNet-lite0.
+Every run is a line in FOLDER/runs.jsonl, so that the benchmark goes on where it was.  Printed and, with ``--write``, written to ``labels.md``: macro F1 on the
 target's test part, with the 95 % interval of the mean over seeds (Student's t), and differences paired by
 seed.
 """
@@ -19,6 +19,7 @@ import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -35,9 +36,12 @@ from galshift.evaluation.honesty import entropy
 from galshift.methods import METHODS
 from galshift.streams import numpy_stream
 from galshift.training.config import TrainConfig
+from galshift.training.feature_store import FeatureStore
 from galshift.training.job import TrainingJob
 from galshift.training.loop import fit
 from galshift.training.sets import TrainingSet
+from galshift.training.train_network import train_network
+from tests.benchmarks.pairs import rows
 from tests.benchmarks.transfer_runs import BATCH, EPOCHS, new_network, settings_of
 from tests.benchmarks.transfer_tasks import Task, load_task
 
@@ -48,6 +52,10 @@ ARMS = ("labels alone", "fine-tuning", "source + labels", "together")
 LONGER = "together, twice the epochs"  # as many as fine-tuning has with the adaptation before it
 LONGER_AT = (30, 100, 300)
 STRATEGIES = ("random", "uncertainty", "diversity", "mix")
+ALIGNED = "standardise"  # of frozen features
+ENCODER = tuple(
+    f"encoder: {arm}" for arm in ("source-only", "adaptation", "labels alone", "source + labels", "together")
+)
 WEIGHTS, WEIGHTS_AT = (0.3, 3.0), (30, 100)
 FIRST, MORE = 10, 30  # labels drawn at random, and those that a strategy asks for
 VALID = 0.2  # of the labels, that choose the epoch of a training on them alone
@@ -110,6 +118,41 @@ def train(
             **settings_of(task),
         )
         return fit(model, own, job, directory=Path(directory), seed=seed, progress=None).model
+
+
+def probe(
+    task: Task,
+    seed: int,
+    features: FeatureStore,
+    method: str = "source-only",
+    labels: np.ndarray | None = None,
+    *,
+    source: bool = True,
+) -> nn.Module:
+    """Return a frozen EfficientNet-lite0 with a head that `method` trained, as :func:`train` has it."""
+    config = TrainConfig(
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        steps_per_epoch=10,
+        class_weights="none",
+        tune="head",
+        cached_views=2,
+    )
+    job, few = rows._job(task, rows.chosen("efficientnet-lite0", size=rows.ENCODER_SIDE), config), None
+    if labels is not None:
+        few = _of(task, labels)
+    if source:
+        job = replace(job, labelled=few)
+    else:
+        judging, learnt = (_of(task, part) for part in _parted(task, labels, seed))
+        config = config.model_copy(update={"select": "source-loss" if len(judging) else "last"})
+        job = replace(
+            job, source=learnt, valid=judging if len(judging) else None, target=None, training=config
+        )
+    with tempfile.TemporaryDirectory() as directory:
+        own = METHODS.get(method)()
+        made = train_network(job, own, Path(directory), seed, label="", features=features)
+        return made.trained.model
 
 
 def _set(images: torch.Tensor, labels: torch.Tensor | None = None) -> TrainingSet:
@@ -202,6 +245,19 @@ class Runs:
 
             self.take((name, f"by {by}", FIRST + MORE, seed), task, bought)
 
+    def encoder(self, name: str, seed: int) -> None:
+        """Run what is asked of a frozen encoder on one pair with one seed."""
+        task = load_task(name, seed, self.folder)
+        order = numpy_stream(seed, "labels", name).permutation(len(task.target[0]))
+        fit = partial(probe, task, seed, FeatureStore(seed))
+        self.take((name, ENCODER[0], 0, seed), task, fit)
+        self.take((name, ENCODER[1], 0, seed), task, partial(fit, ALIGNED))
+        for k in LABELS:
+            few = order[:k]
+            self.take((name, ENCODER[2], k, seed), task, partial(fit, labels=few, source=False))
+            self.take((name, ENCODER[3], k, seed), task, partial(fit, labels=few))
+            self.take((name, ENCODER[4], k, seed), task, partial(fit, ALIGNED, few))
+
 
 def mean(values: Iterable[float], sign: str = "") -> str:
     """Return ``0.812 ± 0.021``, the mean with the half width of its 95 % interval."""
@@ -221,7 +277,7 @@ def tables(done: dict[tuple, float], pairs: list[str]) -> str:
     lines += ["| pair | trained on | k = 0 | " + " | ".join(f"k = {k}" for k in LABELS) + " |"]
     lines += ["|---|---|" + "---|" * (len(LABELS) + 1)]
     for pair in pairs:
-        for arm in ("source-only", "adaptation", *ARMS, LONGER):
+        for arm in ("source-only", "adaptation", *ARMS, LONGER, *ENCODER):
             cells = [mean(by[pair, arm, k].values()) for k in (0, *LABELS)]
             lines.append(f"| {pair} ({len(by[pair, 'adaptation', 0])} seeds) | {arm} | {' | '.join(cells)} |")
     lines += ["", "## What together gains over each, paired by seed", ""]
@@ -260,6 +316,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--pairs", default=",".join(PAIRS))
     parser.add_argument("--weights", action="store_true")
+    parser.add_argument("--encoder", action="store_true", help="a frozen EfficientNet-lite0 too")
     parser.add_argument("--write", action="store_true", help="write labels.md")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -267,6 +324,8 @@ def main() -> None:
     for seed in range(given.seeds):
         for pair in pairs:
             runs.pair(pair, seed, WEIGHTS if given.weights else ())
+            if given.encoder:
+                runs.encoder(pair, seed)
     text = tables(runs.done, pairs)
     print(text)
     if given.write:
