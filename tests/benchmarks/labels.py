@@ -6,9 +6,9 @@ parts of the larger ones, drawn at random): on these alone, by fine-tuning the a
 labels together without an alignment, and on all together, also for twice the epochs.  Then 30 labels more, on
 top of 10 drawn at random, are asked for by each strategy of ``galshift suggest`` from the network that learnt
 the 10.  ``--weights`` tries weights of the labels' term, ``--encoder`` a head on a frozen EfficientNet-lite0.
-Every run is a line in FOLDER/runs.jsonl, so that the benchmark goes on where it was.  Printed and, with ``--write``, written to ``labels.md``: macro F1 on the
-target's test part, with the 95 % interval of the mean over seeds (Student's t), and differences paired by
-seed.
+Every run is a line in FOLDER/runs.jsonl, so that the benchmark goes on where it was.  Printed and, with
+``--write``, written to ``labels.md``: macro F1 on the target's test part, with the 95 % interval of the mean
+over seeds (Student's t), and differences paired by seed.
 """
 
 from __future__ import annotations
