@@ -24,6 +24,7 @@ from galshift.doubt.likeness import likeness
 from galshift.doubt.predicted import Constants, predict_accuracy
 from galshift.doubt.sets import in_words, prediction_sets
 from galshift.doubt.verdict import TRUSTED, UNTOLD, UNTRUSTED, judge
+from galshift.errors import DataError
 from galshift.recipes.execute import execute
 from galshift.simulate.generate import simulate
 from galshift.verbs import STEPS
@@ -314,6 +315,22 @@ def test_predict_carries_verdict_and_sets_whole_and_in_shards(run: tuple[Path, P
     parts = [parquet.read_table(one) for one in sorted((tmp_path / "p.parquet").glob("*.parquet"))]
     shards = [one for part in parts for one in part["prediction_set"].to_pylist()]
     assert shards == [str(one) for one in table["prediction_set"]]
+
+
+def test_what_the_report_does_not_believe_is_not_counted_without_labels(
+    run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    import shutil
+
+    folder, target = run
+    shutil.copytree(folder, tmp_path / "run")
+    place = tmp_path / "run" / "metrics.json"
+    document = json.loads(place.read_text(encoding="utf-8"))
+    document["results"][0]["domains"]["sky"] |= {"verdict": "cannot be trusted", "reasons": ["it was shown"]}
+    place.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(DataError, match=r"says that it cannot be trusted there \(it was shown\)") as caught:
+        execute("count", {"run": str(tmp_path / "run"), "data": str(target)}, out=tmp_path / "count")
+    assert "--aim measure" in caught.value.hint
 
 
 def test_predict_without_the_source_says_that_it_gives_no_verdict(

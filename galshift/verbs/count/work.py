@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from galshift.data.paths import bare_name
+from galshift.doubt.verdict import UNTRUSTED
 from galshift.errors import DataError
 from galshift.evaluation.count_labelled import Fraction, Sampled, class_fraction, labels_alone, summing_to_one
 from galshift.evaluation.count_unlabelled import LEVEL, LabelFree, label_free
@@ -16,9 +17,10 @@ from galshift.provenance import write_json
 from galshift.report import build
 from galshift.rundirectory import RunDirectory
 from galshift.runs.classifiers import require_classes
+from galshift.runs.doubt import reported
 from galshift.runs.held_out import source_outputs
 from galshift.spread import Engine
-from galshift.training.checkpoint import load_checkpoint
+from galshift.training.checkpoint import Trained, load_checkpoint
 from galshift.verbs._options import OF_LABELS, reading_words
 from galshift.verbs.count.config import CountConfig
 from galshift.verbs.count.design import Design, design_of
@@ -54,6 +56,7 @@ def work(config: CountConfig, run: RunDirectory, device: str, engine: Engine) ->
     if config.read.labels is not None:
         found = _with_labels(galaxies, trained.classes, bins, config, notes)
     else:
+        _require_belief(trained, galaxies, config)
         source = source_outputs(trained, device, engine=engine)
         found = _without_labels(galaxies, source, trained.classes, bins, config, notes)
         notes += _said_of_wide(found["classes"])
@@ -167,6 +170,18 @@ def _sampled(
             "labels_alone_ci95": [alone[k].low, alone[k].high] if design.simple else None,
         }
     return found
+
+
+def _require_belief(trained: Trained, galaxies: Galaxies, config: CountConfig) -> None:
+    """Raise DataError where the run's own report does not believe its answers to these very images."""
+    told = reported(trained, config.data)
+    if told is not None and told[1].word == UNTRUSTED:
+        raise DataError(
+            f"{galaxies.name} cannot be counted without labels: the report of the run says that it "
+            f"{UNTRUSTED} there ({told[1].reasons[0]})",
+            where=galaxies.path,
+            hint=advice(config),
+        )
 
 
 def _without_labels(
