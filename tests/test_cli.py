@@ -120,6 +120,7 @@ def test_what_every_verb_takes_is_told_once(galshift: Run) -> None:
         (["list"], 2, "Missing argument"),
         (["list", "methds"], 2, "did you mean 'methods'"),
         (["run", "toy.yaml", "--nonsense"], 2, "No such option"),
+        (["-q", "run", "toy.yaml"], 2, "options go after the verb"),
         (["run", "nothing.yaml"], 3, "no such recipe"),
         (["recipes", "cat", "nothing"], 3, "ships no recipe"),
         (["validate", "bad.yaml"], 3, "bad.yaml:3"),

@@ -58,6 +58,18 @@ class Verbs(TyperGroup):
                 if name in present and name not in self.commands:
                     self.add_command(Verb(name, panel))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Say of an option before the verb where it goes."""
+        given = tuple(args)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:  # click's NoSuchOption, of which typer has its own copy
+            option = getattr(error, "option_name", None)
+            verb = next((word for word in given if word in self.commands), None)
+            if option is not None and verb is not None:
+                error.message += f"; options go after the verb: galshift {verb} ... {option}"
+            raise
+
 
 def names() -> list[str]:
     """Return every verb, sorted, from file names and entry points alone."""
