@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
+from galshift.provenance import write_json
+
 EXAMPLES, VOTES = "gz-survey-examples", "sdss-gz2-votes"
 #: Source and target of each pair.
 PAIRS = {
@@ -35,6 +37,8 @@ RUNS = {
     "dann": ("--method", "dann", "--no-baselines"),
     "probe": ("--model", "efficientnet-lite0", "--tune", "head", "--method", "standardise", "--no-baselines"),
 }
+KEYS = ("n", "accuracy", "balanced_accuracy", "predicted_accuracy", "verdict")
+STORED = Path(__file__).parent / "table" / "real.json"
 SMOOTH, FEATURES = {"Round"}, {"Disk", "Bar", "Bulge", "Spiral"}
 
 
@@ -106,18 +110,27 @@ def _command(folder: Path, *words: str) -> None:
     subprocess.run([sys.executable, "-m", "galshift", *words, "-q"], cwd=folder, env=environment, check=True)
 
 
-def table(work: Path) -> str:
-    """Return what the runs in `work` found, in Markdown; intervals over seeds (Student's t)."""
-    lines = [
-        "| pair | row | accuracy | balanced accuracy | expected accuracy | verdict |",
-        "|---|---|---|---|---|---|",
-    ]
+def gather(work: Path) -> None:
+    """Write what the runs in `work` found, a list a pair and row with an entry a seed."""
+    told: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for name in PAIRS:
         found: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in RUNS:
             for path in sorted((work / name.replace(" ", "-")).glob(f"{row}-*/metrics.json")):
-                for label, said in _rows(row, json.loads(path.read_text())):
-                    found[label].append(said)
+                for label, said in _rows(row, json.loads(path.read_text(encoding="utf-8"))):
+                    found[label].append({key: said[key] for key in KEYS if key in said})
+        if found:
+            told[name] = found
+    write_json(STORED, told)
+
+
+def table() -> str:
+    """Return what was found, in Markdown; intervals over seeds (Student's t)."""
+    lines = [
+        "| pair | row | accuracy | balanced accuracy | expected accuracy | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, found in json.loads(STORED.read_text(encoding="utf-8")).items():
         for label, runs in found.items():
             cells = [over_seeds([one[key] for one in runs]) for key in ("accuracy", "balanced_accuracy")]
             expected = [one["predicted_accuracy"] for one in runs if "predicted_accuracy" in one]
