@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 from scipy.stats import t as student
@@ -67,6 +68,7 @@ RULES: dict[str, Callable[[Rows], str]] = {
 }
 
 
+@cache
 def scores() -> dict[str, dict[tuple[str, int], float]]:
     """Return rule to (kind, seed) to macro-F1 on the target's test part."""
     pairs = _by_pair()
@@ -112,14 +114,16 @@ def tables() -> str:
         lines.append(f"| {kind}{held} ({len(places)}) | {cells} | {best} {means[best]:.3f} | {gain} |")
     lines += [
         "",
-        "| rule | mean over pairs | less auto, all | less auto, kinds held out |",
-        "|---|---|---|---|",
+        "| rule | mean over pairs | less auto, all | less auto, kinds held out | where it differs (runs) |",
+        "|---|---|---|---|---|",
     ]
     for rule in RULES:
         every = [_over(found, rule, kind) for kind in kinds]
         held = [_over(found, rule, kind) for kind in kinds if kind in gaps.HELD_OUT]
         mean = np.mean([one[0] for one in every])
-        lines.append(f"| {rule} | {mean:.3f} | {_difference(every)} | {_difference(held)} |")
+        apart = [found[rule][p] - auto for p, auto in found["auto"].items() if found[rule][p] != auto]
+        told = f"{interval(apart)} ({len(apart)})" if apart else "–"
+        lines.append(f"| {rule} | {mean:.3f} | {_difference(every)} | {_difference(held)} | {told} |")
     return "\n".join(lines)
 
 
@@ -140,7 +144,7 @@ def fresh() -> str:
     places = [place for place in found["auto"] if place[1] >= FRESH]
     kinds = [kind for kind in gaps.LEVELS if any(place[0] == kind for place in places)]
     lines = ["| rule | mean over pairs | auto less it |", "|---|---|---|"]
-    for rule in (*SINGLE, *BASELINES, "auto"):
+    for rule in RULES:
         own = {kind: [(found[rule][p], found["auto"][p]) for p in places if p[0] == kind] for kind in kinds}
         mean = np.mean([np.mean([one for one, _ in pairs]) for pairs in own.values()])
         less = interval([np.mean([auto - one for one, auto in pairs]) for pairs in own.values()])

@@ -23,7 +23,7 @@ from galshift.selection.label_shift import class_mix
 from galshift.selection.mix_evidence import CREDIBLE, estimated_mix, is_another_mix
 from galshift.selection.mix_evidence import evidence as evidence_of_mix
 from tests.benchmarks.pairs import gaps, table
-from tests.benchmarks.pairs.choice import candidate
+from tests.benchmarks.pairs.choice import FRESH, candidate
 
 #: Networks that a user could be left with, and the network of the same run that is beside each.
 BESIDE = {
@@ -190,6 +190,10 @@ def tables() -> str:
         found = left_out(list(runs(witnesses)))
         for name, kinds in (("all", tuple(gaps.LEVELS)), ("held out", gaps.HELD_OUT)):
             lines.append(_line(told, name, [pair for pair in found if pair[0].kind in kinds]))
+        fresh = [one for one, _ in found if one.seed >= FRESH]
+        if fresh:
+            as_shipped = [(one, predict_accuracy(one.evidence)) for one in fresh]
+            lines.append(_line(told, f"all, seeds {FRESH} on, as shipped", as_shipped))
     return "\n".join(lines)
 
 
