@@ -115,6 +115,22 @@ def test_the_median_of_the_accounts_counts_and_one_that_differs_much_leaves_doub
     assert any("class mix" in one for one in reasons)
 
 
+@pytest.mark.parametrize(
+    ("own", "other", "share"), [(-0.2, -0.2, 1), (-0.2, 0.0, 1), (0.0, -0.2, 1 / 6), (0.1, -0.02, 2 / 3)]
+)
+def test_what_two_networks_lost_between_them_is_the_ones_that_shows_a_loss(
+    own: float, other: float, share: float
+) -> None:
+    by = Constants(0.0, np.array([1.0, 0.0]), (0.05, 0.5))
+    signs = Evidence(0.9, 3, 0.0, 0.0, own, 0.0, 0.0, witnesses={"a": -0.3}, rivals={"a": (other, 0.0)})
+    found = predict_accuracy(signs, by)
+    assert found.accounts["a"] == pytest.approx(-0.3 * share)
+    if share < 1:
+        assert not any("30% fewer" in one for one in judge(signs, found).reasons[:1])
+    else:
+        assert "it agrees with a on 30% fewer images than on the source" in judge(signs, found).reasons
+
+
 def test_what_has_not_learnt_the_source_is_never_trusted() -> None:
     by = Constants(0.0, np.array([1.0, 0.0]), (0.05, 0.5))
     signs = Evidence(0.9, 3, 0.0, 0.0, 0.0, 0.0, 0.0, source_recall=0.4)  # nine in ten are of one class

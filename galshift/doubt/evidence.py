@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,8 @@ class Evidence:
         By how much the rarest answered class falls short of half an even share, in units of it, in [-0.5, 0].
     witnesses : dict of str to float
         Independent classifiers to the agreement with them, less that on the source, in [-1, 1].
+    rivals : dict of str to tuple of float
+        Those of them that are networks, which may have lost as much themselves, to their own `signs`.
     """
 
     source_accuracy: float
@@ -64,6 +66,7 @@ class Evidence:
     n_source: int = ENOUGH[0]
     n_target: int = ENOUGH[1]
     witnesses: Mapping[str, float] = field(default_factory=dict)
+    rivals: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def signs(self) -> np.ndarray:
@@ -72,7 +75,7 @@ class Evidence:
 
     def document(self) -> dict[str, Any]:
         """Return it for ``metrics.json``."""
-        return {**asdict(self), "witnesses": dict(self.witnesses)}
+        return asdict(replace(self, witnesses=dict(self.witnesses), rivals=dict(self.rivals)))
 
 
 def evidence(
@@ -80,6 +83,7 @@ def evidence(
     labels: np.ndarray,
     target: np.ndarray,
     witnesses: Mapping[str, float] | None = None,
+    rivals: Mapping[str, Evidence] | None = None,
 ) -> Evidence:
     """Return the evidence of a classifier.
 
@@ -91,6 +95,8 @@ def evidence(
         (M,) classes of the source's images.
     witnesses : mapping, optional
         Name of an independent classifier to :func:`lost_agreement` with it.
+    rivals : mapping, optional
+        Those of them that are networks, to the evidence of each.
     """
     logits = [np.log(np.clip(p, 1e-7, 1)) for p in (source, target)]
     seen, met = calibrated(logits[0], labels, logits[1])
@@ -113,6 +119,7 @@ def evidence(
         n_target=len(target),
         vanished=min(0.0, float(answered[there].min()) / even - _HALF),
         witnesses=dict(witnesses or {}),
+        rivals={name: tuple(one.signs.tolist()) for name, one in (rivals or {}).items()},
     )
 
 

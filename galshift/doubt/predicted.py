@@ -2,7 +2,8 @@
 
 Of independent accounts of what is lost against the source the median is taken: a linear function of the
 network's own signs (`galshift.doubt.evidence`), and the agreement that it loses with each independent
-classifier there is.  No account is right under every gap, and they are wrong under different ones.  The
+classifier there is; what two networks lose between them is the more one's, the more its own signs speak of a
+loss.  No account is right under every gap, and they are wrong under different ones.  The
 constants were fitted to stored runs on pairs of surveys of many kinds; ``coefficients.yaml`` says which, and
 ``tests/benchmarks/pairs/doubt.py`` measures how well they hold on kinds left out.
 """
@@ -21,6 +22,7 @@ from galshift.doubt.evidence import ENOUGH, SIGNS, Evidence
 from galshift.plain_yaml import load_plain
 
 FILE = "coefficients.yaml"
+_EVEN = 0.02  # of a loss: differences below it set no blame
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,32 @@ def constants() -> Constants:
     return Constants(held["intercept"], factors, (held["width"]["least"], held["width"]["per_change"]))
 
 
-def own_change(found: Evidence, by: Constants) -> float:
-    """Return the change of accuracy that the network's own signs speak of."""
-    return float(by.intercept + by.signs @ found.signs)
+def own_change(signs: np.ndarray, by: Constants) -> float:
+    """Return the change of accuracy that a network's own signs (2,) speak of."""
+    return float(by.intercept + by.signs @ np.asarray(signs))
+
+
+def share_of_loss(own: float, other: float) -> float:
+    """Return how much of the agreement that two networks lost counts for the first, in (0, 1].
+
+    All of it, unless the other's own signs speak of the greater loss.
+
+    Parameters
+    ----------
+    own, other : float
+        Changes of accuracy that each one's own signs speak of.
+    """
+    mine, theirs = (max(-change, 0.0) + _EVEN for change in (own, other))
+    return min(1.0, 2 * mine / (mine + theirs))
+
+
+def _accounts(found: Evidence, by: Constants) -> dict[str, float]:
+    own = own_change(found.signs, by)
+    told = {"own": own}
+    for name, lost in found.witnesses.items():
+        rival = found.rivals.get(name)
+        told[name] = lost if rival is None else lost * share_of_loss(own, own_change(rival, by))
+    return told
 
 
 def predict_accuracy(found: Evidence, by: Constants | None = None) -> Predicted:
@@ -91,7 +116,7 @@ def predict_accuracy(found: Evidence, by: Constants | None = None) -> Predicted:
         Default: those that galshift ships.
     """
     by = constants() if by is None else by
-    told = {"own": own_change(found, by), **found.witnesses}
+    told = _accounts(found, by)
     change = float(np.median(list(told.values())))
     accuracy = float(np.clip(found.source_accuracy + change, 0, 1))
     half = math.hypot(by.width[0] + by.width[1] * abs(change), _fewer(found))

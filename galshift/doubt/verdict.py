@@ -82,7 +82,8 @@ def _signs(found: Evidence, predicted: Predicted) -> list[str]:
     said = []
     for name, change in predicted.accounts.items():
         if name != "own" and change < LITTLE:
-            said.append((change, f"it agrees with {name} on {-change:.0%} fewer images than on the source"))
+            fewer = f"{-found.witnesses[name]:.0%} fewer images than on the source"
+            said.append((change, f"it agrees with {name} on {fewer}"))
     if found.vanished < -0.25:
         said.append((found.vanished, "a class has all but vanished from its answers"))
     if found.mix < -0.15:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from galshift.data.paths import bare_name
-from galshift.doubt.evidence import evidence, lost_agreement
+from galshift.doubt.evidence import Evidence, evidence, lost_agreement
 from galshift.doubt.predicted import predict_accuracy
 from galshift.doubt.verdict import judge
 from galshift.errors import DataError
@@ -67,7 +67,9 @@ def _of(
     seen, labels = _on_source(found, c, source, device)
     if min(len(seen), len(target)) < LEAST:
         raise DataError(f"fewer than {LEAST} images of the source or of {s.name} can be compared")
-    signs = evidence(seen, labels, target, witnesses)
+    others = [one for one in found.classifiers if one.name in witnesses]
+    rivals = {one.name: _alone(found, one, source, s, device) for one in others}
+    signs = evidence(seen, labels, target, witnesses, rivals)
     expected = predict_accuracy(signs)
     return {
         KEY: expected.accuracy,
@@ -75,6 +77,12 @@ def _of(
         **judge(signs, expected).document(),
         "doubt": {**expected.document(), "signs": signs.document()},
     }
+
+
+def _alone(found: Evaluation, c: Classifier, source: TestSet | None, s: TestSet, device: str) -> Evidence:
+    """The evidence of a network by itself."""
+    answers = found.answers(c, s)
+    return evidence(*_on_source(found, c, source, device), answers.centre[answers.usable])
 
 
 def _on_source(
