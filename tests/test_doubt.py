@@ -326,11 +326,36 @@ def test_predict_carries_verdict_and_sets_whole_and_in_shards(run: tuple[Path, P
     assert header["prediction_sets"]["level"] == 0.8
     told = STEPS.get("predict")().describe(done.results)
     assert any(line.startswith("verdict: ") for line in told)
-    assert any("are in doubt" in line for line in told)
     execute("predict", values | {"shards": 60}, out=tmp_path / "p.parquet")
     parts = [parquet.read_table(one) for one in sorted((tmp_path / "p.parquet").glob("*.parquet"))]
     shards = [one for part in parts for one in part["prediction_set"].to_pylist()]
     assert shards == [str(one) for one in table["prediction_set"]]
+
+
+def test_of_other_data_the_network_beside_is_predicts_witness(run: tuple[Path, Path], tmp_path: Path) -> None:
+    from astropy.table import Table
+
+    folder, _ = run
+    other = write_hdf5(tmp_path / "other.h5", simulate(150, size=24, seed=3, bands=("r",)))
+    answers, results = {}, {}
+    for name, own in (("adapted", folder), ("beside", folder / "source-only")):
+        for data in (other, folder.parent / "sim.h5"):
+            out = tmp_path / f"{name}-{data.stem}.fits"
+            results[name, data.stem] = execute(
+                "predict", {"run": str(own), "data": str(data)}, out=out
+            ).results
+            table = Table.read(out)
+            seen = (
+                np.isin(table["split"].astype(str), ["valid", "test"]) if data.stem == "sim" else slice(None)
+            )
+            answers[name, data.stem] = np.asarray(table["prediction"].astype(str))[seen]
+    agreed = {k: (answers["adapted", k] == answers["beside", k]).mean() for k in ("other", "sim")}
+    lost = agreed["other"] - agreed["sim"]
+    told = results["adapted", "other"]["doubt"]["accounts"]
+    assert set(told) == {"own", "source-only"}
+    assert min(lost, 0) <= told["source-only"] <= max(lost, 0)  # all of it, or a share
+    assert (told["source-only"] == 0) == (lost == 0)
+    assert set(results["beside", "other"]["doubt"]["accounts"]) == {"own"}
 
 
 def test_what_the_report_does_not_believe_is_not_counted_without_labels(

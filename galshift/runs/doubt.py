@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,18 +11,19 @@ import numpy as np
 from scipy.special import softmax
 
 from galshift.domains.splits import absolute
-from galshift.doubt.evidence import evidence
+from galshift.doubt.evidence import Evidence, evidence, lost_agreement
 from galshift.doubt.predicted import Predicted, predict_accuracy
 from galshift.doubt.sets import PredictionSets, in_words, prediction_sets
 from galshift.doubt.verdict import TRUSTED, Verdict, judge
 from galshift.errors import DataError
 from galshift.methods import METHODS
+from galshift.rundirectory import BASELINE
 from galshift.runs.held_out import source_outputs, splits_of
 from galshift.selection._base import Candidate
 from galshift.selection.label_shift import class_mix
 from galshift.selection.mix_evidence import CREDIBLE, estimated_mix
 from galshift.selection.mix_evidence import evidence as evidence_of_mix
-from galshift.training.checkpoint import Trained
+from galshift.training.checkpoint import FILE, Trained, load_checkpoint
 from galshift.training.outputs import OUTPUTS, read_candidate
 
 #: What the prediction sets promise rests on (`galshift.doubt.sets`).
@@ -65,6 +67,7 @@ class Doubt:
             "predicted_accuracy": self.predicted.accuracy,
             "predicted_accuracy_ci95": [low, high],
             **self.verdict.document(),
+            "doubt": self.predicted.document(),
             "prediction_sets": {
                 "level": self.sets.level,
                 "class_mix": mix,
@@ -81,7 +84,14 @@ class Doubt:
         return [f"verdict: {self.verdict.word}; {told if self.verdict.word == TRUSTED else f'{told}: {why}'}"]
 
 
-def doubt_of(trained: Trained, logits: np.ndarray, device: str, level: float, path: str) -> Doubt:
+def doubt_of(
+    trained: Trained,
+    logits: np.ndarray,
+    device: str,
+    level: float,
+    path: str,
+    beside: Callable[[Trained], tuple[np.ndarray, np.ndarray]] | None = None,
+) -> Doubt:
     """Return what the answers of a network to the images of a data set are worth.
 
     Parameters
@@ -96,6 +106,10 @@ def doubt_of(trained: Trained, logits: np.ndarray, device: str, level: float, pa
     path : str
         Of the data set: what the run's own report says of its target, where it had witnesses, goes before.
 
+    beside : callable, optional
+        Returns what the run's network and the companion given to it answer to some of the images, (n, K)
+        probabilities each: without a report of these data the companion is a witness.
+
     Raises
     ------
     DataError
@@ -104,14 +118,46 @@ def doubt_of(trained: Trained, logits: np.ndarray, device: str, level: float, pa
     seen, labels = source_of(trained, device)
     if min(len(seen), len(logits)) < LEAST:
         raise DataError(f"fewer than {LEAST} images of the source or of the data can be compared")
-    found = evidence(softmax(seen, axis=1), labels, softmax(logits, axis=1))
-    predicted = predict_accuracy(found)
-    predicted, verdict = reported(trained, path) or (predicted, judge(found, predicted))
+    told = reported(trained, path)
+    if told is None:
+        own = (softmax(seen, axis=1), labels, softmax(logits, axis=1))
+        witness = _companion(trained, device, *own[:2], beside)
+        found = evidence(*own, *witness)
+        predicted = predict_accuracy(found)
+        told = predicted, judge(found, predicted)
+    predicted, verdict = told
     one = Candidate(logits, logits, seen, seen, labels, logits.shape[1])
     mix = estimated_mix(one)[0] if evidence_of_mix(one) > CREDIBLE else None
     weights = None if mix is None else mix / np.maximum(class_mix(labels, logits.shape[1]), 1e-3)
     sets = prediction_sets(seen, labels, level, weights, logits)
     return Doubt(predicted, verdict, sets, mix, tuple(trained.classes))
+
+
+def _companion(
+    trained: Trained,
+    device: str,
+    seen: np.ndarray,
+    labels: np.ndarray,
+    beside: Callable[[Trained], tuple[np.ndarray, np.ndarray]] | None,
+) -> tuple[dict[str, float], dict[str, Evidence]]:
+    """What the source-only network beside an adapted one is witness of, and its own evidence."""
+    folder = trained.path.parent / BASELINE
+    if beside is None or not (folder / FILE).is_file():
+        return {}, {}
+    other = load_checkpoint(folder)
+    if tuple(other.classes) != tuple(trained.classes):
+        return {}, {}
+    mine, theirs = beside(other)
+    logits, there = source_of(other, device)
+    at_source = softmax(logits, axis=1)
+    if replaces_statistics(trained):
+        seen, labels = at_source, there  # the companion is what it was on the source
+    # Both see the same images of the source, but for those that one of them cannot answer.
+    alike = len(at_source) == len(seen) and np.array_equal(there, labels)
+    if min(len(mine), len(seen)) < LEAST or not alike or np.array_equal(mine, theirs):
+        return {}, {}
+    lost = lost_agreement((seen, mine), (at_source, theirs))
+    return {BASELINE: lost}, {BASELINE: evidence(at_source, there, theirs)}
 
 
 def reported(trained: Trained, path: str) -> tuple[Predicted, Verdict] | None:

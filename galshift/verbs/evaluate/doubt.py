@@ -121,7 +121,9 @@ def _witnesses(
     if mine is None:
         return {}
     theirs = None if beside in (None, c.name) else _there(found, beside)
-    if theirs is not None:
+    if theirs is not None and not np.array_equal(
+        found.answers(beside, s).centre, found.answers(c.name, s).centre, equal_nan=True
+    ):  # a copy is no witness
         there = _answered(found, mine, found.answers(theirs, source).centre, source)
         told[beside] = _lost(there, _answered(found, c.name, found.answers(beside, s).centre, s))
     if compared is not None and {source.name, s.name} <= set(compared.witness):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.table import Table
+from scipy.special import softmax
 
 from galshift.console import progress
 from galshift.data.cutouts import Dataset
@@ -35,6 +36,7 @@ from galshift.verbs.predict.config import PredictConfig
 
 # Images whose answers tell the class mix: more would not tell it better than the source allows.
 _MIX_OF = 4000
+_WITNESSED = 1000  # of them, that the source-only network beside an adapted one answers too
 _SEED = 42  # as the default of count
 
 
@@ -64,12 +66,12 @@ def work(config: PredictConfig, path: Path, device: str, engine: Engine) -> dict
         )
         if config.shards is None:
             whole = joined((found for _, found in made), len(dataset))
-            said.weigh(whole.logits[sample.rows], device, config.level)
+            said.weigh(whole.logits[sample.rows], sample, config.level)
             # A data set without one usable image gives a table of flags.
             table = said.table(np.arange(len(dataset)), whole)
             write_predictions(path, table, provenance=details | said.worth())
         else:
-            said.weigh(sample.answers.outputs.logits, device, config.level)
+            said.weigh(sample.answers.outputs.logits, sample, config.level)
             details |= said.worth()
             tables = (said.table(rows, found) for rows, found in made)
             write_shards(path, tables, config.shards, provenance=details)
@@ -105,6 +107,23 @@ class _Sample:
         return answer(
             self.trained, self.dataset, self.rows, device=self.device, label="class mix", engine=self.engine
         )
+
+    def beside(self, logits: np.ndarray, other: Trained) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the network, by its `logits` for all rows, and another say of some of them: (n, K)."""
+        some = np.linspace(0, len(self.rows) - 1, min(len(self.rows), _WITNESSED)).astype(int)
+        found = answer(
+            other,
+            self.dataset,
+            self.rows[some],
+            device=self.device,
+            label="source-only beside",
+            refuse=False,
+            engine=self.engine,
+            features=False,
+        )
+        mine, theirs = logits[some].astype(np.float64), found.outputs.logits.astype(np.float64)
+        good = np.isfinite(mine).all(axis=1) & np.isfinite(theirs).all(axis=1)
+        return softmax(mine[good], axis=1), softmax(theirs[good], axis=1)
 
 
 def _selection(
@@ -157,13 +176,14 @@ class _Said:
         self._centre: list[np.ndarray] = []
         self._unknown: list[np.ndarray] = []
 
-    def weigh(self, logits: np.ndarray, device: str, level: float) -> None:
-        """Find what the answers are worth, by those to some images; a note where that cannot be told."""
+    def weigh(self, logits: np.ndarray, sample: _Sample, level: float) -> None:
+        """Find what the answers are worth, by those to a sample; a note where that cannot be told."""
         if self.trained.head.kind != "class":
             return
         try:
             good = logits[np.isfinite(logits).all(axis=1)].astype(np.float64)
-            self._doubt = doubt_of(self.trained, good, device, level, self._data)
+            beside = partial(sample.beside, logits)
+            self._doubt = doubt_of(self.trained, good, sample.device, level, self._data, beside)
         except DataError as error:
             self.notes.append(f"No verdict and no prediction sets: {_said_of(error)}.")
 
