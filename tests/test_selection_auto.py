@@ -19,7 +19,7 @@ from galshift.selection._base import Candidate
 from galshift.training.checkpoint import load_checkpoint
 from galshift.training.outputs import read_candidate
 from galshift.verbs import STEPS
-from galshift.verbs.adapt import mix_prior
+from galshift.verbs.adapt import auto, mix_prior
 from galshift.verbs.adapt.warnings import adaptation_warnings, expected_mix
 
 
@@ -192,11 +192,18 @@ def test_a_method_that_the_network_cannot_have_is_left_out(surveys: tuple[str, s
     assert set(done.results["selection"]["predicted_mix"]) == {"source-only", "mcc"}
 
 
-def test_a_named_encoder_is_a_second_family_to_choose_from(surveys: tuple[str, str], tmp_path: Path) -> None:
+def test_a_named_encoder_is_a_second_family_to_choose_from(
+    surveys: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = "efficientnet-lite0 standardise"  # whatever the scores are: the report must be able to tell it
+    monkeypatch.setattr(auto, "choose", lambda *given: replace(choose(*given), chosen=chosen))
     encoder = {"kind": "efficientnet-lite0", "size": 32, "pretrained": False}
     method = {"kind": "auto", "methods": ["adabn"]}
     run = execute("adapt", values(surveys, method=method, encoder=encoder), out=tmp_path / "run").run.path
     choice = json.loads((run / "selection.json").read_text())
+    document = json.loads((run / "metrics.json").read_text())
+    assert document["results"][0]["method"] == "standardise"
+    assert load_checkpoint(run).meta["method"] == "standardise"
     second = [f"efficientnet-lite0 {name}" for name in ("probe", "standardise", "pseudo-labels")]
     assert list(choice["scores"]) == ["source-only", "adabn", *second]
     probe = load_checkpoint(run / "candidates" / "probe")

@@ -267,16 +267,13 @@ def _evaluated(
     # The last one's record says what the test parts are: this run's, of which the others saw nothing either.
     sets = open_test_sets([*earlier, *classifiers], how.on, how.read, classifiers[0].trained.head.names)
     found = evaluate_open(beside(classifiers, earlier), sets, how, device)
-    return _with_selection(found, config, pair, classifiers[0])
+    return _with_selection(found, pair, classifiers[0])
 
 
-def _with_selection(
-    found: Evaluation, config: AdaptStepConfig, pair: Pair, adapted: Classifier
-) -> Evaluation:
+def _with_selection(found: Evaluation, pair: Pair, adapted: Classifier) -> Evaluation:
     """Add warnings that need no label, and how the method was chosen."""
     choice = pair.choice
-    chosen = config.method.kind if choice is None else choice.chosen
-    method = METHODS.get(BASELINE if chosen == JOINT else chosen)
+    method = METHODS.get(str(pair.adapted.trained.meta["method"]))  # whatever its name in a pool
     outputs = (pair.adapted.candidate, pair.plain.candidate)
     another = None if choice is None else choice.another_mix
     lines = adaptation_warnings(*outputs, adapted.history, found.classes, method, another)

@@ -42,6 +42,7 @@ def table(folder: Path) -> str:
         seconds = _command(folder, *given, "--out", f"run-{number}", "--overwrite")
         first = seconds if first is None else first
         lines.append(f"| {name} | {seconds:.0f} | {seconds / first:.2f} |")
+        print(lines[-1], flush=True)
     return "\n".join(lines)
 
 
