@@ -29,6 +29,9 @@ _HASHES: dict[bytes, bytes] = {}
 PART_FILES = ".*.part*"
 _PIDS = 10_000_000  # more than there can be
 _PACKAGES = ("numpy", "scipy", "astropy", "photutils", "h5py", "scikit-learn", "torch")
+# What draws figures, reads pictures and tables or holds networks of others.  It is in the manifest, not in
+# the products themselves, whose bytes do not depend on it.
+_BESIDE = ("matplotlib", "pillow", "scikit-image", "pyarrow", "timm", "umap-learn")
 
 
 def canonical_json(value: Any) -> str:
@@ -105,9 +108,9 @@ def fingerprint(
 
 
 def environment() -> dict[str, Any]:
-    """Return versions of everything that can change a number, the host's kind and the time (UTC)."""
+    """Return versions of what can change a number or a figure, the host's kind and the time (UTC)."""
     return {
-        **software(),
+        **all_software(),
         "platform": platform.platform(),
         "command": _command(),
         "utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -121,6 +124,12 @@ def software() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def all_software() -> dict[str, Any]:
+    """Return the versions with those of what draws figures, reads tables or holds networks of others."""
+    made = software()
+    return {**made, "packages": {**made["packages"], **{name: _version(name) for name in _BESIDE}}}
 
 
 def command_line() -> str:

@@ -97,13 +97,30 @@ def test_one_changed_pixel_of_a_result_is_named(copy: Path, server: Server) -> N
     )  # it was changed after it was made
 
 
-def test_one_changed_pixel_of_an_input_is_named(copy: Path) -> None:
+def test_one_changed_pixel_of_an_input_is_named(copy: Path, server: Server) -> None:
     images = np.load(copy / "own.npy")
     images[2, 0, 7, 7] += 1
     np.save(copy / "own.npy", images)
     with pytest.raises(ConfigError) as caught:
         run_recipe(read_recipe(copy / "small.yaml"), locked=True)
     assert caught.value.problems == ("mine: own.npy has other content",)
+    ended = server.run(copy, ["status", "small.yaml", "--verify"])
+    assert ended.code == 3, ended.said
+    assert "reproduced: all" in ended.said  # the steps that do not read it
+    assert "not compared, for they are not done here as the lock has them: mine\n" in ended.said
+    assert "own.npy has other content" in ended.said
+
+
+def test_verify_without_a_result_says_that_nothing_was_compared(made: Path, tmp_path: Path) -> None:
+    for name in ("small.yaml", "small.lock.json", "own.npy"):
+        shutil.copy(made / name, tmp_path / name)
+    recipe = read_recipe(tmp_path / "small.yaml")
+    found = compare(plan_recipe(recipe), read_lock(recipe))
+    assert found.left == ["sky", "packed", "mine", "net"]
+    assert found.sentences("the lock") == [
+        "nothing was compared: no step of the lock is done here as it says"
+    ]
+    assert found.document()["verdict"] == "nothing compared"
 
 
 def test_one_changed_seed_is_named(copy: Path) -> None:
@@ -123,6 +140,19 @@ def test_one_changed_version_is_named_and_is_no_failure(copy: Path) -> None:
         manifest["environment"]["packages"]["numpy"] = "99.1"
         path.write_text(json.dumps(manifest))
     assert _again(copy) == ["|", "|", f"numpy {np.__version__} → 99.1 (every step)"]
+
+
+def test_a_figure_of_another_matplotlib_is_no_other_result(copy: Path) -> None:
+    lock = json.loads((copy / "small.lock.json").read_text())
+    lock["steps"]["net"]["outputs"]["curve.pdf"] = {"sha256": "0" * 64}
+    (copy / "small.lock.json").write_text(json.dumps(lock))
+    (net,) = copy.glob("runs/small/net-*")
+    (net / "curve.pdf").write_bytes(b"%PDF")
+    assert _again(copy) == ["|", "net/curve.pdf has other bytes", "|"]
+    lock["environment"]["packages"]["matplotlib"] = "3.0.1"
+    (copy / "small.lock.json").write_text(json.dumps(lock))
+    drawn = f"matplotlib 3.0.1 → {importlib.metadata.version('matplotlib')}"
+    assert _again(copy) == [f"net/curve.pdf: drawn by {drawn}", "|", "|", f"{drawn} (every step)"]
 
 
 def test_another_device_is_named(copy: Path) -> None:
@@ -221,7 +251,7 @@ def test_pins_of_another_environment_name_what_is_known_of_it() -> None:
 
 def test_pins_stay_when_everything_is_skipped_elsewhere(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (copy / "small.constraints.txt").read_bytes()
-    monkeypatch.setattr("galshift.recipes.pins.software", lambda: {"another": "environment"})
+    monkeypatch.setattr("galshift.recipes.pins.all_software", lambda: {"another": "environment"})
     run_recipe(read_recipe(copy / "small.yaml"))
     assert (copy / "small.constraints.txt").read_bytes() == before
 

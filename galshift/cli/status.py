@@ -17,7 +17,9 @@ def command(
     verify: Annotated[
         bool,
         typer.Option(
-            "--verify", help="Hash every output again: exit 4 if one was changed, 5 if it is not the lock's."
+            "--verify",
+            help="Hash every output again: exit 4 if one was changed, 5 if it is not the lock's, "
+            "3 if the recipe is not.",
         ),
     ] = False,
     scale: Scale = None,
@@ -35,7 +37,7 @@ def command(
     from galshift.recipes.lock import lock_path, read_lock
     from galshift.recipes.read import read_recipe
     from galshift.recipes.reproduced import compare, require_reproduced
-    from galshift.recipes.run import plan_recipe, require_intact, status_rows
+    from galshift.recipes.run import plan_recipe, require_as_locked, require_intact, status_rows
 
     path, base = find_recipe(recipe)
     checked = read_recipe(path, base=base, overrides=with_scale(set, scale))
@@ -46,6 +48,9 @@ def command(
     show_plan(checked.name, rows, as_json=json, problems=problems, reproduced=found, scale=checked.scale)
     for line in found.sentences(str(lock_path(checked))) if found else ():
         console.say(line)
+    if found is not None and found.left and found.n_files:
+        console.say(f"not compared, for they are not done here as the lock has them: {', '.join(found.left)}")
     require_intact(problems)
     if found is not None:
         require_reproduced(found)
+        require_as_locked(checked, plan, lock)

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from galshift.provenance import atomic_path, canonical_json, remove_dead_parts, software
+from galshift.provenance import all_software, atomic_path, canonical_json, remove_dead_parts
 
 _PINNED = ("galshift", "python", "packages")
 
@@ -55,7 +55,7 @@ def constraints(environment: Mapping[str, Any]) -> str:
     that it needs in turn.
     """
     versions = {"galshift": environment.get("galshift"), **(environment.get("packages") or {})}
-    if canonical_json(environment) == canonical_json(software()):
+    if canonical_json(environment) == canonical_json(all_software()):
         versions = {**_needed("galshift"), **versions}
     # A build of one's own (2.13.0+cpu) is published nowhere under that name.
     lines = [f"{name}=={str(version).partition('+')[0]}" for name, version in versions.items() if version]

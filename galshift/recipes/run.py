@@ -74,14 +74,20 @@ def plan_recipe(
             "there is no lock to hold to", where=lock_path(recipe), hint="run once without --locked"
         )
     plan = make_plan(recipe, folder=folder, force=force, lock=lock)
-    if locked and (lines := mismatches(plan, lock)):
+    if locked:
+        require_as_locked(recipe, plan, lock)
+    return plan
+
+
+def require_as_locked(recipe: Recipe, plan: Mapping[str, Planned], lock: Mapping[str, Any]) -> None:
+    """Raise ConfigError naming every step of `plan` that would make something else than `lock` has."""
+    if lines := mismatches(plan, lock):
         raise ConfigError(
             "the recipe is not what its lock says",
             where=lock_path(recipe),
             hint="nothing was run",
             problems=lines,
         )
-    return plan
 
 
 def run_recipe(

@@ -4,7 +4,7 @@
 each in its own process and with one torch thread, with its own seed and those of ``--seeds`` (``seed`` at the
 top of the recipe: what is trained, and the noise of mocks; galaxies with a seed of their own stay).  What is
 done there already is skipped and keeps its line in FOLDER/done.json.  The table goes between the marks of
-``studies.md``.
+``studies.md``, where recipes that FOLDER has not run keep their rows.
 ``your-survey`` is a template of files that are not there, and is left out.
 """
 
@@ -50,14 +50,20 @@ def run(name: str, folder: Path, seed: int | None = None) -> dict[str, Any]:
     }
 
 
-def table(done: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the table in Markdown, a line for each expectation."""
+def table(done: Mapping[str, Mapping[str, Any]], before: str = "") -> str:
+    """Return the table in Markdown, a line for each expectation; what is not `done` stays as `before`."""
+    old: dict[str, list[str]] = {}
+    for line in before.splitlines():
+        name = line.split("|")[1].strip() if line.startswith("| ") else ""
+        if name or old:
+            old.setdefault(name or list(old)[-1], []).append(line)
     lines = [
         "| recipe | CPU seconds | expected | found with its own seed; with others |",
         "|---|---|---|---|",
     ]
     for name in shipped():
         if name not in done:
+            lines += old.get(name, [])
             continue
         others = [one for key, one in done.items() if key.startswith(f"{name}:")]
         first = f"| {name} | {done[name]['cpu_seconds']:.0f} |"
@@ -101,11 +107,12 @@ def main() -> None:
             if key not in done:
                 done[key] = run(name, given.folder, seed)
                 write_json(kept, done)
-    found = table(done)
-    print(found)
     page = FOLDER / "studies.md"
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    page.write_text(f"{before}{BEGIN}\n{found}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    old, _, after = rest.partition(END)
+    found = table(done, old)
+    print(found)
+    page.write_text(f"{before}{BEGIN}\n{found}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
