@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from galshift.errors import ConfigError, DataError, Interrupted, NumericalError
+from galshift.errors import ConfigError, DataError, Interrupted, NumericalError, ResourceError
 from galshift.recipes.lock import lock_path, read_lock
 from galshift.recipes.read import read_recipe
 from galshift.recipes.results import require_expectations, result_at
@@ -469,3 +470,19 @@ def test_a_lock_holds_no_time_that_a_result_tells() -> None:
 
     results = {"fit": {"seconds": 1.5, "epochs": 2}, "profile": {"total": 3.0}, "scores": [0.5, {"n": 4}]}
     assert dict(numbers(results)) == {"fit.epochs": 2, "scores.0": 0.5, "scores.1.n": 4}
+
+
+def test_a_format_that_nothing_here_writes_is_told_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("late.yaml").write_text(
+        "recipe: 1\nname: late\nsteps:\n"
+        "  sky: {uses: simulate, n: 12, size: 20}\n"
+        '  net: {uses: train, data: "${sky}", training: {epochs: 1}}\n'
+        '  said: {uses: predict, run: "${net}", data: "${sky}", shards: 6}\n'
+    )
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ResourceError, match="writing Parquet needs pyarrow"):
+        run_recipe(read_recipe("late.yaml"))
+    assert not Path("runs").exists()

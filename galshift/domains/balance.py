@@ -15,7 +15,7 @@ from galshift.training.criterion import class_weights
 from galshift.training.job import TrainingJob
 
 FEW_TO_LEARN = 10  # images of a class in the training part
-FEW_TO_JUDGE = 10  # in the test part: one image more or less is a tenth of the completeness
+FEW_TO_EVALUATE = 10  # in the test part: one image more or less is a tenth of the completeness
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class Balance:
         return f"weights of the classes in training: {told}; {why}"
 
     def too_few(self) -> list[str]:
-        """Return a sentence for each class that is too small to learn, or to judge on the source."""
+        """Return a sentence for each class that is too small to learn, or to be evaluated on the source."""
         found = []
         for place, name in enumerate(self.names):
-            n, judged = self.counts["train"][place], self.counts["test"][place]
+            n, n_test = self.counts["train"][place], self.counts["test"][place]
             if 0 < n < FEW_TO_LEARN:
                 found.append(f"class '{name}' has {n} training images: too few to learn from")
-            elif n and judged < FEW_TO_JUDGE:
-                found.append(f"class '{name}' has {judged} test images in the source: too few to judge it by")
+            elif n and n_test < FEW_TO_EVALUATE:
+                found.append(f"class '{name}' has {n_test} test images in the source: too few to evaluate it")
         return found
 
     def section(self) -> Section | None:

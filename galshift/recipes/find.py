@@ -43,6 +43,11 @@ def find_recipe(text: str) -> tuple[Path, Path | None]:
     )
 
 
+def as_typed(path: Path) -> str:
+    """Return what to type for the recipe at `path`: its name where galshift ships it."""
+    return path.stem if path.parent == shipped_folder() else str(path)
+
+
 def shipped_recipe(name: str) -> Path:
     """Return the file of the shipped recipe `name`; raises ConfigError when there is none."""
     if name not in shipped():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from galshift.provenance import canonical_json, remove_tree
 from galshift.recipes.archive import write_archive
 from galshift.recipes.bibliography import bibtex, references
 from galshift.recipes.data_cards import data_cards
+from galshift.recipes.find import as_typed
 from galshift.recipes.lock import constraints_path, lock_path, mismatches, read_lock, verify
 from galshift.recipes.paths_of import portable
 from galshift.recipes.plan import make_plan, runs_folder
@@ -78,7 +80,7 @@ def publish(recipe: Recipe, path: Path, out: Path, *, folder: Path | None = None
     """
     folder = runs_folder(recipe) if folder is None else folder
     plan = make_plan(recipe, folder=folder)
-    lock = _finished(recipe, plan)
+    lock = _finished(recipe, path, plan)
     with _workplace(out) as work:
         members = _members(recipe, path, plan, lock, folder, work)
         made = work / out.name
@@ -93,9 +95,9 @@ def publish(recipe: Recipe, path: Path, out: Path, *, folder: Path | None = None
     return Published(out, len(members) + 1, len(plan), size, same)
 
 
-def _finished(recipe: Recipe, plan: Mapping[str, Planned]) -> dict[str, Any]:
+def _finished(recipe: Recipe, path: Path, plan: Mapping[str, Planned]) -> dict[str, Any]:
     """Return the lock of a recipe that is done and is what it says."""
-    again = f"galshift run {recipe.document.name}"
+    again = f"galshift run {shlex.quote(as_typed(path))}"
     left = [name for name, planned in plan.items() if not planned.done]
     if left:
         what = f"this recipe has not run to its end: {', '.join(left)}"

@@ -128,6 +128,7 @@ def run_recipe(
         if with_lock
         else make_plan(recipe, folder=folder, force=force)
     )
+    _require_writable(plan)
     outcome = Outcome(plan)
     write_cards(recipe, runs_folder(recipe) if folder is None else folder)
     context = replace(context or Context(), scale=recipe.scale)
@@ -202,6 +203,14 @@ def _at_last(recipe: Recipe, plan: dict[str, Planned], name: str) -> Planned:
         raise DataError("its inputs changed while the recipe was running", where=name, hint="run again")
     fresh.action, fresh.reason = first.action, first.reason
     return fresh
+
+
+def _require_writable(plan: Mapping[str, Planned]) -> None:
+    """Raise, before hours of training, for a product in a format that nothing installed here writes."""
+    for planned in plan.values():
+        if planned.product and not planned.done:
+            step, config = planned.prepared.step, planned.prepared.config
+            step.products(config, planned.directory / planned.product)
 
 
 def _run_steps(
