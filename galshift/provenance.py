@@ -127,9 +127,13 @@ def software() -> dict[str, Any]:
 
 
 def all_software() -> dict[str, Any]:
-    """Return the versions with those of what draws figures, reads tables or holds networks of others."""
+    """Return the versions with those of what draws figures, reads tables or holds networks of others.
+
+    What of it is not installed is left out: a run that needed it would not have come to its end.
+    """
     made = software()
-    return {**made, "packages": {**made["packages"], **{name: _version(name) for name in _BESIDE}}}
+    beside = {name: version for name in _BESIDE if (version := _version(name))}
+    return {**made, "packages": {**made["packages"], **beside}}
 
 
 def command_line() -> str:
