@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -39,8 +40,6 @@ def test_a_run_is_named_by_its_fingerprint_and_done_once() -> None:
 
 
 def test_the_manifest_says_from_what_and_how() -> None:
-    import hashlib
-
     done = execute("toy-count", {"data": "data.txt"})
     manifest = json.loads((done.run.path / "manifest.json").read_text())
     assert manifest["inputs"] == {"data": hashlib.sha256(b"one two three").hexdigest()}
@@ -187,6 +186,20 @@ def test_a_product_that_was_changed_is_not_taken_for_finished() -> None:
     with pytest.raises(ConfigError, match="already exists"):
         execute("toy-make", {"n": 2}, out="words.txt")
     assert Path("words.txt").read_text() == "mine now"
+
+
+def test_a_file_of_a_run_that_was_filled_in_counts_by_its_content() -> None:
+    run = execute("toy-count", {"data": "data.txt"}).run
+    page = run.path / "report.html"
+    assert prepare("toy-count", {"data": str(page)}).inputs.upstream == {"data": f"{run.fingerprint}/report"}
+    for text in ("labels of ten", "labels of thirty"):
+        page.write_text(text)
+        inputs = prepare("toy-count", {"data": str(page)}).inputs
+        assert inputs.upstream == {}
+        assert inputs.hashes == {"data": hashlib.sha256(text.encode()).hexdigest()}
+    (run.path / "mine.csv").write_text("a list of one's own")
+    inputs = prepare("toy-count", {"data": str(run.path / "mine.csv")}).inputs
+    assert inputs.hashes == {"data": hashlib.sha256(b"a list of one's own").hexdigest()}
 
 
 def test_a_product_that_vanished_is_made_again() -> None:

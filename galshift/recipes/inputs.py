@@ -160,8 +160,8 @@ def _identify_one(role: str, text: str, known: Known, found: Inputs) -> None:
         _identify_card(role, path, already or resolve(path), known, found)
         return
     run = _enclosing_run(path.parent if is_pattern(path) else path)
-    if run is not None:
-        found.upstream[role] = _contribution(run, path)
+    if run is not None and (contributed := _contribution(run, path)) is not None:
+        found.upstream[role] = contributed
         return
     if is_pattern(path):
         found.hashes[role], found.files[role] = _pattern_sha256(path), text
@@ -201,10 +201,18 @@ def _enclosing_run(path: Path) -> RunDirectory | None:
     return None
 
 
-def _contribution(run: RunDirectory, path: Path) -> str:
-    """Return what a file of a run contributes: the same as the recipe's reference to it."""
+def _contribution(run: RunDirectory, path: Path) -> str | None:
+    """Return what a file of a run contributes, the same as the recipe's reference to it.
+
+    None for a file that is not as the run left it, such as a list of `suggest` whose labels were filled in.
+    """
     inside = path.resolve().relative_to(run.path.resolve()).as_posix()
-    results = run.manifest().get("results", {})
+    manifest = run.manifest()
+    results, made = manifest.get("results", {}), manifest.get("outputs", {})
+    if path.is_file() and not any(inside.startswith(f"{name}/") for name in made):
+        recorded = made.get(inside, {}).get("sha256")
+        if recorded != content_sha256(path):
+            return None
     if inside in (".", results.get("product")):
         return run.fingerprint
     roles = {str(file): role for role, file in (results.get("outputs") or {}).items()}
