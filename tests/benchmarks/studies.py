@@ -16,7 +16,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,29 +67,35 @@ def table(done: Mapping[str, Mapping[str, Any]], before: str = "") -> str:
             continue
         others = [one for key, one in done.items() if key.startswith(f"{name}:")]
         first = f"| {name} | {done[name]['cpu_seconds']:.0f} |"
-        for row in done[name]["expect"] or [None]:
-            if row is None:
-                code = done[name]["code"]
-                lines.append(
-                    f"{first} none stated | {'ran to its end' if code == 0 else f'exit code {code}'} |"
-                )
-                continue
-            seeds = [[same for same in one["expect"] if _key(same) == _key(row)] for one in others]
-            found = "; ".join([_found(row), ", ".join(_found(same[0]) for same in seeds if same)])
-            lines.append(
-                f"{first} {row['step']}: {row['key']} {row['expected']} | {found.removesuffix('; ')} |"
-            )
+        groups = _groups(done[name]["expect"])
+        if not groups:
+            code = done[name]["code"]
+            lines.append(f"{first} none stated | {'ran to its end' if code == 0 else f'exit code {code}'} |")
+        for (step, key), rows in groups.items():
+            seeds = [_groups(one["expect"]).get((step, key), []) for one in others]
+            found = "; ".join([_found(rows), ", ".join(_found(same) for same in seeds if same)])
+            place = f"{step} ({len(rows)} cells)" if len(rows) > 1 else rows[0]["step"]
+            lines.append(f"{first} {place}: {key} {rows[0]['expected']} | {found.removesuffix('; ')} |")
             first = "| | |"
     return "\n".join(lines)
 
 
-def _key(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["step"], row["key"]
+def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """Return the cells' rows of each expectation, by the step's name in the recipe and the key."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["step"].partition("[")[0], row["key"]), []).append(row)
+    return groups
 
 
-def _found(row: Mapping[str, Any]) -> str:
-    number = "absent" if row["found"] is None else f"{row['found']:.3f}"
-    return number if row["met"] else f"**{number}**"
+def _found(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the number of the only cell, or the lowest and highest of several; bold where one is missed."""
+    numbers = [row["found"] for row in rows]
+    if None in numbers:
+        return "**absent**"
+    ends = dict.fromkeys(f"{number:.3f}" for number in (min(numbers), max(numbers)))
+    text = " to ".join(ends)
+    return text if all(row["met"] for row in rows) else f"**{text}**"
 
 
 def main() -> None:
