@@ -32,6 +32,7 @@ import torch
 
 from galshift import surveys
 from galshift.data.cutouts import Cutouts, InMemory
+from galshift.data.match_look import Look, blurred, colour_factors, kernel_sigma
 from galshift.data.preprocess import PreprocessConfig, Preprocessing, fit_preprocessing, training_sky_sigma
 from galshift.mocks.observe import observe
 from galshift.provenance import atomic_path, write_json
@@ -43,7 +44,7 @@ from tests.benchmarks.unknown import CONFIG, cell, is_done, judge_run, run_row
 KNOWN = ("spiral", "elliptical", "edge-on")
 KINDS = ("merger", "lens")
 SHARES = (2, 10, 25)  # per cent of the target that is unknown
-ROWS = ("source-only", "pulse", "ovanet", "deepastrouda")
+ROWS = ("source-only", "pulse", "pulse-look", "ovanet", "deepastrouda")
 BANDS = ("g", "r", "i")
 PARTS = {
     "source": {"source": 400, "valid": 100, "source_test": 50},
@@ -190,8 +191,19 @@ def train(work: Path, kind: str, gap: str, seed: int, rows: list[str]) -> None:
             if is_done(row, path, SHORTER):
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            run_row(row, load_gap(kind, gap, share, seed, work / "data"), seed, path, SHORTER)
+            task = load_gap(kind, gap, share, seed, work / "data")
+            look = look_of(task, gap) if row == "pulse-look" else None
+            run_row(row, task, seed, path, SHORTER, look)
             print(f"{kind}, {gap}, seed {seed}: {row}, {share} %", flush=True)
+
+
+def look_of(task: Task, gap: str) -> Look:
+    """Return what brings the source's seeing, which is known, and its colours to the target's."""
+    target = GAPS[gap].survey()
+    widths = [[survey.bands[b].fwhm.value for b in BANDS] for survey in (surveys.load("lsst-y10"), target)]
+    sigma = kernel_sigma(*widths, SCALE_ARCSEC * GAPS[gap].pixel)
+    wider = blurred(task.source[0], sigma)
+    return Look(sigma_px=sigma, factor=colour_factors(wider, task.target[0]))
 
 
 def report(work: Path, kinds: list[str], gaps: list[str]) -> tuple[str, dict[str, Any]]:
