@@ -1,8 +1,8 @@
 """Bring one domain's seeing and colours to the other's, so that what still differs is the galaxies.
 
 The source is seen through a wider PSF where the target's is wider; nothing is made sharper.  Bands that are
-out of tune (zero points, filters, extinction) are told by the median colour of all galaxies, which a class that
-only one domain has moves little.  No labels are asked.
+out of tune (zero points, filters, extinction) are told by the median colour of all galaxies, which a class
+that only one domain has moves little.  No labels are asked.
 """
 
 from __future__ import annotations
