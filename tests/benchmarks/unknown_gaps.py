@@ -183,10 +183,10 @@ def place(work: Path, kind: str, gap: str, share: int, seed: int, row: str) -> P
     return work / kind / gap / str(seed) / (f"{row}.npz" if row == "source-only" else f"{row}-{share}.npz")
 
 
-def train(work: Path, kind: str, gap: str, seed: int, rows: list[str]) -> None:
+def train(work: Path, kind: str, gap: str, seed: int, rows: list[str], shares: list[int]) -> None:
     """Train what is missing of one pair and seed."""
     for row in rows:
-        for share in (10,) if row == "source-only" else SHARES:
+        for share in (10,) if row == "source-only" else shares:
             path = place(work, kind, gap, share, seed, row)
             if is_done(row, path, SHORTER):
                 continue
@@ -248,15 +248,17 @@ def main() -> None:
     parser.add_argument("--kinds", default=KINDS[0])
     parser.add_argument("--gaps", default=",".join(GAPS))
     parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--shares", default=",".join(map(str, SHARES)), help="of the unknown class [%%]")
     parser.add_argument("--report", action="store_true", help="train nothing")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    shares = [int(share) for share in given.shares.split(",")]
     kinds, gaps = given.kinds.split(","), given.gaps.split(",")
     (given.work / "data").mkdir(parents=True, exist_ok=True)
     for seed in range(given.first_seed, given.first_seed + given.seeds) if not given.report else ():
         for kind in kinds:
             for gap in gaps:
-                train(given.work, kind, gap, seed, given.rows.split(","))
+                train(given.work, kind, gap, seed, given.rows.split(","), shares)
     text, values = report(given.work, kinds, gaps)
     write_json(given.work / "results.json", values)
     print(text)
