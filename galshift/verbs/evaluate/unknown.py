@@ -17,6 +17,17 @@ from galshift.selection.guards import little_known
 from galshift.training.unknown import THRESHOLD
 from galshift.verbs.evaluate.result import Evaluation
 
+#: Key in ``metrics.json`` to the report's column.
+_COLUMNS = {
+    "known_share": "looks known",
+    "share_flagged": "flagged",
+    "n_unknown": "unknown images",
+    "auroc": "AUROC",
+    "h_score": "H-score",
+    "known_right": "known right",
+    "unknown_found": "unknown found",
+}
+
 
 def foreign(s: TestSet, classes: Sequence[str]) -> np.ndarray:
     """Return where images (N,) bool have a label that names none of `classes`."""
@@ -92,19 +103,19 @@ def unknown_section(found: Evaluation) -> Section | None:
         for s in found.sets:
             one = found.metrics(c, s).get("unknown")
             if one:
-                keys = ("share_flagged", "n_unknown", "auroc", "h_score", "known_right", "unknown_found")
-                rows.append((c.name, s.name, one["score"], *(_shown(one.get(key)) for key in keys)))
+                rows.append((c.name, s.name, one["score"], *(_shown(one.get(key)) for key in _COLUMNS)))
     if not rows:
         return None
-    columns = ("classifier", "data set", "score", "flagged", "unknown images", "AUROC", "H-score")
     return Section(
         "Classes that the source does not have",
         (
             "An image is flagged where its score says that an unknown class is likelier than the known ones. "
             "H-score: harmonic mean of the share of known images that are classified right and not flagged, "
-            "and the share of unknown ones that are flagged. Both need labels that the source does not have.",
+            "and the share of unknown ones that are flagged. Both need labels that the source does not have. "
+            "Looks known: how much of the data set has scores like the source's own; where it is little, the "
+            "score tells the survey rather than the class.",
         ),
-        (Table((*columns, "known right", "unknown found"), tuple(rows)),),
+        (Table(("classifier", "data set", "score", *_COLUMNS.values()), tuple(rows)),),
     )
 
 
