@@ -13,14 +13,15 @@ from collections.abc import Sequence
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import pad
 
 from galshift.types import Strict
 
-_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))  # FWHM of a Gaussian
-_REACH = 4  # sigma of the kernel that are kept
-_LEAST_SIGMA = 0.2  # pixels below which a kernel is nothing but its centre
+#: Long-exposure turbulence (Fried 1966, eq. 3.16), and the FWHM of its profile in units of lambda / r0.
+_FRIED, _WIDTH = 3.44, 0.9759
+_REACH = 2.0  # FWHM of the kernel that edges are continued by
 _CLEAR = 10.0  # how far above its noise the light of a galaxy must be for its colour to count
+_ENOUGH = 20  # galaxies of either domain below which nothing is said of colours
 
 
 class Look(Strict):
@@ -28,75 +29,88 @@ class Look(Strict):
 
     Attributes
     ----------
-    sigma_px : list of float
-        Of the Gaussian that they are convolved with [pixel]; 0: none.
+    fwhm_px : list of float
+        Of the turbulence that they are seen through besides [pixel]; 0: none.
     factor : list of float
         Of the flux.
     """
 
-    sigma_px: list[float] = Field(min_length=1)
+    fwhm_px: list[float] = Field(min_length=1)
     factor: list[float] = Field(min_length=1)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return images (B, C, H, W) as the other survey would show them, but for the noise."""
-        scale = torch.tensor(self.factor).to(images).view(1, -1, 1, 1)
-        return blurred(images, self.sigma_px) * scale
+        """Return linear images (B, C, H, W) as the other survey would show them, but for the noise."""
+        return widened(images, self.fwhm_px) * torch.tensor(self.factor).to(images).view(1, -1, 1, 1)
 
 
-def kernel_sigma(source: Sequence[float], target: Sequence[float], scale: float) -> list[float]:
-    """Return the Gaussian [pixel] that widens one PSF to another; 0 where that is not wider.
-
-    Parameters
-    ----------
-    source, target : sequence of float
-        FWHM of each band [arcsec].
-    scale : float
-        arcsec per pixel.
-    """
-    missing = (max(b**2 - a**2, 0.0) for a, b in zip(source, target, strict=True))
-    return [math.sqrt(square) / _PER_SIGMA / scale for square in missing]
-
-
-def blurred(images: Tensor, sigma_px: Sequence[float]) -> Tensor:
-    """Return images (B, C, H, W), each band convolved with a Gaussian; edges are continued."""
-    bands = []
-    for k, sigma in enumerate(sigma_px):
-        band = images[:, k : k + 1]
-        if sigma >= _LEAST_SIGMA:
-            reach = max(1, math.ceil(_REACH * sigma))
-            x = torch.arange(-reach, reach + 1, dtype=images.dtype, device=images.device)
-            line = torch.exp(-0.5 * (x / sigma) ** 2)
-            line = line / line.sum()
-            band = pad(band, (reach, reach, reach, reach), mode="replicate")
-            band = conv2d(conv2d(band, line.view(1, 1, 1, -1)), line.view(1, 1, -1, 1))
-        bands.append(band)
-    return torch.cat(bands, dim=1)
-
-
-def colour_factors(source: Tensor, target: Tensor) -> list[float]:
-    """Return the factors that give the source's bands the target's median colours; total flux stays.
+def look_between(
+    source: Tensor,
+    target: Tensor,
+    widths: tuple[Sequence[float], Sequence[float]] | None,
+    scale: float | None,
+) -> Look:
+    """Return what makes source images look like the target's.
 
     Parameters
     ----------
     source, target : Tensor
-        (N, C, H, W) and (M, C, H, W) linear flux in the same unit, sky-subtracted.
+        (N, C, H, W) and (M, C, H, W) linear flux, sky-subtracted, on one pixel scale and in one unit.
+    widths : tuple or None
+        FWHM of the PSF of either domain, band by band [arcsec]; None where one is not known.
+    scale : float or None
+        arcsec per pixel; with None, too, the seeing stays.
     """
-    seen = [_colours(images) for images in (source, target)]
-    if min(len(one) for one in seen) < 1:
+    missing = [0.0] * source.shape[1]
+    if widths is not None and scale is not None:
+        missing = [missing_width(a, b) / scale for a, b in zip(*widths, strict=True)]
+    return Look(fwhm_px=missing, factor=colour_factors(widened(source, missing), target))
+
+
+def missing_width(source: float, target: float) -> float:
+    """Return the FWHM of the turbulence that widens one FWHM to another; 0 where that is not wider.
+
+    The exponents of transfer functions add up, so that widths do to the power 5/3.
+    """
+    return max(target ** (5 / 3) - source ** (5 / 3), 0.0) ** (3 / 5)
+
+
+def widened(images: Tensor, fwhm_px: Sequence[float]) -> Tensor:
+    """Return images (B, C, H, W) as seen through turbulence of so many pixels; edges are continued."""
+    if not any(fwhm_px):
+        return images
+    height, width = images.shape[2:]
+    edge = math.ceil(_REACH * max(fwhm_px))
+    wide = pad(images, (edge,) * 4, mode="replicate")
+    ky, kx = torch.fft.fftfreq(wide.shape[2]), torch.fft.rfftfreq(wide.shape[3])
+    k = torch.hypot(ky[:, None], kx[None, :]).to(images)
+    fwhm = torch.tensor(fwhm_px).to(images).view(-1, 1, 1)
+    transfer = torch.exp(-_FRIED * (k * fwhm / _WIDTH) ** (5 / 3))
+    seen = torch.fft.irfft2(torch.fft.rfft2(wide) * transfer, s=wide.shape[2:])
+    return seen[:, :, edge : edge + height, edge : edge + width].contiguous()
+
+
+def colour_factors(source: Tensor, target: Tensor) -> list[float]:
+    """Return the factors (C,) that give the source's bands the target's median share of a galaxy's light.
+
+    Parameters
+    ----------
+    source, target : Tensor
+        As for :func:`look_between`; 1 where too few galaxies are clearly seen in either.
+    """
+    seen = [_shares(images) for images in (source, target)]
+    if min(map(len, seen)) < _ENOUGH:
         return [1.0] * source.shape[1]
-    mine, theirs = (one.median(dim=0).values for one in seen)
+    mine, theirs = (shares.median(dim=0).values for shares in seen)
     return (theirs / mine).tolist()
 
 
-def _colours(images: Tensor) -> Tensor:
-    """Share of each band (n, C) in the light of the inner half, of galaxies that are clearly seen."""
+def _shares(images: Tensor) -> Tensor:
+    """Share of each band (n, C) in the light of the inner half, of galaxies that all bands see clearly."""
     height, width = images.shape[2:]
     inner = images[:, :, height // 4 : height - height // 4, width // 4 : width - width // 4]
     light = inner.sum(dim=(2, 3))
-    # The sky's noise in a pixel, by the border's median deviation, and in as many pixels.
     border = torch.cat([images[:, :, 0], images[:, :, -1]], dim=2)
+    # 1.4826 makes a median deviation the standard deviation of a normal distribution.
     sky = 1.4826 * (border - border.median(dim=2, keepdim=True).values).abs().median(dim=2).values
-    noise = sky * math.sqrt(inner.shape[2] * inner.shape[3])
-    clear = (light > _CLEAR * noise).all(dim=1) & (light > 0).all(dim=1)
-    light = light[clear]
-    return light / light.sum(dim=1, keepdim=True)
+    clear = ((light > _CLEAR * sky * math.sqrt(inner[0, 0].numel())) & (light > 0)).all(dim=1)
+    return light[clear] / light[clear].sum(dim=1, keepdim=True)

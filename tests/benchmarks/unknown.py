@@ -29,7 +29,6 @@ import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,6 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from galshift.data.augment import AugmentConfig, augment
-from galshift.data.match_look import Look
 from galshift.data.match_noise import NoiseMatcher, noise_excess
 from galshift.methods import METHODS
 from galshift.methods._base import Method
@@ -67,23 +65,15 @@ QUANTILE = 0.95
 COLUMNS = ("auroc", "h_score", "right", "found", "accuracy", "share", "seconds")
 
 
-def run_row(
-    name: str, task: Task, seed: int, path: Path, training: TrainConfig = CONFIG, look: Look | None = None
-) -> None:
-    """Train one row of one task and write its outputs; `look` is what the source's images are given."""
+def run_row(name: str, task: Task, seed: int, path: Path, training: TrainConfig = CONFIG) -> None:
+    """Train one row of one task and write its outputs."""
     method: Method = METHODS.get(_method(name))()
     supervised = name == "supervised"
     n_classes = len(task.classes) + supervised
     model = new_network(task, seed, n_classes)
     observe = None
     if not supervised and name != "pulse-unmatched":
-        seen = task.source[0] if look is None else look(task.source[0])
-        noise = observe = NoiseMatcher(noise_excess(seen, task.target[0]), seed)
-    if look is not None:
-
-        def observe(linear: Tensor, ids: Sequence[str], draws: Sequence[int]) -> Tensor:
-            return noise(look(linear), ids, draws)
-
+        observe = NoiseMatcher(noise_excess(task.source[0], task.target[0]), seed)
     images, labels = task.target if supervised else task.source
     source = TrainingSet(images, torch.where(labels < 0, n_classes - 1, labels), _names("s", images), observe)
     valid = TrainingSet(*task.valid, _names("v", task.valid[0]), observe)

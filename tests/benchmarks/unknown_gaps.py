@@ -32,9 +32,10 @@ import torch
 
 from galshift import surveys
 from galshift.data.cutouts import Cutouts, InMemory
-from galshift.data.match_look import Look, blurred, colour_factors, kernel_sigma
+from galshift.data.match_look import look_between
 from galshift.data.preprocess import PreprocessConfig, Preprocessing, fit_preprocessing, training_sky_sigma
 from galshift.mocks.observe import observe
+from galshift.mocks.psf import from_model
 from galshift.provenance import atomic_path, write_json
 from galshift.simulate.generate import simulate_all
 from galshift.surveys.schema import Survey
@@ -192,18 +193,20 @@ def train(work: Path, kind: str, gap: str, seed: int, rows: list[str], shares: l
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
             task = load_gap(kind, gap, share, seed, work / "data")
-            look = look_of(task, gap) if row == "pulse-look" else None
-            run_row(row, task, seed, path, SHORTER, look)
+            run_row(row, seen_alike(task, gap) if row == "pulse-look" else task, seed, path, SHORTER)
             print(f"{kind}, {gap}, seed {seed}: {row}, {share} %", flush=True)
 
 
-def look_of(task: Task, gap: str) -> Look:
-    """Return what brings the source's seeing, which is known, and its colours to the target's."""
-    target = GAPS[gap].survey()
-    widths = [[survey.bands[b].fwhm.value for b in BANDS] for survey in (surveys.load("lsst-y10"), target)]
-    sigma = kernel_sigma(*widths, SCALE_ARCSEC * GAPS[gap].pixel)
-    wider = blurred(task.source[0], sigma)
-    return Look(sigma_px=sigma, factor=colour_factors(wider, task.target[0]))
+def seen_alike(task: Task, gap: str) -> Task:
+    """Return the task with the source's seeing, which is known, and its colours brought to the target's."""
+    widths = [
+        [from_model(survey.psf, survey.bands[band], survey.pixel_scale.value).fwhm() for band in BANDS]
+        for survey in (surveys.load("lsst-y10"), GAPS[gap].survey())
+    ]
+    look = look_between(task.source[0], task.target[0], tuple(widths), task.preprocessing.pixel_scale_arcsec)
+    return replace(
+        task, source=(look(task.source[0]), task.source[1]), valid=(look(task.valid[0]), task.valid[1])
+    )
 
 
 def report(work: Path, kinds: list[str], gaps: list[str]) -> tuple[str, dict[str, Any]]:
@@ -226,7 +229,7 @@ def report(work: Path, kinds: list[str], gaps: list[str]) -> tuple[str, dict[str
 def _rows(work: Path, kind: str, gap: str, share: int) -> dict[str, list[dict[str, float]]]:
     """The runs of a pair and a share, row by row."""
     rows: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for data in sorted((work / "data").glob(f"{kind}-{gap}-*.npz")):
+    for data in sorted((work / "data").glob(f"{kind}-{gap}-[0-9]*.npz")):
         seed = int(data.stem.rsplit("-", 1)[1])
         with np.load(data) as stored:
             labels = stored["target_test_labels"]
