@@ -7,8 +7,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from galshift.data.preprocess import training_sky_sigma
+from galshift.console import say
+from galshift.data.preprocess import Preprocessing, training_sky_sigma
 from galshift.domains.domain import Domain
+from galshift.domains.match_look import in_words, look_of, looked_at, psf_widths
 from galshift.domains.match_noise import matched
 from galshift.domains.start import started
 from galshift.domains.target_labels import TargetLabels
@@ -93,6 +95,8 @@ def network_job(
     unlabelled = training_set(target, "train", preprocessing)
     noise = torch.maximum(torch.tensor(preprocessing.sky_sigma), _sky(unlabelled))
     labelled, valid = (training_set(source, part, preprocessing) for part in ("train", "valid"))
+    if config.match_look:
+        labelled, valid = _looked_at(labelled, valid, unlabelled, (source, target), preprocessing)
     if wants_matching(config):
         labelled, valid, unlabelled = matched(labelled, valid, unlabelled, config.seed)
     few = None if labels is None else training_set(labels.domain(target), "train", preprocessing)
@@ -120,6 +124,25 @@ def encoder_job(config: AdaptStepConfig, job: NetworkJob) -> NetworkJob | None:
         return None
     training = job.training.model_copy(update={"tune": HEAD, "cached_views": ENCODER_VIEWS})
     return replace(job, model=config.encoder, init=None, training=training)
+
+
+def _looked_at(
+    source: TrainingSet,
+    valid: TrainingSet,
+    target: TrainingSet,
+    domains: tuple[Domain, Domain],
+    preprocessing: Preprocessing,
+) -> tuple[TrainingSet, TrainingSet]:
+    """The source's images as the target's survey shows its own, and a word on what was done."""
+    infos, bands, scale = (
+        tuple(d.info for d in domains),
+        preprocessing.bands,
+        preprocessing.pixel_scale_arcsec,
+    )
+    look = look_of((source, target), infos, bands, scale)
+    known = scale is not None and all(psf_widths(info, bands) is not None for info in infos)
+    say(in_words(look, bands, scale, seeing_known=known))
+    return looked_at(source, look), looked_at(valid, look)
 
 
 def _sky(images: TrainingSet) -> Tensor:
