@@ -49,8 +49,12 @@ def look_between(
     target: Tensor,
     widths: tuple[Sequence[float], Sequence[float]] | None,
     scale: float | None,
+    *,
+    colours: bool = True,
 ) -> Look:
     """Return what makes source images look like the target's.
+
+    Colours tell the surveys apart only where both hold the same mix of galaxies.
 
     Parameters
     ----------
@@ -60,11 +64,14 @@ def look_between(
         FWHM of the PSF of either domain, band by band [arcsec]; None where one is not known.
     scale : float or None
         arcsec per pixel; with None, too, the seeing stays.
+    colours : bool
+        Whether colours are matched.
     """
     missing = [0.0] * source.shape[1]
     if widths is not None and scale is not None:
         missing = [missing_width(a, b) / scale for a, b in zip(*widths, strict=True)]
-    return Look(fwhm_px=missing, factor=colour_factors(widened(source, missing), target))
+    factor = colour_factors(widened(source, missing), target) if colours else [1.0] * len(missing)
+    return Look(fwhm_px=missing, factor=factor)
 
 
 def missing_width(source: float, target: float) -> float:

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from galshift.data.match import band_order
 from galshift.data.match_look import Look, look_between
+from galshift.errors import DataError
 
 if TYPE_CHECKING:
     from galshift.data.cutouts import DataInfo
+    from galshift.domains.config import MatchedLook
     from galshift.training.sets import Fetcher, TrainingSet
 
 _SAMPLE = 1000  # images of either domain that the colours are measured in
@@ -66,6 +68,7 @@ def look_of(
     infos: tuple[DataInfo, DataInfo],
     bands: Sequence[str],
     scale: float | None,
+    what: MatchedLook,
 ) -> Look:
     """Return what brings source images to the target's look.
 
@@ -74,15 +77,29 @@ def look_of(
     sets : tuple of TrainingSet
         Source and target, on the network's bands and scale.
     infos : tuple of DataInfo
-        Of both; where one does not know its PSF, the seeing stays.
+        Of both.
     bands : sequence of str
         Of the network.
     scale : float or None
         arcsec per pixel of the network's images.
+    what : str
+        ``seeing``, ``colours`` or ``both``.
+
+    Raises
+    ------
+    DataError
+        When seeing is to be matched, and a PSF or the pixel scale is not known.
     """
     source, target = (one.take(next(one.chunks(_SAMPLE, limit=_SAMPLE))) for one in sets)
-    widths = tuple(psf_widths(info, bands) for info in infos)
-    return look_between(source, target, None if None in widths else widths, scale)
+    widths = None if what == "colours" else tuple(psf_widths(info, bands) for info in infos)
+    if widths is not None and (scale is None or None in widths):
+        missing = "pixel scale" if scale is None else f"PSF of the {'target' if widths[0] else 'source'}"
+        raise DataError(
+            f"seeing cannot be matched: the {missing} is not known",
+            hint="state it, such as --source-psf 0.7 --target-psf 1.1 (FWHM in arcsec) and --pixel-scale 0.2; "
+            "or match colours alone: --set match_look=colours",
+        )
+    return look_between(source, target, widths, scale, colours=what != "seeing")
 
 
 def psf_widths(info: DataInfo, bands: Sequence[str]) -> list[float] | None:
@@ -99,7 +116,7 @@ def psf_widths(info: DataInfo, bands: Sequence[str]) -> list[float] | None:
     return widths if np.isfinite(widths).all() else None
 
 
-def in_words(look: Look, bands: Sequence[str], scale: float | None, *, seeing_known: bool) -> str:
+def in_words(look: Look, bands: Sequence[str], scale: float | None) -> str:
     """Return a sentence on what was done to the source, or that there was nothing to do."""
     wider = [f"{band} {fwhm * scale:.2f}" for band, fwhm in zip(bands, look.fwhm_px, strict=True) if fwhm]
     tuned = [
@@ -108,6 +125,5 @@ def in_words(look: Look, bands: Sequence[str], scale: float | None, *, seeing_kn
         if abs(factor - 1) >= _TOLD
     ]
     done = [f"seen through turbulence of {', '.join(wider)} arcsec"] if wider else []
-    done += [f"its flux multiplied by {', '.join(tuned)}"] if tuned else []
-    left = "" if seeing_known else "; the PSF of one of the domains is not known, so the seeing stays"
-    return f"match_look: the source is {' and '.join(done) or 'like the target already'}{left}"
+    done += [f"multiplied in flux by {', '.join(tuned)}"] if tuned else []
+    return f"match_look: the source is {' and '.join(done) or 'like the target already'}"

@@ -105,7 +105,7 @@ def little_known(name: str, share: float) -> list[str]:
         f"Only {share:.0%} of {name} look like classes of the source: the surveys probably differ by more "
         "than the noise that is matched, such as in seeing or colours, and the unknown score then tells the "
         "survey rather than the class; make the source look like the target first (galshift "
-        "adapt --set match_look=true, adapt --observe, or make-mocks)."
+        "adapt --set match_look=seeing, adapt --observe, or make-mocks)."
     ]
 
 

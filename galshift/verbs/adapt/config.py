@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from galshift.data.input_config import AugmentConfig, PreprocessConfig
 from galshift.data.options import ReadOptions
-from galshift.domains.config import OnTheFly, SplitConfig
+from galshift.domains.config import MatchedLook, OnTheFly, SplitConfig
 from galshift.errors import ConfigError, did_you_mean
 from galshift.methods import METHODS
 from galshift.rundirectory import AUTO, BASELINE
@@ -79,10 +79,11 @@ class AdaptStepConfig(WithSettings):
         description="Bring one domain's noise up to the other's, as measured in the images of both; "
         "default: where the method needs it.",
     )
-    match_look: bool = Field(
-        False,
-        description="Bring the source's colours to the target's, and its seeing where both PSFs are known "
-        "and the target's is wider. The source's own test images are evaluated as they are.",
+    match_look: MatchedLook | None = Field(
+        None,
+        description="Bring the source's seeing to the target's where both PSFs are known and the target's is "
+        "wider, or its colours as measured in the images (they must hold the same mix of classes), or both. "
+        "The source's own test images are evaluated as they are.",
     )
     training: TrainConfig = TrainConfig()
     seeds: int = Field(1, ge=1, le=20, description="Repeat with so many seeds, for a mean and an interval.")

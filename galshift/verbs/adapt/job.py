@@ -9,8 +9,9 @@ from torch import Tensor
 
 from galshift.console import say
 from galshift.data.preprocess import Preprocessing, training_sky_sigma
+from galshift.domains.config import MatchedLook
 from galshift.domains.domain import Domain
-from galshift.domains.match_look import in_words, look_of, looked_at, psf_widths
+from galshift.domains.match_look import in_words, look_of, looked_at
 from galshift.domains.match_noise import matched
 from galshift.domains.start import started
 from galshift.domains.target_labels import TargetLabels
@@ -95,8 +96,9 @@ def network_job(
     unlabelled = training_set(target, "train", preprocessing)
     noise = torch.maximum(torch.tensor(preprocessing.sky_sigma), _sky(unlabelled))
     labelled, valid = (training_set(source, part, preprocessing) for part in ("train", "valid"))
-    if config.match_look:
-        labelled, valid = _looked_at(labelled, valid, unlabelled, (source, target), preprocessing)
+    if config.match_look is not None:
+        sets = labelled, valid, unlabelled
+        labelled, valid = _looked_at(config.match_look, sets, (source, target), preprocessing)
     if wants_matching(config):
         labelled, valid, unlabelled = matched(labelled, valid, unlabelled, config.seed)
     few = None if labels is None else training_set(labels.domain(target), "train", preprocessing)
@@ -127,21 +129,16 @@ def encoder_job(config: AdaptStepConfig, job: NetworkJob) -> NetworkJob | None:
 
 
 def _looked_at(
-    source: TrainingSet,
-    valid: TrainingSet,
-    target: TrainingSet,
+    what: MatchedLook,
+    sets: tuple[TrainingSet, TrainingSet, TrainingSet],
     domains: tuple[Domain, Domain],
     preprocessing: Preprocessing,
 ) -> tuple[TrainingSet, TrainingSet]:
-    """The source's images as the target's survey shows its own, and a word on what was done."""
-    infos, bands, scale = (
-        tuple(d.info for d in domains),
-        preprocessing.bands,
-        preprocessing.pixel_scale_arcsec,
-    )
-    look = look_of((source, target), infos, bands, scale)
-    known = scale is not None and all(psf_widths(info, bands) is not None for info in infos)
-    say(in_words(look, bands, scale, seeing_known=known))
+    """The source's images, of `sets` source, validation and target, as the target's survey shows its own."""
+    source, valid, target = sets
+    bands, scale = preprocessing.bands, preprocessing.pixel_scale_arcsec
+    look = look_of((source, target), tuple(one.info for one in domains), bands, scale, what)
+    say(in_words(look, bands, scale))
     return looked_at(source, look), looked_at(valid, look)
 
 
