@@ -96,7 +96,7 @@ def look_of(
         missing = "pixel scale" if scale is None else f"PSF of the {'target' if widths[0] else 'source'}"
         raise DataError(
             f"seeing cannot be matched: the {missing} is not known",
-            hint="state it, such as --source-psf 0.7 --target-psf 1.1 (FWHM in arcsec) and --pixel-scale 0.2; "
+            hint="state it, such as --source-psf 0.7 --target-psf 1.1 (FWHM, arcsec) and --pixel-scale 0.2; "
             "or match colours alone: --set match_look=colours",
         )
     return look_between(source, target, widths, scale, colours=what != "seeing")
