@@ -208,12 +208,12 @@ def report(work: Path, tasks: list[str]) -> tuple[str, dict[str, Any]]:
         lines += [f"\n### {task} in the target alone", "", "| row | seeds | " + " | ".join(COLUMNS) + " |"]
         lines.append("|---" * (2 + len(COLUMNS)) + "|")
         for row, found in rows.items():
-            cells = [cell(column, [one[column] for one in found]) for column in COLUMNS]
+            cells = [_cell(column, [one[column] for one in found]) for column in COLUMNS]
             lines.append(f"| {row} | {len(found)} | " + " | ".join(cells) + " |")
     return "\n".join(lines), values
 
 
-def cell(column: str, values: list[float]) -> str:
+def _cell(column: str, values: list[float]) -> str:
     """Mean and half a 95 % interval."""
     n, mean = len(values), float(np.mean(values))
     if np.isnan(mean):

@@ -50,8 +50,10 @@ class ClassTask:
         """Return the method's own scores of an unknown class, and how well it is found."""
         scorer = load_scorer(c.path)
         scores = None if scorer is None else unknown_scores(scorer, answers.outputs)
-        # The source's own images lack the noise that the network saw them with.
-        there = None if scorer is None or s.role == "source" else source_scores(c.path, scorer)
+        # Only a score that tells target from source says how much looks known; and the source's own images
+        # lack the noise that the network saw them with.
+        compares = scorer is not None and scorer.matched and s.role != "source"
+        there = source_scores(c.path, scorer) if compares else None
         return scores, unknown_part(scores, s, answers.names, answers.centre, there)
 
     def change(
