@@ -86,8 +86,6 @@ def test_a_shifted_mix_is_told_with_the_way_out_for_methods_that_align() -> None
 
 
 def test_a_target_of_which_little_looks_known_is_warned_of() -> None:
-    rows = [{"phase": "warm-up"}, {"phase": "adapt", "known_share": 0.8}]
-    assert little_known(rows) == []
-    assert little_known([]) == []
-    (line,) = little_known([*rows, {"phase": "adapt", "known_share": 0.12}])
-    assert "Only 12%" in line
+    assert little_known("target", 0.8) == []
+    (line,) = little_known("target", 0.12)
+    assert "Only 12% of target" in line

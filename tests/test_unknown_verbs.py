@@ -90,6 +90,8 @@ def test_adapt_says_how_the_unknown_class_is_found(adapted) -> None:
     assert found["auroc"] > 0.9
     assert found["share_flagged"] == pytest.approx((score > 0.5).mean(), rel=1e-9)
     assert 0 <= found["h_score"] <= 1
+    assert found["known_share"] == pytest.approx(2 / 3, abs=0.2)  # of three classes that are as common
+    assert found["reasons"] == []
     plain = target_result(results, "source-only")["unknown"]
     assert plain["score"] == "1 - max p"
     assert "h_score" not in plain
@@ -112,6 +114,22 @@ def test_evaluate_and_predict_give_the_same_scores_later(adapted, tmp_path: Path
         [score for name, score in zip(first["id"], first["unknown_score"], strict=True) if name in rows],
         abs=1e-5,
     )
+
+
+def test_evaluate_says_where_the_score_tells_the_survey(adapted, tmp_path: Path) -> None:
+    run, _, _ = adapted
+    other = rings(120, ("flat", "tall"), 3, 1.5)  # no unknown class, but a sky that was not subtracted
+    write_hdf5(tmp_path / "other.h5", [other.with_(images=other.images + 6)])
+    values = {"runs": [str(run)], "on": [str(tmp_path / "other.h5")], "samples": 0}
+    done = execute("evaluate", values | {"n_bootstrap": 0, "n_permutations": 0}, out=tmp_path / "evaluate")
+    document = json.loads((tmp_path / "evaluate" / "metrics.json").read_text(encoding="utf-8"))
+    found = target_result(document)["unknown"]
+    assert found["known_share"] < 0.3
+    (reason,) = found["reasons"]
+    assert "tells the survey rather than the class" in reason
+    assert reason in document["warnings"]
+    assert reason in done.results["warnings"]
+    assert "rather than the class" in (tmp_path / "evaluate" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_damaged_scorer_is_refused_in_one_sentence(adapted, tmp_path: Path) -> None:

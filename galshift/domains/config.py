@@ -9,6 +9,9 @@ from pydantic import Field
 from galshift import surveys
 from galshift.types import Strict
 
+#: What of the target's look the source is given.
+MatchedLook = Literal["seeing", "colours", "both"]
+
 
 class SplitConfig(Strict):
     """How the galaxies of a domain are shared out; a galaxy is never in two parts."""

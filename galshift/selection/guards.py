@@ -89,22 +89,23 @@ def adversary(history: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def little_known(history: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a sentence when next to nothing of the target was taken for a class of the source.
+def little_known(name: str, share: float) -> list[str]:
+    """Return a sentence when next to nothing of a data set was taken for a class of the source.
 
     Parameters
     ----------
-    history : sequence of mapping
-        The run's rows; ``known_share`` is the share of the target that is like the source.
+    name : str
+        Of the data set.
+    share : float
+        Of it that is like the source, by an unknown class's score (`galshift.methods.pulse.known_share`).
     """
-    shares = [row["known_share"] for row in history if "known_share" in row]
-    if not shares or shares[-1] >= LITTLE:
+    if share >= LITTLE:
         return []
     return [
-        f"Only {shares[-1]:.0%} of the target look like classes of the source: the surveys probably differ "
-        "by more than the noise that is matched, such as seeing or colours, and the unknown score then tells "
-        "the survey, not the class. Make the source look like the target first (galshift make-mocks, "
-        "--observe)."
+        f"Only {share:.0%} of {name} look like classes of the source: the surveys probably differ by more "
+        "than the noise that is matched, such as in seeing or colours, and the unknown score then tells the "
+        "survey rather than the class; make the source look like the target first (galshift "
+        "adapt --set match_look=seeing, adapt --observe, or make-mocks)."
     ]
 
 

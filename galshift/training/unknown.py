@@ -15,6 +15,7 @@ from galshift.methods import METHODS
 from galshift.methods._base import Method
 from galshift.models._budget import TooLarge, check_numbers, within
 from galshift.models._weights import check_finite
+from galshift.training.outputs import OUTPUTS, read_candidate
 from galshift.training.predict import Forward
 from galshift.training.state import write_tensors
 from galshift.types import Output
@@ -106,7 +107,32 @@ def unknown_scores(method: Method, out: Forward) -> np.ndarray:
     """
     scores = np.full(len(out.logits), np.nan)
     good = np.isfinite(out.probabilities).all(axis=1)
-    with torch.inference_mode():
-        said = Output(torch.from_numpy(out.features[good]), torch.from_numpy(out.logits[good]))
-        scores[good] = method.unknown_score(said).numpy()
+    scores[good] = _scored(method, out.features[good], out.logits[good])
     return scores
+
+
+def source_scores(directory: Path, method: Method) -> np.ndarray | None:
+    """Return (M,) scores of the source's validation images, with the noise that they were trained with.
+
+    None where a run did not store what the network gave for them.
+
+    Parameters
+    ----------
+    directory : Path
+        Of the checkpoint.
+    method : Method
+        From :func:`load_scorer`.
+    """
+    if not (directory / OUTPUTS).is_file():
+        return None
+    held = read_candidate(directory)
+    if not held.has_source:
+        return None
+    features, logits = (np.asarray(x, np.float32) for x in (held.features_source_val, held.logits_source_val))
+    good = np.isfinite(logits).all(axis=1)
+    return _scored(method, features[good], logits[good])
+
+
+@torch.inference_mode()
+def _scored(method: Method, features: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    return method.unknown_score(Output(torch.from_numpy(features), torch.from_numpy(logits))).numpy()

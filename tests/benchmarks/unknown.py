@@ -65,7 +65,7 @@ QUANTILE = 0.95
 COLUMNS = ("auroc", "h_score", "right", "found", "accuracy", "share", "seconds")
 
 
-def run_row(name: str, task: Task, seed: int, path: Path) -> None:
+def run_row(name: str, task: Task, seed: int, path: Path, training: TrainConfig = CONFIG) -> None:
     """Train one row of one task and write its outputs."""
     method: Method = METHODS.get(_method(name))()
     supervised = name == "supervised"
@@ -86,7 +86,7 @@ def run_row(name: str, task: Task, seed: int, path: Path) -> None:
                 source=source,
                 valid=valid,
                 target=TrainingSet(task.target[0]) if method.uses_target else None,
-                training=CONFIG,
+                training=training,
                 head=ClassHead((*task.classes, "unknown")[:n_classes]),
                 device="cpu",
                 augment=partial(_augmented, config=AUGMENT),
@@ -96,7 +96,7 @@ def run_row(name: str, task: Task, seed: int, path: Path) -> None:
             seed=seed,
             progress=None,
         )
-    facts = {"seconds": time.process_time() - started, "settings": _settings(name)}
+    facts = {"seconds": time.process_time() - started, "settings": _settings(name, training)}
     kept = _outputs(result.model, method, task, valid)
     if (share := result.history[-1].get("known_share")) is not None:
         facts["share"] = share
@@ -106,15 +106,16 @@ def run_row(name: str, task: Task, seed: int, path: Path) -> None:
 
 @torch.no_grad()
 def _outputs(model: torch.nn.Module, method: Method, task: Task, valid: TrainingSet) -> dict[str, np.ndarray]:
-    """Logits of validation and test images, and the method's own score of the test images."""
-    kept = {}
+    """Logits, features and the method's own scores of validation and test images, and its own networks."""
+    kept = {f"net.{key}": value.numpy() for key, value in method.nets.state_dict().items()}
     tested = {"valid": valid.take(torch.arange(len(valid))), "test": task.target_test[0]}
     for part, linear in tested.items():
         outputs = [model(task.preprocessing.stretch(chunk)) for chunk in linear.split(256)]
         kept[part] = torch.cat([output.logits for output in outputs]).numpy()
+        kept[f"features.{part}"] = torch.cat([output.features for output in outputs]).numpy()
         scores = [method.unknown_score(output) for output in outputs]
-        if part == "test" and scores[0] is not None:
-            kept["score"] = torch.cat(scores).numpy()
+        if scores[0] is not None:
+            kept["score" if part == "test" else "score.valid"] = torch.cat(scores).numpy()
     return kept
 
 
@@ -127,22 +128,22 @@ def _names(prefix: str, images: Tensor) -> tuple[str, ...]:
 
 
 def _method(name: str) -> str:
-    return {"supervised": "source-only", "pulse-unmatched": "pulse"}.get(name, name)
+    return {"supervised": "source-only", "pulse-unmatched": "pulse", "pulse-look": "pulse"}.get(name, name)
 
 
-def _settings(name: str) -> dict[str, Any]:
+def _settings(name: str, training: TrainConfig) -> dict[str, Any]:
     """What a run depends on besides its task and seed."""
     method = METHODS.get(_method(name))
     held = {"version": method.version, "method": method.Config().model_dump(mode="json")}
-    return held | {"training": CONFIG.model_dump(mode="json"), "augment": AUGMENT.model_dump(mode="json")}
+    return held | {"training": training.model_dump(mode="json"), "augment": AUGMENT.model_dump(mode="json")}
 
 
-def is_done(name: str, path: Path) -> bool:
+def is_done(name: str, path: Path, training: TrainConfig = CONFIG) -> bool:
     """Return whether the run is there, with the settings as they are now."""
     if not path.is_file():
         return False
     with np.load(path) as stored:
-        return json.loads(str(stored["facts"]))["settings"] == _settings(name)
+        return json.loads(str(stored["facts"]))["settings"] == _settings(name, training)
 
 
 def judge(

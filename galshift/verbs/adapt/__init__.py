@@ -80,7 +80,7 @@ class Adapt(Step):
         "target_labels",
         "earlier",
     )
-    newer = ("settings", "baselines", "target_labels", "earlier", "encoder")
+    newer = ("settings", "baselines", "target_labels", "earlier", "encoder", "match_look")
     display = ("samples", *NO_NUMBERS)
     resumable = True
     distributed = True

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from galshift.data.input_config import AugmentConfig, PreprocessConfig
 from galshift.data.options import ReadOptions
-from galshift.domains.config import OnTheFly, SplitConfig
+from galshift.domains.config import MatchedLook, OnTheFly, SplitConfig
 from galshift.errors import ConfigError, did_you_mean
 from galshift.methods import METHODS
 from galshift.rundirectory import AUTO, BASELINE
@@ -79,6 +79,12 @@ class AdaptStepConfig(WithSettings):
         description="Bring one domain's noise up to the other's, as measured in the images of both; "
         "default: where the method needs it.",
     )
+    match_look: MatchedLook | None = Field(
+        None,
+        description="Bring the source's seeing to the target's where both PSFs are known and the target's is "
+        "wider, or its colours as measured in the images (they must hold the same mix of classes), or both. "
+        "The source's own test images are evaluated as they are.",
+    )
     training: TrainConfig = TrainConfig()
     seeds: int = Field(1, ge=1, le=20, description="Repeat with so many seeds, for a mean and an interval.")
     baselines: bool = Field(
@@ -97,12 +103,13 @@ def wants_matching(config: AdaptStepConfig) -> bool:
         When it is asked for beside an observation, which has the survey's noise already.
     """
     if config.observe is not None:
-        if config.match_noise:
-            raise ConfigError(
-                "the source is observed as the survey already, noise and all",
-                where="match_noise",
-                hint="leave out either observe or match_noise",
-            )
+        for name in ("match_noise", "match_look"):
+            if getattr(config, name):
+                raise ConfigError(
+                    "the source is observed as the survey already, noise and all",
+                    where=name,
+                    hint=f"leave out either observe or {name}",
+                )
         return False
     if config.match_noise is not None:
         return config.match_noise

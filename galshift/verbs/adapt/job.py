@@ -7,8 +7,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from galshift.data.preprocess import training_sky_sigma
+from galshift.console import say
+from galshift.data.preprocess import Preprocessing, training_sky_sigma
+from galshift.domains.config import MatchedLook
 from galshift.domains.domain import Domain
+from galshift.domains.match_look import in_words, look_of, looked_at
 from galshift.domains.match_noise import matched
 from galshift.domains.start import started
 from galshift.domains.target_labels import TargetLabels
@@ -93,6 +96,9 @@ def network_job(
     unlabelled = training_set(target, "train", preprocessing)
     noise = torch.maximum(torch.tensor(preprocessing.sky_sigma), _sky(unlabelled))
     labelled, valid = (training_set(source, part, preprocessing) for part in ("train", "valid"))
+    if config.match_look is not None:
+        sets = labelled, valid, unlabelled
+        labelled, valid = _looked_at(config.match_look, sets, (source, target), preprocessing)
     if wants_matching(config):
         labelled, valid, unlabelled = matched(labelled, valid, unlabelled, config.seed)
     few = None if labels is None else training_set(labels.domain(target), "train", preprocessing)
@@ -120,6 +126,20 @@ def encoder_job(config: AdaptStepConfig, job: NetworkJob) -> NetworkJob | None:
         return None
     training = job.training.model_copy(update={"tune": HEAD, "cached_views": ENCODER_VIEWS})
     return replace(job, model=config.encoder, init=None, training=training)
+
+
+def _looked_at(
+    what: MatchedLook,
+    sets: tuple[TrainingSet, TrainingSet, TrainingSet],
+    domains: tuple[Domain, Domain],
+    preprocessing: Preprocessing,
+) -> tuple[TrainingSet, TrainingSet]:
+    """The source's images, of `sets` source, validation and target, as the target's survey shows its own."""
+    source, valid, target = sets
+    bands, scale = preprocessing.bands, preprocessing.pixel_scale_arcsec
+    look = look_of((source, target), tuple(one.info for one in domains), bands, scale, what)
+    say(in_words(look, bands, scale))
+    return looked_at(source, look), looked_at(valid, look)
 
 
 def _sky(images: TrainingSet) -> Tensor:

@@ -13,7 +13,6 @@ from galshift.selection.guards import (
     VANISHED,
     adversary,
     collapse,
-    little_known,
     negative_transfer,
     shifted_mix,
 )
@@ -45,7 +44,7 @@ def adaptation_warnings(
     """
     if after is None or before is None:
         return []
-    found = [*collapse(after, classes, expected_mix(before)), *adversary(history), *little_known(history)]
+    found = [*collapse(after, classes, expected_mix(before)), *adversary(history)]
     found += negative_transfer(after, before)
     if is_another_mix(before, after) if another_mix is None else another_mix:
         estimate = estimate_mix(before.logits_source_val, before.labels_source_val, before.logits_target)

@@ -16,7 +16,7 @@ from galshift.runs.classifiers import Classifier
 from galshift.runs.test_sets import TestSet
 from galshift.selection.label_shift import MixEstimate
 from galshift.training.heads import ClassHead
-from galshift.training.unknown import load_scorer, unknown_scores
+from galshift.training.unknown import load_scorer, source_scores, unknown_scores
 from galshift.verbs.evaluate.class_mix import described, estimates
 from galshift.verbs.evaluate.class_page import class_page, picture
 from galshift.verbs.evaluate.config import EvaluateConfig
@@ -50,7 +50,11 @@ class ClassTask:
         """Return the method's own scores of an unknown class, and how well it is found."""
         scorer = load_scorer(c.path)
         scores = None if scorer is None else unknown_scores(scorer, answers.outputs)
-        return scores, unknown_part(scores, s, answers.names, answers.centre)
+        # Only a score that tells target from source says how much looks known; and the source's own images
+        # lack the noise that the network saw them with.
+        compares = scorer is not None and scorer.matched and s.role != "source"
+        there = source_scores(c.path, scorer) if compares else None
+        return scores, unknown_part(scores, s, answers.names, answers.centre, there)
 
     def change(
         self, head: ClassHead, s: TestSet, pair: Sequence[Answers], rows: np.ndarray, config: EvaluateConfig
@@ -69,11 +73,12 @@ class ClassTask:
         return by_label[LABEL]
 
     def warnings(self, found: Evaluation, s: TestSet) -> list[str]:
-        """Return what to beware of: few galaxies, rare classes, no better than the majority."""
+        """Return what to beware of: few galaxies or rare classes, a majority to beat, a score of surveys."""
         metrics = found.metrics(found.main, s)
+        told = metrics.get("unknown", {}).get("reasons", [])
         if metrics["labelled"]:
-            return plain_warnings(s.name, metrics)
-        return few_galaxies(s.name, metrics["n_groups"], " in its test set")
+            return [*plain_warnings(s.name, metrics), *told]
+        return [*few_galaxies(s.name, metrics["n_groups"], " in its test set"), *told]
 
     def estimates(self, found: Evaluation) -> dict[str, MixEstimate]:
         """Return the class mixes by the classifier whose errors hold in both domains if anything does."""
