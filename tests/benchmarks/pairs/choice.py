@@ -16,6 +16,7 @@ from galshift.selection._base import Candidate
 from galshift.selection.mix_evidence import is_another_mix
 from tests.benchmarks.pairs import gaps, table
 from tests.benchmarks.pairs.rows import UNWEIGHTED
+from tests.benchmarks.pairs.systems import APART, POOLS
 from tests.benchmarks.pairs.table import Run
 
 PLAIN, ADABN, ALIGNED = "source-only", "source-only-renewed", "sinkhorn"
@@ -188,4 +189,38 @@ def beside(names: tuple[str, ...]) -> str:
         lines.append(f"| {kind} ({len(rows)}) | {cells} |")
     mean = [np.mean([_macro_f1(rows[name]) for rows in held.values()]) for name in names]
     lines.append(f"| all ({len(held)}) | {' | '.join(f'{one:.3f}' for one in mean)} |")
+    return "\n".join(lines)
+
+
+def published() -> str:
+    """Return what published systems give beside `auto`, on the pairs that each was run on, in Markdown."""
+    pairs: dict[tuple[str, int], dict[str, Run]] = defaultdict(dict)
+    for run in table.read():
+        pairs[run.kind, run.seed][run.row] = run
+    picks: dict[str, tuple[set[str], Callable[[Rows], str]]] = {
+        **{name: ({name}, lambda rows, name=name: name) for name in APART},
+        **{f"auto of {change}": (set(pool), _by(DEFAULT, pool)) for change, pool in POOLS.items()},
+    }
+    by_kind: dict[str, dict[str, list[tuple[float, float]]]] = {name: defaultdict(list) for name in picks}
+    for (kind, _), rows in sorted(pairs.items()):
+        if not set(POOL) <= set(rows):
+            continue
+        auto = _macro_f1(rows[RULES["auto"](rows)])
+        for name, (needs, pick) in picks.items():
+            if needs <= set(rows):
+                by_kind[name][kind].append((_macro_f1(rows[pick(rows)]), auto))
+    lines = [
+        "| row | pairs | kinds | mean over kinds | auto there | less auto | lowest kind | highest kind |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, kinds in ((name, kinds) for name, kinds in by_kind.items() if kinds):
+        means = {kind: np.mean(values, axis=0) for kind, values in kinds.items()}
+        less = {kind: float(mine - auto) for kind, (mine, auto) in means.items()}
+        mine, auto = np.mean(list(means.values()), axis=0)
+        ends = [f"{kind} {less[kind]:+.3f}" for kind in (min(less, key=less.get), max(less, key=less.get))]
+        n = sum(map(len, kinds.values()))
+        lines.append(
+            f"| {name} | {n} | {len(kinds)} | {mine:.3f} | {auto:.3f} | {interval(list(less.values()))} "
+            f"| {' | '.join(ends)} |"
+        )
     return "\n".join(lines)
