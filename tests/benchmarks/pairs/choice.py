@@ -197,30 +197,31 @@ def published() -> str:
     pairs: dict[tuple[str, int], dict[str, Run]] = defaultdict(dict)
     for run in table.read():
         pairs[run.kind, run.seed][run.row] = run
-    picks: dict[str, tuple[set[str], Callable[[Rows], str]]] = {
-        **{name: ({name}, lambda rows, name=name: name) for name in APART},
-        **{f"auto of {change}": (set(pool), _by(DEFAULT, pool)) for change, pool in POOLS.items()},
+    # What a row takes of the table, and which of that it is.
+    picks: dict[str, tuple[tuple[str, ...], Callable[[Rows], str]]] = {
+        **{name: ((name,), lambda rows, name=name: name) for name in APART},
+        **{f"auto of {change}": (pool, _by(DEFAULT, pool)) for change, pool in POOLS.items()},
     }
-    by_kind: dict[str, dict[str, list[tuple[float, float]]]] = {name: defaultdict(list) for name in picks}
+    by_kind: dict[str, dict[str, list[tuple[float, ...]]]] = {name: defaultdict(list) for name in picks}
     for (kind, _), rows in sorted(pairs.items()):
         if not set(POOL) <= set(rows):
             continue
         auto = _macro_f1(rows[RULES["auto"](rows)])
         for name, (needs, pick) in picks.items():
-            if needs <= set(rows):
-                by_kind[name][kind].append((_macro_f1(rows[pick(rows)]), auto))
+            if set(needs) <= set(rows):
+                seconds = sum(rows[one].facts["seconds"] for one in needs)
+                by_kind[name][kind].append((_macro_f1(rows[pick(rows)]), auto, seconds))
     lines = [
-        "| row | pairs | kinds | mean over kinds | auto there | less auto | lowest kind | highest kind |",
-        "|---|---|---|---|---|---|---|---|",
+        "| row | pairs | kinds | mean over kinds | auto there | less auto | lowest | highest | CPU s |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, kinds in ((name, kinds) for name, kinds in by_kind.items() if kinds):
         means = {kind: np.mean(values, axis=0) for kind, values in kinds.items()}
-        less = {kind: float(mine - auto) for kind, (mine, auto) in means.items()}
-        mine, auto = np.mean(list(means.values()), axis=0)
+        less = {kind: float(one[0] - one[1]) for kind, one in means.items()}
+        mine, auto, seconds = np.mean(list(means.values()), axis=0)
         ends = [f"{kind} {less[kind]:+.3f}" for kind in (min(less, key=less.get), max(less, key=less.get))]
-        n = sum(map(len, kinds.values()))
         lines.append(
-            f"| {name} | {n} | {len(kinds)} | {mine:.3f} | {auto:.3f} | {interval(list(less.values()))} "
-            f"| {' | '.join(ends)} |"
+            f"| {name} | {sum(map(len, kinds.values()))} | {len(kinds)} | {mine:.3f} | {auto:.3f} "
+            f"| {interval(list(less.values()))} | {' | '.join(ends)} | {seconds:.0f} |"
         )
     return "\n".join(lines)
