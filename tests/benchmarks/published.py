@@ -1,10 +1,10 @@
-"""Published systems by their settings on the shapes task, beside what their own code reaches there.
+"""Published systems by their settings on a task of `published_tasks`, beside what their own code reaches.
 
-``python -m tests.benchmarks.published FOLDER --seeds 3 --epochs 30`` writes the arrays into FOLDER, once: in
-our layout (``*.npz``) and in SIDDA's (``*_x.npy`` of (N, H, W, 1), ``*_y.npy``), trains every row with every
-seed and prints accuracy, calibration error and seconds.  Arrays of a peer's run that are there already are
-taken as they are, so that both sides see the same images.  Figures and how the peer's were made stand in
-``published.md``.
+``python -m tests.benchmarks.published FOLDER --task shapes --seeds 3 --epochs 30`` writes the arrays into
+FOLDER, once: in our layout (``*.npz``) and in SIDDA's (``*_x.npy`` of (N, H, W, C), ``*_y.npy``), trains
+every row with every seed and prints accuracy, calibration error and seconds.  Arrays of a peer's run that are
+there already are taken as they are, so that both sides see the same images.  Figures and how the peer's were
+made stand in ``published.md``.
 
 A row is ``--settings sidda`` as published, the same with one value of ours (what that difference is worth),
 or our method at its defaults.
@@ -20,13 +20,15 @@ from typing import Any
 import numpy as np
 
 from galshift.recipes.execute import execute
-from galshift.simulate.shapes import CLASSES, poisson_snr, shapes
 from galshift.verbs import Context
+from tests.benchmarks.published_tasks import TASKS, arrays
 
 READ = {"unit": "dimensionless"}  # drawings, which SIDDA takes as pictures
 ROWS: dict[str, dict[str, Any]] = {
     "sinkhorn at our defaults": {"method": "sinkhorn"},
+    "auto at our defaults": {},
     "sidda": {"settings": "sidda"},
+    "deepmerge2": {"settings": "deepmerge2", "training": {"patience": None}},
     "sidda, scales clipped too": {"settings": "sidda", "training": {"clip_of": "all"}},
     "sidda, decay of weights alone": {"settings": "sidda", "training": {"decay_of": "weights"}},
     "sidda, our first weights": {"settings": "sidda", "model": {"small_start": False}},
@@ -49,25 +51,6 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 
 
-def arrays(folder: Path, n: int, size: int) -> dict[str, Path]:
-    """Write the shapes task in both layouts, where it is not there, and return our files by name."""
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = [(domain, part) for domain in ("source", "target") for part in ("train", "test")]
-    for seed, (domain, part) in enumerate(parts):
-        stem, ours = folder / f"{domain}_{part}", folder / f"{domain}_{part}.npz"
-        if not stem.with_name(f"{stem.name}_x.npy").exists():
-            drawn = shapes(n if part == "train" else 1200, size=size, seed=seed)
-            images = drawn.images if domain == "source" else poisson_snr(drawn.images, 0.05, seed)
-            order = np.random.default_rng(seed).permutation(len(images))
-            np.save(f"{stem}_x.npy", images[order, 0, :, :, None].astype(np.float64))
-            np.save(f"{stem}_y.npy", drawn.labels[order])
-        if not ours.exists():
-            images, labels = np.load(f"{stem}_x.npy"), np.load(f"{stem}_y.npy")
-            images = images[..., 0][:, None].astype(np.float32)
-            np.savez(ours, images=images, labels=np.array(CLASSES)[labels])
-    return {path.stem: path for path in folder.glob("*_*.npz")}
-
-
 def row(
     values: dict[str, Any], files: dict[str, Path], epochs: int, seed: int, out: Path
 ) -> dict[str, float]:
@@ -75,7 +58,7 @@ def row(
     started = time.process_time()
     training = {**values.get("training", {}), "epochs": epochs}
     config = {
-        **{"read": READ, "read_target": READ, "samples": 0, "seed": seed},
+        **{"read": READ, "read_target": READ, "samples": 0, "baselines": False, "seed": seed},
         "split": {"valid": 0.2, "test": 0.02},
         **values,
         "training": training,
@@ -97,13 +80,15 @@ def main() -> None:
     """Run the rows and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--task", choices=tuple(TASKS), default="shapes")
+    parser.add_argument("--pools", type=Path, help="where drawn galaxies are stored, FOLDER by default")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--n", type=int, default=3000, help="training images of each domain")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--rows", default=",".join(ROWS), help="names with a ';' between them")
     options = parser.parse_args()
-    files = arrays(options.folder, options.n, options.size)
+    files = arrays(options.task, options.folder, options.n, options.size, options.pools)
     names = list(ROWS) if options.rows == ",".join(ROWS) else options.rows.split(";")
     columns = ("source_accuracy", "target_accuracy", "target_ece", "target_ece_sidda", "seconds")
     print("| row | seeds | " + " | ".join(columns) + " |\n|" + "---|" * (2 + len(columns)))

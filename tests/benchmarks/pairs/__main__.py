@@ -3,7 +3,7 @@
 ::
 
     python -m tests.benchmarks.pairs run FOLDER [--seeds 15] [--kinds noise,mix]
-        [--family small|frozen|tuned|plain|unweighted]
+        [--family small,plain]
     python -m tests.benchmarks.pairs gather FOLDER
     python -m tests.benchmarks.pairs report [--write]
     python -m tests.benchmarks.pairs doubt [--write]
@@ -29,7 +29,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from galshift.evaluation.gap import domain_classifier_error
-from tests.benchmarks.pairs import choice, cost, doubt, gaps, real, rows, table
+from tests.benchmarks.pairs import choice, cost, doubt, gaps, real, rows, systems, table
 
 REPORT = Path(__file__).parents[1] / "pairs.md"
 HEAD = """# Pairs of domains: results
@@ -45,6 +45,9 @@ FAMILIES = {
     "tuned": (rows.tuned_rows, rows.TUNED),
     "unweighted": (rows.unweighted_rows, rows.UNWEIGHTED),
     "plain": (rows.plain_rows, rows.NO_NETWORK),
+    "settings": (systems.system_rows, systems.QUICK),
+    "settings-large": (systems.system_rows, systems.OTHERS),
+    **{change: (systems.changed_rows, pool) for change, pool in systems.POOLS.items()},
 }
 
 
@@ -103,6 +106,9 @@ def written() -> str:
         "## Real pictures\n\nSmooth galaxies against those with features, through the command line; few "
         "images, some chosen by hand to show something (`real.py`): printed, and no claim.",
         real.table(),
+        "## Published settings\n\n`--settings NAME` with as many steps as the other rows, on the pair's own "
+        "images (`pairs/systems.py` says what is left out); ± as above, over kinds.",
+        choice.published(),
         "## Expected accuracy and verdict\n\nConstants fitted without the kind of gap they are tried on. A "
         f"collapse: {doubt.COLLAPSE} lost against the source, and {doubt.BETTER} against the best network of "
         f'the pair; false alarms: "cannot be trusted" where less than {doubt.LITTLE} is lost.',
@@ -123,7 +129,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=15)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--kinds", default=",".join(gaps.LEVELS))
-    parser.add_argument("--family", default="small,plain")
+    parser.add_argument("--family", default="small,plain", help=", ".join(FAMILIES))
     parser.add_argument("--data", type=Path, help="folder of the real files, of which real.py says which")
     parser.add_argument("--write", action="store_true", help="pairs.md, or the constants that are shipped")
     given = parser.parse_args()

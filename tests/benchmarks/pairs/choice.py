@@ -16,6 +16,7 @@ from galshift.selection._base import Candidate
 from galshift.selection.mix_evidence import is_another_mix
 from tests.benchmarks.pairs import gaps, table
 from tests.benchmarks.pairs.rows import UNWEIGHTED
+from tests.benchmarks.pairs.systems import APART, POOLS
 from tests.benchmarks.pairs.table import Run
 
 PLAIN, ADABN, ALIGNED = "source-only", "source-only-renewed", "sinkhorn"
@@ -188,4 +189,39 @@ def beside(names: tuple[str, ...]) -> str:
         lines.append(f"| {kind} ({len(rows)}) | {cells} |")
     mean = [np.mean([_macro_f1(rows[name]) for rows in held.values()]) for name in names]
     lines.append(f"| all ({len(held)}) | {' | '.join(f'{one:.3f}' for one in mean)} |")
+    return "\n".join(lines)
+
+
+def published() -> str:
+    """Return what published systems give beside `auto`, on the pairs that each was run on, in Markdown."""
+    pairs: dict[tuple[str, int], dict[str, Run]] = defaultdict(dict)
+    for run in table.read():
+        pairs[run.kind, run.seed][run.row] = run
+    # What a row takes of the table, and which of that it is.
+    picks: dict[str, tuple[tuple[str, ...], Callable[[Rows], str]]] = {
+        **{name: ((name,), lambda rows, name=name: name) for name in APART},
+        **{f"auto of {change}": (pool, _by(DEFAULT, pool)) for change, pool in POOLS.items()},
+    }
+    by_kind: dict[str, dict[str, list[tuple[float, ...]]]] = {name: defaultdict(list) for name in picks}
+    for (kind, _), rows in sorted(pairs.items()):
+        if not set(POOL) <= set(rows):
+            continue
+        auto = _macro_f1(rows[RULES["auto"](rows)])
+        for name, (needs, pick) in picks.items():
+            if set(needs) <= set(rows):
+                seconds = sum(rows[one].facts["seconds"] for one in needs)
+                by_kind[name][kind].append((_macro_f1(rows[pick(rows)]), auto, seconds))
+    lines = [
+        "| row | pairs | kinds | mean over kinds | auto there | less auto | lowest | highest | CPU s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, kinds in ((name, kinds) for name, kinds in by_kind.items() if kinds):
+        means = {kind: np.mean(values, axis=0) for kind, values in kinds.items()}
+        less = {kind: float(one[0] - one[1]) for kind, one in means.items()}
+        mine, auto, seconds = np.mean(list(means.values()), axis=0)
+        ends = [f"{kind} {less[kind]:+.3f}" for kind in (min(less, key=less.get), max(less, key=less.get))]
+        lines.append(
+            f"| {name} | {sum(map(len, kinds.values()))} | {len(kinds)} | {mine:.3f} | {auto:.3f} "
+            f"| {interval(list(less.values()))} | {' | '.join(ends)} | {seconds:.0f} |"
+        )
     return "\n".join(lines)

@@ -24,6 +24,7 @@ from galshift.selection.mix_evidence import CREDIBLE, estimated_mix, is_another_
 from galshift.selection.mix_evidence import evidence as evidence_of_mix
 from tests.benchmarks.pairs import gaps, table
 from tests.benchmarks.pairs.choice import FRESH, candidate
+from tests.benchmarks.pairs.systems import APART
 
 #: Networks that a user could be left with, and the network of the same run that is beside each.
 BESIDE = {
@@ -81,7 +82,7 @@ def runs(witnesses: Sequence[str] = (FOREST, NETWORK)) -> Iterator[Judged]:
     for run in table.read():
         pairs[run.kind, run.seed][run.row] = run
     for (kind, seed), rows in pairs.items():
-        networks = [run for run in rows.values() if run.network]
+        networks = [run for name, run in rows.items() if run.network and name not in APART]
         best = max(_accuracy(run) for run in networks)
         for name, beside in BESIDE.items():
             if not {name, beside, FOREST} <= set(rows):

@@ -71,22 +71,22 @@ class Row:
 
 def small_rows(task: Task, seed: int, wanted: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
     """Yield the rows of our small network that are in `wanted`; source-only comes first where any is."""
-    job = _job(task, chosen("deepmerge"), TrainConfig(epochs=EPOCHS, batch_size=BATCH, patience=None))
-    yield from _rows(task, job, seed, wanted, PLAIN, SMALL)
+    job = job_of(task, chosen("deepmerge"), TrainConfig(epochs=EPOCHS, batch_size=BATCH, patience=None))
+    yield from rows_of(task, job, seed, wanted, PLAIN, SMALL)
 
 
 def frozen_rows(task: Task, seed: int, wanted: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
     """Yield the rows of the frozen EfficientNet-lite0 that are in `wanted`."""
     training = TrainConfig(epochs=EPOCHS, batch_size=BATCH, patience=None, tune="head", cached_views=2)
-    job = _job(task, chosen("efficientnet-lite0", size=ENCODER_SIDE), training)
-    yield from _rows(task, job, seed, wanted, "probe", FROZEN)
+    job = job_of(task, chosen("efficientnet-lite0", size=ENCODER_SIDE), training)
+    yield from rows_of(task, job, seed, wanted, "probe", FROZEN)
 
 
 def tuned_rows(task: Task, seed: int, wanted: tuple[str, ...]) -> Iterator[tuple[str, Row]]:
     """Yield the rows of EfficientNet-lite0 with all its layers tuned: the head first, then every layer."""
     training = TrainConfig(epochs=EPOCHS // 3, batch_size=BATCH, patience=None, tune="all")
-    job = _job(task, chosen("efficientnet-lite0", size=ENCODER_SIDE), training)
-    for name, row in _rows(task, job, seed, tuple(map(_method, wanted)), PLAIN, (PLAIN, "sinkhorn")):
+    job = job_of(task, chosen("efficientnet-lite0", size=ENCODER_SIDE), training)
+    for name, row in rows_of(task, job, seed, tuple(map(_method, wanted)), PLAIN, (PLAIN, "sinkhorn")):
         yield {PLAIN: "tuned", "sinkhorn": "tuned-sinkhorn"}[name], row
 
 
@@ -101,13 +101,13 @@ def unweighted_rows(task: Task, seed: int, wanted: tuple[str, ...]) -> Iterator[
     plain = TrainConfig(epochs=EPOCHS, batch_size=BATCH, patience=None, class_weights="none")
     names = tuple(_method(name) for name in wanted if name != "probe-unweighted")
     if names:
-        job = _job(task, chosen("deepmerge"), plain)
-        for name, row in _rows(task, job, seed, names, PLAIN, (PLAIN, "sinkhorn")):
+        job = job_of(task, chosen("deepmerge"), plain)
+        for name, row in rows_of(task, job, seed, names, PLAIN, (PLAIN, "sinkhorn")):
             yield f"{name}-unweighted", row
     if "probe-unweighted" in wanted:
         training = plain.model_copy(update={"tune": "head", "cached_views": 2})
-        job = _job(task, chosen("efficientnet-lite0", size=ENCODER_SIDE), training)
-        for name, row in _rows(task, job, seed, ("probe",), "probe", ("probe",)):
+        job = job_of(task, chosen("efficientnet-lite0", size=ENCODER_SIDE), training)
+        for name, row in rows_of(task, job, seed, ("probe",), "probe", ("probe",)):
             yield f"{name}-unweighted", row
 
 
@@ -121,8 +121,11 @@ def chosen(kind: str, **options: object) -> Chosen:
     return Chosen(kind=kind, config=MODELS.get(kind).Config(**options))
 
 
-def _job(task: Task, model: Chosen, training: TrainConfig) -> NetworkJob:
-    """The job as `adapt` makes it."""
+def job_of(
+    task: Task, model: Chosen, training: TrainConfig, augment: AugmentConfig | None = None
+) -> NetworkJob:
+    """Return the job as `adapt` makes it, with the default's augmentation where none is given."""
+    usual = AugmentConfig(noise=(0.0, 1.0), dihedral=not upright(task))
     parts = (task.source, task.valid, (task.target[0], None))
     source, valid, target = (
         TrainingSet(images, labels, tuple(f"{name}{k}" for k in range(len(images))))
@@ -135,7 +138,7 @@ def _job(task: Task, model: Chosen, training: TrainConfig) -> NetworkJob:
         training=training,
         head=ClassHead(tuple(task.classes)),
         device="cpu",
-        **augmentations(AugmentConfig(noise=(0.0, 1.0), dihedral=not upright(task)), task.noise_scale),
+        **augmentations(augment or usual, task.noise_scale),
         stretch=task.preprocessing.stretch,
         preprocessing=task.preprocessing,
         model=model,
@@ -147,9 +150,10 @@ def upright(task: Task) -> bool:
     return "6" in task.classes
 
 
-def _rows(
+def rows_of(
     task: Task, job: NetworkJob, seed: int, wanted: tuple[str, ...], base: str, names: tuple[str, ...]
 ) -> Iterator[tuple[str, Row]]:
+    """Yield those of `names` that are in `wanted`, all by `job`'s network; `base` is source-only."""
     features = FeatureStore(seed)
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
@@ -181,7 +185,7 @@ def _rows(
                 made, seconds = _renewed(plain, job), 0.0
             else:
                 made, seconds = fit(name, own_job)
-            yield name, _row(made, task, job, seconds, coarse=name == COARSE)
+            yield name, row_of(made, task, job, seconds, coarse=name == COARSE)
 
 
 def _renewed(plain: Fitted, job: NetworkJob) -> Fitted:
@@ -212,8 +216,8 @@ def _matched(job: NetworkJob, seed: int) -> NetworkJob:
     return replace(job, source=source, valid=valid, target=target, held={})
 
 
-def _row(made: Fitted, task: Task, job: NetworkJob, seconds: float, *, coarse: bool) -> Row:
-    """What a trained network says of every part."""
+def row_of(made: Fitted, task: Task, job: NetworkJob, seconds: float, *, coarse: bool = False) -> Row:
+    """Return what a trained network says of every part."""
     choice, seen = choose_device("cpu", "float32"), made.candidate
     logits = {"valid": seen.logits_source_val, "target": seen.logits_target}
     for part in ("source_test", "target_test"):
