@@ -192,7 +192,8 @@ def pool_of(kind: str, number: int, n: int, pair: Pair, work: Path) -> Cutouts:
             images=np.load(path), ids=ids, groups=ids, labels=np.zeros(n, np.int64), table=None
         )
     made = simulate_all(n, classes=(kind,), seed=number, **options)
-    np.save(path, made.images)
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.save(stream, made.images)
     return made.with_(ids=ids, groups=ids, table=None)
 
 
