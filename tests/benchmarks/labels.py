@@ -138,7 +138,7 @@ def probe(
         tune="head",
         cached_views=2,
     )
-    job, few = rows._job(task, rows.chosen("efficientnet-lite0", size=rows.ENCODER_SIDE), config), None
+    job, few = rows.job_of(task, rows.chosen("efficientnet-lite0", size=rows.ENCODER_SIDE), config), None
     if labels is not None:
         few = _of(task, labels)
     if source:
