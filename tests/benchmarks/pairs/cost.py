@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 N, SIDE, EPOCHS = 1000, 72, 15
+STORED = Path(__file__).parent / "table" / "cost.md"
 RUNS = {
     "dann": ("--method", "dann", "--no-baselines"),
     "auto": ("--no-baselines",),
