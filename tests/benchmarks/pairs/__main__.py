@@ -109,8 +109,8 @@ def written() -> str:
         "## Published settings\n\n`--settings NAME` with as many steps as the other rows, on the pair's own "
         "images (`pairs/systems.py` says what is left out); ± as above, over kinds.",
         choice.published(),
-        f"## What it costs\n\nWhole commands on {cost.N} + {cost.N} images of {cost.SIDE * 2} pixels, {cost.EPOCHS} "
-        "epochs, one thread (`pairs cost`).",
+        "## What it costs\n\nWhole commands on one thread (`pairs cost`): "
+        f"{cost.N} + {cost.N} images of {cost.SIDE * 2} pixels, {cost.EPOCHS} epochs.",
         cost.STORED.read_text(encoding="utf-8").strip(),
         "## Expected accuracy and verdict\n\nConstants fitted without the kind of gap they are tried on. A "
         f"collapse: {doubt.COLLAPSE} lost against the source, and {doubt.BETTER} against the best network of "
