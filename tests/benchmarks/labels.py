@@ -279,7 +279,7 @@ def tables(done: dict[tuple, float], pairs: list[str]) -> str:
     for pair in pairs:
         for arm in ("source-only", "adaptation", *ARMS, LONGER, *ENCODER):
             cells = [mean(by[pair, arm, k].values()) for k in (0, *LABELS)]
-            seeds = min(len(by[pair, arm, k]) for k in (0, *LABELS) if by[pair, arm, k] or k == LABELS[-1])
+            seeds = min((len(by[pair, arm, k]) for k in (0, *LABELS) if by[pair, arm, k]), default=0)
             lines.append(f"| {pair} ({seeds} seeds) | {arm} | {' | '.join(cells)} |")
     lines += ["", "## What together gains over each, paired by seed", ""]
     lines += ["| pair | over | " + " | ".join(f"k = {k}" for k in LABELS) + " |"]
