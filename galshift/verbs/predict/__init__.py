@@ -77,7 +77,12 @@ class Predict(Step):
             lines.append(f"{results['share_unknown']:.0%} of the images look like no class of the source")
         lines += results.get("verdict_lines", [])
         if "share_in_doubt" in results:
-            level, share = results["prediction_sets"]["level"], results["share_in_doubt"]
-            lines.append(f"{share:.0%} of the images are in doubt: their set at {level:.0%} is not one class")
+            sets, share = results["prediction_sets"], results["share_in_doubt"]
+            told = f"their set at {sets['level']:.0%} is not one class"
+            lines.append(f"{share:.0%} of the images are in doubt: {told}")
+            if not sets["holds"]:
+                lines.append(
+                    f"the sets may hold fewer truths than that here: they assume that {sets['assumes']}"
+                )
         lines += results.get("selection", [])
         return [*lines, *(f"note: {line}" for line in results["warnings"])]
