@@ -43,7 +43,7 @@ BASE = {
     "simulate": ("'my data/sim.h5' --n 24 --views 1 --size 24 --pixel-scale 0.396", "inspect make-mocks"),
     "make-mocks": (
         "'my data/sim.h5' 'my data/mocks.h5' --survey sdss-stripe82 --pair sdss",
-        "inspect train",
+        "inspect adapt",
     ),
     "train": (f"{FIRST} --epochs 1 --out 'my runs/train'", "evaluate"),
     "adapt": (

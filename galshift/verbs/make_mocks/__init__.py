@@ -96,8 +96,10 @@ class MakeMocks(Step):
         return lines
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Return how to look at the mocks and, where they have classes, to train on them."""
+        """Return how to look at the mocks and, where they have classes, to train on them: on both of a pair."""
         folder = Path(results.get("out") or f"{results['run']}/{self.product}").parent
-        first = shlex.quote(str(folder / next(iter(results["outputs"].values()))))
-        train = [f"galshift train {first}"] if results.get("labelled") else []
-        return [f"galshift inspect {first}", *train]
+        files = {role: name for role, name in results["outputs"].items() if role != "contact_sheet"}
+        made = [shlex.quote(str(folder / name)) for name in files.values()]
+        verb = "adapt" if len(made) > 1 else "train"
+        train = [f"galshift {verb} {' '.join(made[:2])}"] if results.get("labelled") else []
+        return [f"galshift inspect {made[0]}", *train]

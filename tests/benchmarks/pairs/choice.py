@@ -99,7 +99,7 @@ def interval(values: list[float]) -> str:
 def tables() -> str:
     """Return what holds, in Markdown."""
     found = scores()
-    kinds = [kind for kind in gaps.LEVELS if any(place[0] == kind for place in found["auto"])]
+    kinds = [kind for kind in gaps.KNOWN if any(place[0] == kind for place in found["auto"])]
     shown = (*SINGLE, "auto")
     lines = [
         f"| gap (seeds) | {' | '.join(shown)} | best baseline | auto − source-only |",
@@ -122,8 +122,7 @@ def tables() -> str:
         every = [_over(found, rule, kind) for kind in kinds]
         held = [_over(found, rule, kind) for kind in kinds if kind in gaps.HELD_OUT]
         mean = np.mean([one[0] for one in every])
-        apart = [found[rule][p] - auto for p, auto in found["auto"].items() if found[rule][p] != auto]
-        told = f"{interval(apart)} ({len(apart)})" if apart else "–"
+        told = _apart(found, rule, [place for place in found["auto"] if place[0] in kinds])
         lines.append(f"| {rule} | {mean:.3f} | {_difference(every)} | {_difference(held)} | {told} |")
     return "\n".join(lines)
 
@@ -139,19 +138,52 @@ def _difference(kinds: list[tuple[float, float]]) -> str:
     return interval([one[1] for one in kinds])
 
 
+def _apart(found: Mapping[str, Mapping[tuple[str, int], float]], rule: str, places: list) -> str:
+    """What a rule gives less than auto where the two are not the same, and on how many runs."""
+    less = [found[rule][p] - found["auto"][p] for p in places if found[rule][p] != found["auto"][p]]
+    return f"{interval(less)} ({len(less)})" if less else "–"
+
+
 def fresh() -> str:
-    """Return what holds on seeds that were run after the rules had been fixed, in Markdown."""
+    """Return what holds on seeds, and on kinds, that were run after the rules had been fixed, in Markdown."""
     found = scores()
-    places = [place for place in found["auto"] if place[1] >= FRESH]
-    kinds = [kind for kind in gaps.LEVELS if any(place[0] == kind for place in places)]
-    lines = ["| rule | mean over pairs | auto less it |", "|---|---|---|"]
+    asked = {
+        "the same kinds": [p for p in found["auto"] if p[1] >= FRESH and p[0] in gaps.KNOWN],
+        "kinds written down since": [p for p in found["auto"] if p[0] in gaps.NEW],
+    }
+    asked["both"] = [place for places in asked.values() for place in places]
+    shown = {name: places for name, places in asked.items() if places}
+    lines = [
+        f"| rule | {' | '.join(f'less auto, {name} | where it differs (runs)' for name in shown)} |",
+        "|---" * (1 + 2 * len(shown)) + "|",
+    ]
     for rule in RULES:
-        own = {kind: [(found[rule][p], found["auto"][p]) for p in places if p[0] == kind] for kind in kinds}
-        mean = np.mean([np.mean([one for one, _ in pairs]) for pairs in own.values()])
-        less = interval([np.mean([auto - one for one, auto in pairs]) for pairs in own.values()])
-        lines.append(f"| {rule} | {mean:.3f} | {less} |")
-    seeds = sorted({seed for _, seed in places})
-    return f"Seeds {', '.join(map(str, seeds))}; {len(places)} pairs.\n\n" + "\n".join(lines)
+        cells = []
+        for places in shown.values():
+            kinds = [[p for p in places if p[0] == kind] for kind in gaps.LEVELS]
+            less = [np.mean([found[rule][p] - found["auto"][p] for p in own]) for own in kinds if own]
+            cells += [interval(less), _apart(found, rule, places)]
+        lines.append(f"| {rule} | {' | '.join(cells)} |")
+    told = "; ".join(
+        f"{name}: seeds {', '.join(map(str, sorted({seed for _, seed in places})))}, {len(places)} pairs"
+        for name, places in shown.items()
+        if name != "both"
+    )
+    return f"{told}. Means over kinds.\n\n" + "\n".join(lines) + "\n\n" + new_kinds()
+
+
+def new_kinds() -> str:
+    """Return the scores on the kinds of gap that were written down last, in Markdown."""
+    found = scores()
+    shown = (*SINGLE, "auto", *BASELINES)
+    lines = [f"| gap (seeds) | {' | '.join(shown)} | auto − source-only |", "|---" * (len(shown) + 2) + "|"]
+    for kind in gaps.NEW:
+        places = [place for place in found["auto"] if place[0] == kind]
+        if places:
+            cells = " | ".join(f"{np.mean([found[rule][p] for p in places]):.3f}" for rule in shown)
+            gain = interval([found["auto"][p] - found[PLAIN][p] for p in places])
+            lines.append(f"| {kind} ({len(places)}) | {cells} | {gain} |")
+    return "\n".join(lines)
 
 
 def unweighted() -> str:

@@ -19,7 +19,7 @@ simulated        source noise-free simulations at z = 0.15; target HSC, DES, KiD
 shapes           lines, rectangles, circles; target in photons, at a ratio of 0.5 to 0.03
 digits           hand-written digits; target blurred, dimmed, noisy on a bright background
 dark-digits      the same; target in 16 to 3 photons of the brightest pixel, on a background of half of it
-smoothed         target images smoothed after the noise by a Gaussian of 0.5 to 2 pixels, as in coadds of one PSF
+smoothed         target images smoothed after the noise by a Gaussian of 0.5 to 2 pixels, as for one PSF
 saturated        target counts end at 100 to 8 sigma of the sky
 masked           a column and a row of 6 pixels, anywhere, are 0 in 20 to 100 % of target images
 off-centre       target galaxies lie up to 2 to 10 pixels from the centre
@@ -97,6 +97,7 @@ LEVELS: dict[str, tuple] = {
 HELD_OUT = ("redshift", "neighbours", "simulated", "digits")
 #: Kinds that were written down after every rule and constant had been fixed, and run once.
 NEW = ("smoothed", "saturated", "masked", "off-centre", "mix-colour", "mix-sky")
+KNOWN = tuple(kind for kind in LEVELS if kind not in NEW)
 
 
 def level(kind: str, seed: int) -> float | str:
