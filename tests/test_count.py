@@ -317,7 +317,12 @@ def test_what_the_file_of_labels_does_not_fit_is_said(desk: Path) -> None:
     with pytest.raises(DataError, match="by the answers of another network"):
         count(odd, "odd")
     foreign = [{**row, "label": "star" if k < 5 else row["label"]} for k, row in enumerate(rows)]
-    assert count(foreign, "foreign")["classes"]["other"]["n_labels"] == 5
+    found = count(foreign, "foreign")
+    assert found["classes"]["other"]["n_labels"] == 5
+    assert any(line.endswith("counted as 'other': star.") for line in found["warnings"])
+    with pytest.raises(DataError, match=r"no label is a class of the network .*: they are R, star") as caught:
+        count([{**row, "label": "star" if k else "R"} for k, row in enumerate(rows)], "none")
+    assert caught.value.hint.startswith("--classes-map 'R=NAME', NAME one of ")
     chosen = [row for row in bare if row["label"] == "flat"] + bare[:3]
     assert any("were not drawn at random" in line for line in count(chosen, "chosen")["warnings"])
     assert any("Only" in line for line in count(bare[:10], "few")["warnings"])

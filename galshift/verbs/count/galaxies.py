@@ -114,15 +114,31 @@ def _labels(dataset: Dataset, rows: np.ndarray, trained: Trained) -> tuple[np.nd
     """The label of each galaxy, of whichever of its images has one; K for a class the network lacks."""
     everything = np.arange(len(dataset))
     known, _ = matched_labels(dataset, everything, trained.classes)
-    given = hard_labels(dataset.info.labels, len(dataset)) >= 0
-    known = np.where(given & (known < 0), len(trained.classes), known)
+    labels = hard_labels(dataset.info.labels, len(dataset))
+    foreign = (labels >= 0) & (known < 0)
+    called = dataset.info.classes or tuple(map(str, range(int(labels.max(initial=0)) + 1)))
+    words = sorted(called[k] for k in np.unique(labels[foreign]))
+    if words and not (known >= 0).any():
+        raise DataError(
+            f"no label is a class of the network ({', '.join(trained.classes)}): they are {_few(words)}",
+            where=dataset.name,
+            hint=f"--classes-map '{words[0]}=NAME', NAME one of {', '.join(trained.classes)}",
+        )
+    known = np.where(foreign, len(trained.classes), known)
     names, group = np.unique(dataset.info.groups, return_inverse=True)
     with_label = np.flatnonzero(known >= 0)
     first = np.full(len(names), NO_LABEL)
     first[group[with_label[::-1]]] = known[with_label[::-1]]
     differ = len(np.unique(group[with_label[known[with_label] != first[group[with_label]]]]))
     notes = [f"{differ} galaxies have images with different labels; the first counts."] if differ else []
+    if words:
+        notes.append(f"Labels that the network does not know are counted as 'other': {_few(words)}.")
     return first[group[rows]], notes
+
+
+def _few(words: list[str]) -> str:
+    """The first words of many."""
+    return ", ".join(words[:8]) + (f" and {len(words) - 8} more" if len(words) > 8 else "")
 
 
 @dataclass(frozen=True)

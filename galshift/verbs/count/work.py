@@ -111,9 +111,6 @@ def _with_labels(
     names = list(classes)
     if (galaxies.labels[design.labelled] == len(classes)).any():
         names.append(OTHER)
-        notes.append(
-            "Some labels are of classes that the network does not know: they are counted as 'other'."
-        )
     everything = np.arange(len(galaxies.rows))
     found = [_sampled(galaxies, design, members, names, config.seed) for members in _parts(everything, bins)]
     return {

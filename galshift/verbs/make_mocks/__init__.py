@@ -96,7 +96,7 @@ class MakeMocks(Step):
         return lines
 
     def next_steps(self, results: Mapping[str, Any]) -> list[str]:
-        """Return how to look at the mocks and, where they have classes, to train on them: on both of a pair."""
+        """Return how to look at the mocks and, where they have classes, to train on them or on a pair."""
         folder = Path(results.get("out") or f"{results['run']}/{self.product}").parent
         files = {role: name for role, name in results["outputs"].items() if role != "contact_sheet"}
         made = [shlex.quote(str(folder / name)) for name in files.values()]
