@@ -83,7 +83,7 @@ def runs(witnesses: Sequence[str] = (FOREST, NETWORK)) -> Iterator[Judged]:
         pairs[run.kind, run.seed][run.row] = run
     for (kind, seed), rows in pairs.items():
         networks = [run for name, run in rows.items() if run.network and name not in APART]
-        best = max(_accuracy(run) for run in networks)
+        best = max((_accuracy(run) for run in networks), default=0.0)
         for name, beside in BESIDE.items():
             if not {name, beside, FOREST} <= set(rows):
                 continue
