@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import file_operations
 from tests.every_verb import make_inputs
 from tests.file_operations import Server
 from tests.pipeline import Pipeline, run_pipeline
@@ -38,12 +39,18 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     return run_pipeline(tmp_path_factory.mktemp("pipeline"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _server_ends(_own_cache: None) -> Iterator[None]:
+    """End the server, if any test asked for it."""
+    yield
+    if file_operations.server.cache_info().currsize:
+        file_operations.server().close()
+
+
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def server() -> Server:
     """Return a process that runs commands in forks of its own, to be stopped at a file operation."""
-    server = Server()
-    yield server
-    server.close()
+    return file_operations.server()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from galshift.report import Figure, ReportData, Section, build, figures
 from galshift.report import Table as PageTable
 from galshift.report.drawing import KINDS
 from galshift.report.paper import KEPT, behind, escaped, latex, read, write
+from tests import file_operations
 
 NAMES = {"spiral", "$x_1$ & <b>", "_hidden"}
 
@@ -163,13 +163,12 @@ def test_the_command_draws_a_run_with_the_users_style(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=rng.normal(size=(60, 1, 16, 16)).astype(np.float32), labels=labels)
 
     def galshift(*words: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "galshift", *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        return file_operations.galshift(tmp_path, *words)
 
     read_as = ["--unit", "nJy", "--pixel-scale", "0.4"]
     assert galshift("train", "a.npz", "--epochs", "1", "--out", "net", *read_as).returncode == 0
     assert galshift("evaluate", "net", "--out", "judged").returncode == 0
-    done = galshift("figures", "judged", "plots")
+    done = file_operations.galshift_alone(tmp_path, "figures", "judged", "plots")
     assert done.returncode == 0, done.stderr
     drawn = sorted(path.stem for path in (tmp_path / "plots").glob("*.pdf"))
     assert any(name.startswith("which-classes-are-confused") for name in drawn)
