@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import gc
 import importlib
 import json
 import os
@@ -30,6 +31,15 @@ _TELL = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlin
 _WRAPPED = ("fsync", "pwrite", "ftruncate")
 # What a full disk refuses; what is there can be renamed and removed.
 GROWS = ("open", "os.mkdir", "os.link", "os.symlink", "write", "pwrite", "ftruncate", "fsync")
+
+# Modules that verbs import when they need them: each fork has them already.
+_LATER = (
+    *("astropy.coordinates", "astropy.cosmology", "astropy.io.misc.yaml", "astropy.modeling.models"),
+    *("astropy.nddata", "astropy.stats", "astropy.wcs", "jinja2", "matplotlib.backends.backend_agg"),
+    *("matplotlib.backends.backend_pdf", "matplotlib.backends.backend_svg", "matplotlib.figure"),
+    *("photutils.segmentation", "pyarrow.parquet", "requests", "scipy.stats", "skimage.measure"),
+    *("sklearn.cluster", "sklearn.ensemble", "sklearn.impute", "sklearn.isotonic", "sklearn.manifold"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,13 +70,14 @@ class Server:
     Parameters
     ----------
     environment : dict, optional
-        Added to the environment; a value of None takes a variable away.
+        Added to the environment; a value of None takes a variable away.  What depends on it when it is
+        imported, as matplotlib does, is then left to each command.
     """
 
     def __init__(self, environment: dict[str, str | None] | None = None) -> None:
         merged = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.file_operations"],
+            [sys.executable, "-m", "tests.file_operations", *(() if environment is None else ("little",))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -161,13 +172,13 @@ def galshift_alone(folder: Path, *words: str | Path, **environment: str) -> subp
 def _serve() -> None:
     """Answer jobs until stdin ends."""
     answers = os.fdopen(os.dup(1), "w")
-    _import_everything()
+    _import_everything(_LATER if len(sys.argv) == 1 else ())
     for line in sys.stdin:
         answers.write(json.dumps(_forked(json.loads(line))) + "\n")
         answers.flush()
 
 
-def _import_everything() -> None:
+def _import_everything(later: tuple[str, ...] = _LATER) -> None:
     import pkgutil
 
     import galshift
@@ -178,13 +189,15 @@ def _import_everything() -> None:
             importlib.import_module(module.name)
     for name in STEPS.names():
         STEPS.get(name)
-    # Modules that verbs import when they need them: each fork has them already.
-    for name in ("pyarrow.parquet", "scipy.stats", "sklearn.ensemble"):
+    for name in later:
         with suppress(ImportError):
             importlib.import_module(name)
     import torch
 
     torch.set_num_threads(1)
+    # Else each fork would go through, and so copy, the memory of all these modules whenever it collects.
+    gc.collect()
+    gc.freeze()
 
 
 def _forked(job: dict[str, Any]) -> dict[str, Any]:
