@@ -18,6 +18,20 @@ from tests.small_surveys import make_desk, two_surveys
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """Give each process of ``-n`` one stretch of the suite, and of another's what is left when it is done.
+
+    The scheduler that is otherwise taken deals out ever smaller pieces: towards the end every process would
+    make nearly every fixture of a module, and some take longer than all the tests that use them.
+    """
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep indexes and downloads out of the user's cache, in child processes too."""
