@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import file_operations
 from tests.every_verb import make_inputs
 from tests.file_operations import Server
 from tests.pipeline import Pipeline, run_pipeline
@@ -15,6 +16,20 @@ from tests.small_surveys import make_desk, two_surveys
 
 # Small arrays everywhere in the suite: threads cost more than they give, and results stay the same.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """Give each process of ``-n`` one stretch of the suite, and of another's what is left when it is done.
+
+    The scheduler that is otherwise taken deals out ever smaller pieces: towards the end every process would
+    make nearly every fixture of a module, and some take longer than all the tests that use them.
+    """
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,12 +53,18 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     return run_pipeline(tmp_path_factory.mktemp("pipeline"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _server_ends(_own_cache: None) -> Iterator[None]:
+    """End the server, if any test asked for it."""
+    yield
+    if file_operations.server.cache_info().currsize:
+        file_operations.server().close()
+
+
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def server() -> Server:
     """Return a process that runs commands in forks of its own, to be stopped at a file operation."""
-    server = Server()
-    yield server
-    server.close()
+    return file_operations.server()
 
 
 @pytest.fixture(scope="session")

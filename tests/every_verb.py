@@ -63,7 +63,7 @@ COMMANDS: dict[str, list[str]] = {
     "adapt": ["adapt", "sim.h5", "mocks.h5", "--method", "mmd", "--out", "out", *_QUICK],
     "adapt labels": [
         *("adapt", "sim.h5", "mocks.h5", "--method", "mmd", "--target-labels", "one.csv", "--out", "out"),
-        *_QUICK,
+        *(*_QUICK, "--set", "baselines=false", "--set", "samples=0"),  # what those write, "adapt" writes
     ],
     "pretrain": ["pretrain", "mocks.h5", "--out", "out", "--epochs", "1", "--set", "model.patch=4"],
     "evaluate": ["evaluate", "run", "--on", "mocks.h5", "--out", "out"],

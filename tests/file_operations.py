@@ -6,18 +6,23 @@ rename, a removal, a new folder, a change of mode or length; and, wrapped, every
 
 As a program it is the server: it imports everything once, reads a job (one JSON line) at a time from stdin,
 forks, runs it in the child, and answers with one JSON line.
+
+`galshift` runs a command in such a fork only to have what it says and its exit code: it spares the seconds
+in which a command of its own process would import torch.
 """
 
 from __future__ import annotations
 
 import errno
+import functools
+import gc
 import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +31,15 @@ _TELL = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlin
 _WRAPPED = ("fsync", "pwrite", "ftruncate")
 # What a full disk refuses; what is there can be renamed and removed.
 GROWS = ("open", "os.mkdir", "os.link", "os.symlink", "write", "pwrite", "ftruncate", "fsync")
+
+# Modules that verbs import when they need them: each fork has them already.
+_LATER = (
+    *("astropy.coordinates", "astropy.cosmology", "astropy.io.misc.yaml", "astropy.modeling.models"),
+    *("astropy.nddata", "astropy.stats", "astropy.wcs", "jinja2", "matplotlib.backends.backend_agg"),
+    *("matplotlib.backends.backend_pdf", "matplotlib.backends.backend_svg", "matplotlib.figure"),
+    *("photutils.segmentation", "pyarrow.parquet", "requests", "scipy.stats", "skimage.measure"),
+    *("sklearn.cluster", "sklearn.ensemble", "sklearn.impute", "sklearn.isotonic", "sklearn.manifold"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,12 +52,15 @@ class Ended:
         Exit code, or minus the signal.
     said : str
         Its stderr.
+    printed : str
+        Its stdout, unless that went to a file that was named.
     operations : list of str
         The first two letters of each operation, in order.
     """
 
     code: int
     said: str
+    printed: str
     operations: list[str]
 
 
@@ -53,13 +70,14 @@ class Server:
     Parameters
     ----------
     environment : dict, optional
-        Added to the environment; a value of None takes a variable away.
+        Added to the environment; a value of None takes a variable away.  What depends on it when it is
+        imported, as matplotlib does, is then left to each command.
     """
 
     def __init__(self, environment: dict[str, str | None] | None = None) -> None:
         merged = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.file_operations"],
+            [sys.executable, "-m", "tests.file_operations", *(() if environment is None else ("little",))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -77,8 +95,9 @@ class Server:
         with_errno: int = errno.ENOSPC,
         denied: str = "",
         clock: float = 0.0,
-        stdout: str = os.devnull,
+        stdout: str = "",
         before: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
     ) -> Ended:
         """Run ``galshift <words>`` in `folder` and return how it ended.
 
@@ -93,9 +112,11 @@ class Server:
         clock : float
             Seconds since 1970 that the module `time` gives the command for now; 0 for the true time.
         stdout : str
-            The file that its results are printed to.
+            The file that its results are printed to, in place of `Ended.printed`.
         before : tuple of str
             A function, ``module:name``, and its words; the process calls it before the command begins.
+        environment : dict, optional
+            The whole environment of the command, in place of the server's.
         """
         job = {"folder": str(folder), "words": words, "kill": kill, "how": int(how)}
         job |= {
@@ -105,6 +126,7 @@ class Server:
             "clock": clock,
             "stdout": stdout,
             "before": before,
+            "environment": environment,
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -117,16 +139,46 @@ class Server:
         self._process.communicate()
 
 
+@functools.cache
+def server() -> Server:
+    """Return the one server of this process, started when it is first asked for."""
+    return Server()
+
+
+def galshift(folder: Path, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``galshift <words>`` in `folder` and return what ``subprocess.run`` would, text of both streams.
+
+    The fork has the environment of this process, less its threads, with `environment` in it.
+    """
+    merged = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    texts = [str(word) for word in words]
+    ended = server().run(folder, texts, environment=merged)
+    return subprocess.CompletedProcess(["galshift", *texts], ended.code, ended.printed, ended.said)
+
+
+def galshift_alone(folder: Path, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Do the same in a process that starts anew and imports what it needs, as a user's does."""
+    return subprocess.run(
+        [sys.executable, "-m", "galshift", *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
 def _serve() -> None:
     """Answer jobs until stdin ends."""
     answers = os.fdopen(os.dup(1), "w")
-    _import_everything()
+    _import_everything(_LATER if len(sys.argv) == 1 else ())
     for line in sys.stdin:
         answers.write(json.dumps(_forked(json.loads(line))) + "\n")
         answers.flush()
 
 
-def _import_everything() -> None:
+def _import_everything(later: tuple[str, ...] = _LATER) -> None:
     import pkgutil
 
     import galshift
@@ -137,38 +189,44 @@ def _import_everything() -> None:
             importlib.import_module(module.name)
     for name in STEPS.names():
         STEPS.get(name)
-    # Modules that verbs import when they need them: each fork has them already.
-    for name in ("pyarrow.parquet", "scipy.stats", "sklearn.ensemble"):
+    for name in later:
         with suppress(ImportError):
             importlib.import_module(name)
     import torch
 
     torch.set_num_threads(1)
+    # Else each fork would go through, and so copy, the memory of all these modules whenever it collects.
+    gc.collect()
+    gc.freeze()
 
 
 def _forked(job: dict[str, Any]) -> dict[str, Any]:
     import tempfile
 
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as counted:
+    with ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
         child = os.fork()
         if not child:
-            _child(job, said.fileno(), counted.fileno())
+            _child(job, *(file.fileno() for file in files))
         _, status = os.waitpid(child, 0)
-        said.seek(0)
-        text = said.read().decode(errors="replace")
-        counted.seek(0)
-        names = counted.read().decode()
+        for file in files:
+            file.seek(0)
+        said, printed, names = (file.read().decode(errors="replace") for file in files)
         operations = [names[i : i + 2] for i in range(0, len(names), 2)]
-        return {"code": os.waitstatus_to_exitcode(status), "said": text, "operations": operations}
+        code = os.waitstatus_to_exitcode(status)
+        return {"code": code, "said": said, "printed": printed, "operations": operations}
 
 
-def _child(job: dict[str, Any], said: int, counted: int) -> None:
+def _child(job: dict[str, Any], said: int, printed: int, counted: int) -> None:
     """Become the command; never returns."""
     os.chdir(job["folder"])
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
-    os.dup2(os.open(job["stdout"], os.O_WRONLY), 1)
+    os.dup2(os.open(job["stdout"], os.O_WRONLY) if job["stdout"] else printed, 1)
     os.dup2(said, 2)
+    if job["environment"] is not None:
+        os.environ.clear()
+        os.environ.update(job["environment"])
     sys.argv = ["galshift", *job["words"]]
     if job["clock"]:
         _set_clock(job["clock"])

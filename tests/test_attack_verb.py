@@ -25,6 +25,7 @@ from galshift.models.build import build_model
 from galshift.recipes.execute import execute
 from galshift.training.checkpoint import load_checkpoint, save_checkpoint
 from galshift.verbs import STEPS
+from tests import file_operations
 
 SIZE, N = 16, 24
 CLASSES = ("elliptical", "merger", "spiral")
@@ -91,17 +92,9 @@ def whole(folder: Path) -> dict:
 
 
 def command(words: str) -> list[str]:
-    """Return a galshift command line."""
+    """Return the words of a galshift command line."""
     detector = [f"--set=detector.{key}={json.dumps(value)}" for key, value in DETECTOR.items()]
-    return [sys.executable, "-m", "galshift", "one-pixel-attack", *words.split(), *detector]
-
-
-def run(folder: Path, words: str) -> subprocess.CompletedProcess[str]:
-    """Run the verb in `folder`."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command(words), cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    return ["one-pixel-attack", *words.split(), *detector]
 
 
 def attacked(folder: Path, out: Path, **values) -> dict:
@@ -111,7 +104,8 @@ def attacked(folder: Path, out: Path, **values) -> dict:
 
 
 def test_the_command_writes_what_it_promises(folder: Path) -> None:
-    done = run(folder, "one data.h5 --compare two --fault hot --save-images --out out --json")
+    words = command("one data.h5 --compare two --fault hot --save-images --out out --json")
+    done = file_operations.galshift(folder, *words)
     assert done.returncode == 0, done.stderr
     printed, found = json.loads(done.stdout), json.loads((folder / "out" / "attack.json").read_text())
     assert {key: printed[key] for key in found} == found
@@ -172,7 +166,8 @@ def test_killed_and_typed_again_no_row_is_lost(folder: Path, whole: dict, how: s
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     rows = folder / f"killed-{how.value}" / "partial" / "0.jsonl"
     quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-    process = subprocess.Popen(command(words), cwd=folder, env=environment, **quiet)
+    started = [sys.executable, "-m", "galshift", *command(words)]
+    process = subprocess.Popen(started, cwd=folder, env=environment, **quiet)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         if rows.is_file() and rows.read_bytes().count(b"\n") >= 3:

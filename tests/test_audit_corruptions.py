@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tracemalloc
 from pathlib import Path
 
@@ -26,6 +23,7 @@ from galshift.audit.withstand import (
 )
 from galshift.recipes.execute import execute
 from tests.audit_helpers import SIDE, Toy, asinh, linear_images, predicted
+from tests.file_operations import galshift
 from tests.test_attack_verb import SIZE, write_images, write_run
 
 FRAME = Frame(np.array([1.0, 2.0, 0.5]))
@@ -236,14 +234,7 @@ def test_the_verb(tmp_path: Path) -> None:
     images[5, 0] = np.nan
     write_images(tmp_path / "data.h5", images, labels)
     words = "audit one data.h5 --compare two --corruption noise --corruption jpeg --out out --json"
-    done = subprocess.run(
-        [sys.executable, "-m", "galshift", *words.split()],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = galshift(tmp_path, *words.split())
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out" / "audit.json").read_text())
     printed = json.loads(done.stdout)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +30,7 @@ from galshift.verbs.evaluate import baselines as comparing
 from galshift.verbs.evaluate.baseline_words import baseline_lines, baseline_sentences
 from galshift.verbs.evaluate.config import EvaluateConfig
 from galshift.verbs.evaluate.work import evaluate
+from tests.file_operations import galshift
 
 QUICK = {"epochs": 1, "batch_size": 16, "precision": "float32"}
 
@@ -222,12 +221,6 @@ def test_baselines_are_refused_beside_named_data(finished: Path) -> None:
     done = galshift(finished, *words)
     assert done.returncode == 3
     assert "leave out --on, or --baselines" in done.stderr
-
-
-def galshift(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run one command in `folder`."""
-    command = [sys.executable, "-m", "galshift", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_adapt_compares_with_baselines_in_terminal_metrics_and_report(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.file_operations import galshift
 
 ARGUMENTS = ["--unit", "nJy", "--pixel-scale", "0.4", "--epochs", "1", "--seed", "3"]
 
@@ -18,13 +18,6 @@ def write(path: Path, counts: dict[str, int]) -> None:
     rng = np.random.default_rng(len(path.stem))
     labels = np.repeat(list(counts), list(counts.values()))
     np.savez(path, images=rng.normal(size=(len(labels), 1, 16, 16)).astype(np.float32), labels=labels)
-
-
-def galshift(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """Run the command line in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "galshift", *arguments], cwd=folder, capture_output=True, text=True
-    )
 
 
 def test_an_unbalanced_source_is_weighed_and_its_small_class_named(tmp_path: Path) -> None:

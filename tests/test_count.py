@@ -6,7 +6,6 @@ import csv
 import json
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from galshift.evaluation.count_labelled import (
     summing_to_one,
 )
 from galshift.evaluation.count_unlabelled import Outputs, _ratio, check_source, cut, label_free, mixture_p
+from tests import file_operations
 from tests.small_surveys import CLASSES, shapes
 
 
@@ -197,14 +197,7 @@ def test_a_source_that_cannot_tell_its_classes_is_refused() -> None:
 
 def run(folder: Path, words: str) -> subprocess.CompletedProcess[str]:
     """Run one command line in `folder`."""
-    return subprocess.run(
-        [sys.executable, "-m", "galshift", *shlex.split(words)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return file_operations.galshift(folder, *shlex.split(words))
 
 
 def fill_in(asked: Path, data: Cutouts, filled: Path, **change: str) -> list[dict[str, str]]:
@@ -225,7 +218,8 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
 
 
 def test_without_labels_data_of_another_mix_are_counted_with_their_premise(desk: Path) -> None:
-    done = run(desk, "count run sky.h5 --out free --by mag --bins 15,17,19")
+    words = "count run sky.h5 --out free --by mag --bins 15,17,19"
+    done = file_operations.galshift_alone(desk, *words.split())
     assert done.returncode == 0, done.stderr
     found = json.loads((desk / "free" / "count.json").read_text(encoding="utf-8"))
     for name, truth in zip(CLASSES, (20, 100, 180), strict=True):

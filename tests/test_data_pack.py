@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
+import signal
 
 import h5py
 import numpy as np
@@ -127,48 +127,41 @@ def test_pixels_that_cannot_be_read_are_refused_or_left_out(tmp_path, capsys):
     np.testing.assert_array_equal(cutouts.images[3, 0], fits.getdata(tmp_path / "g4.fits"))
 
 
-STOPPED = """
-import os, signal, sys
-from galshift.data import pack
-from galshift.__main__ import main
+def be_stopped(after):
+    """Let this process, which is to run a command, be stopped once the piece at row `after` is made."""
+    make, packing.MAX_PIECE = packing._make, 10
 
-make, pack.MAX_PIECE = pack._make, 10
+    def make_and_be_stopped(bench, piece):
+        done = make(bench, piece)
+        if piece.start >= int(after):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return done
 
-def make_and_be_killed(bench, piece):
-    done = make(bench, piece)
-    if piece.start >= {after}:
-        os.kill(os.getpid(), signal.SIGTERM)
-    return done
-
-pack._make = make_and_be_killed
-main()
-"""
+    packing._make = make_and_be_stopped
 
 
-def run_until(*words, after):
-    """Run the command line in a process that is stopped once the piece at row `after` is made."""
-    command = [sys.executable, "-c", STOPPED.format(after=after), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
-@pytest.mark.slow
-def test_the_command_is_stopped_and_goes_on(tmp_path):
+def test_the_command_is_stopped_and_goes_on(tmp_path, server):
     """SIGTERM between pieces: 75 and no file; the same command then finishes without redoing pieces."""
     images = np.random.default_rng(0).normal(size=(50, 1, 8, 8)).astype("f4")
     np.save(tmp_path / "x.npy", images)
     words = ("pack", tmp_path / "x.npy", tmp_path / "out.h5", "--unit", "nJy", "--json")
-    first = run_until(*words, after=20)
-    assert first.returncode == 75, first.stderr
+
+    def run_until(after):
+        before = ("tests.test_data_pack:be_stopped", str(after))
+        return server.run(tmp_path, [str(word) for word in words], before=before)
+
+    first = run_until(20)
+    assert first.code == 75, first.said
     assert not (tmp_path / "out.h5").exists()
     pieces = tmp_path / ".out.h5.work" / "pieces"
     kept = {path.name: path.stat().st_mtime_ns for path in pieces.glob("*.json")}
     assert len(kept) == 3
-    second = run_until(*words, after=40)
-    assert second.returncode == 75, second.stderr
+    second = run_until(40)
+    assert second.code == 75, second.said
     assert {name: (pieces / name).stat().st_mtime_ns for name in kept} == kept
-    third = run_until(*words, after=1000)
-    assert third.returncode == 0, third.stderr
-    assert json.loads(third.stdout)["n_images"] == 50
+    third = run_until(1000)
+    assert third.code == 0, third.said
+    assert json.loads(third.printed)["n_images"] == 50
     np.testing.assert_array_equal(open_dataset(tmp_path / "out.h5").read(range(50)).images, images)
     assert not (tmp_path / ".out.h5.work").exists()
 

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from galshift.report import Figure, ReportData, Section, build, figures
 from galshift.report import Table as PageTable
 from galshift.report.drawing import KINDS
 from galshift.report.paper import KEPT, behind, escaped, latex, read, write
+from tests import file_operations
 
 NAMES = {"spiral", "$x_1$ & <b>", "_hidden"}
 
@@ -163,8 +163,7 @@ def test_the_command_draws_a_run_with_the_users_style(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=rng.normal(size=(60, 1, 16, 16)).astype(np.float32), labels=labels)
 
     def galshift(*words: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "galshift", *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        return file_operations.galshift(tmp_path, *words)
 
     read_as = ["--unit", "nJy", "--pixel-scale", "0.4"]
     assert galshift("train", "a.npz", "--epochs", "1", "--out", "net", *read_as).returncode == 0
@@ -181,12 +180,12 @@ def test_the_command_draws_a_run_with_the_users_style(tmp_path: Path) -> None:
     first = (tmp_path / "plots" / f"{drawn[0]}.pdf").read_bytes()
     assert galshift("figures", "judged", "again").returncode == 0
     assert (tmp_path / "again" / f"{drawn[0]}.pdf").read_bytes() == first
-    # A matplotlibrc of one's own makes other figures, and so another result.
+    # A matplotlibrc of one's own, read when matplotlib is imported, makes other figures: another result.
     (tmp_path / "matplotlibrc").write_text("font.size: 13\nfont.family: serif\n")
-    styled = galshift("figures", "judged", "serif")
+    styled = file_operations.galshift_alone(tmp_path, "figures", "judged", "serif")
     assert styled.returncode == 0, styled.stderr
     assert (tmp_path / "serif" / f"{drawn[0]}.pdf").read_bytes() != first
-    refused = galshift("figures", "judged", "plots")
+    refused = file_operations.galshift_alone(tmp_path, "figures", "judged", "plots")
     assert refused.returncode == 3
     wrong = galshift("figures", "judged", "odd", "--style", "no-such-style")
     assert wrong.returncode == 3

@@ -16,6 +16,7 @@ import pytest
 
 from galshift.errors import UsageError
 from galshift.guides import TOPICS, Guide, guide, parsed, picture_of, text_of
+from tests import file_operations
 from tests.file_operations import Server
 
 # python -m pytest tests/test_guides.py with this set makes the pictures of the guides anew.
@@ -82,8 +83,7 @@ def check_pictures(topic: str, practice: Path) -> None:
 
 def test_guides_are_listed_shown_and_written(tmp_path: Path) -> None:
     def galshift(*words: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "galshift", "guide", *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        return file_operations.galshift(tmp_path, "guide", *words)
 
     listed = galshift()
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(TOPICS)

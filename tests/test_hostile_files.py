@@ -7,7 +7,6 @@ import os
 import resource
 import stat
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from galshift.data.cutouts import Cutouts
 from galshift.data.hdf5 import write_hdf5
 from galshift.data.open import ReadOptions, open_dataset
 from galshift.errors import DataError, GalshiftError
+from tests import file_operations
 from tests.hostile import WRITERS, good_fits, picture_bytes
 
 # What a file may take beyond the process that opens it, which takes 250 MB by itself: in all 600 MB.
@@ -84,16 +84,9 @@ def test_one_sentence_and_exit_4(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "owned").exists()
 
 
-def run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+def run(*words: str, cwd: Path) -> subprocess.CompletedProcess:
     """Run the command line in `cwd`."""
-    return subprocess.run(
-        [sys.executable, "-m", "galshift", *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, **environment},
-    )
+    return file_operations.galshift(cwd, *words)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +119,7 @@ def test_ghostscript_is_never_started(tmp_path: Path) -> None:
     (data / "good.png").write_bytes(picture_bytes())
     path = f"{tools}:{os.environ['PATH']}"
     for words in (["data"], ["data", "--on-error", "skip"], ["data/e.png", "--reader", "pictures"]):
-        run("inspect", *words, cwd=tmp_path, PATH=path)
+        file_operations.galshift_alone(tmp_path, "inspect", *words, PATH=path)
     assert not log.exists()
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +25,7 @@ from galshift.training.job import TrainingJob
 from galshift.training.loop import fit
 from galshift.training.sets import TrainingSet
 from galshift.types import Batch, Output
+from tests.file_operations import galshift
 
 D, K = 6, 3
 FIXED = ("standardise", "coral-features", "pseudo-labels")
@@ -260,12 +259,7 @@ def apart(model: nn.Module, target: TrainingSet, theirs: Tensor) -> float:
 def test_the_command_line_says_what_a_method_on_fixed_features_needs(tmp_path: Path) -> None:
     for name in "ab":
         np.savez(tmp_path / f"{name}.npz", images=np.zeros((8, 1, 16, 16)), labels=np.arange(8) % 2)
-    done = subprocess.run(
-        [sys.executable, "-m", "galshift", "adapt", "a.npz", "b.npz", "--method", "standardise"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    done = galshift(tmp_path, "adapt", "a.npz", "b.npz", "--method", "standardise")
     assert done.returncode == 3, done.stderr
     assert "standardise works on features that do not change" in done.stderr
     assert "--tune head" in done.stderr

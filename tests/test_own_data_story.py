@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+
+from tests import file_operations
 
 N = 40
 
@@ -60,10 +60,7 @@ def files(tmp_path_factory) -> Path:
 
 
 def galshift(folder: Path, words: str, code: int = 0) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "galshift", *shlex.split(words)]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
-    )
+    done = file_operations.galshift(folder, *shlex.split(words), COLUMNS="200")
     assert done.returncode == code, f"{words}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done

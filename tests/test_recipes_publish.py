@@ -10,8 +10,6 @@ import re
 import shutil
 import stat
 import struct
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +28,7 @@ from galshift.recipes.read import read_recipe
 from galshift.recipes.run import run_recipe
 from galshift.recipes.toy import toy_overrides
 from galshift.recipes.verify import Verified, require_verified, verify_archive
-from tests import toy_steps
+from tests import file_operations, toy_steps
 
 REAL = """\
 recipe: 1
@@ -138,12 +136,10 @@ def test_in_a_fresh_folder_all_is_reproduced(real: Path, tmp_path: Path) -> None
 def test_the_command_lines(real: Path, tmp_path: Path) -> None:
     shutil.copytree(real, tmp_path / "s")
     (tmp_path / "s/out.zip").unlink()
-    call = [sys.executable, "-m", "galshift", "recipes"]
-    how = {"cwd": tmp_path / "s", "capture_output": True, "text": True, "check": False}
-    done = subprocess.run([*call, "publish", "small.yaml", "out.zip"], **how)
+    done = file_operations.galshift_alone(tmp_path / "s", "recipes", "publish", "small.yaml", "out.zip")
     assert (done.returncode, done.stdout) == (0, "out.zip\n"), done.stderr
     assert "next: galshift recipes verify out.zip" in done.stderr
-    done = subprocess.run([*call, "verify", "out.zip", "--json"], **how)
+    done = file_operations.galshift(tmp_path / "s", "recipes", "verify", "out.zip", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["scale"] == "toy"
@@ -153,7 +149,7 @@ def test_the_command_lines(real: Path, tmp_path: Path) -> None:
     data = bytearray((tmp_path / "s/out.zip").read_bytes())
     data[data.index(b"A small study")] ^= 1
     (tmp_path / "s/out.zip").write_bytes(data)
-    done = subprocess.run([*call, "verify", "out.zip"], **how)
+    done = file_operations.galshift(tmp_path / "s", "recipes", "verify", "out.zip")
     assert done.returncode == 4
     assert re.fullmatch(r"galshift: out\.zip: not as published: .*\n", done.stderr)
 

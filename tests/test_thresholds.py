@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +20,7 @@ from galshift.evaluation.classes import classification_metrics
 from galshift.evaluation.thresholds import FEWEST, choose, curve_of, place
 from galshift.recipes.prepare import prepare
 from galshift.verbs._threshold import KINDS, Rule, parse, rules_of
+from tests import file_operations
 from tests.small_surveys import CLASSES
 
 
@@ -189,13 +187,7 @@ def test_evaluate_holds_what_was_expected_against_the_labels(desk: Path) -> None
 
 def test_predict_selects_and_says_in_the_header_by_what(desk: Path) -> None:
     words = "predict run sky.h5 chosen.fits --threshold flat=completeness:0.9"
-    done = subprocess.run(
-        [sys.executable, "-m", "galshift", *shlex.split(words)],
-        cwd=desk,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = file_operations.galshift(desk, *words.split())
     assert done.returncode == 0, done.stderr
     assert "flat is selected from p_flat = " in done.stderr
     assert "expected contamination" in done.stderr
