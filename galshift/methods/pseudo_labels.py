@@ -84,7 +84,7 @@ class Beliefs(nn.Module):
 
 @METHODS.register("pseudo-labels")
 class PseudoLabels(FixedFeatures):
-    """Train the head also on target images on whose class heads, views and input sizes agree; fixed features."""
+    """Train the head also on target images on whose class heads, views and sizes agree; fixed features."""
 
     Config = Config
     reference = "Zou et al. 2018, arXiv:1810.07911, section 4"
