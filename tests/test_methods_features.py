@@ -116,18 +116,21 @@ def problem(n: int = 240) -> tuple[TrainingSet, TrainingSet, TrainingSet, Tensor
     return TrainingSet(a, la), TrainingSet(b, lb), TrainingSet(c), lc
 
 
-def trained(name: str, directory: Path, **options) -> tuple[nn.Module, TrainingSet, Tensor]:
+def trained(
+    name: str, directory: Path, method=None, resized: Tensor | None = None, epochs: int = 15
+) -> tuple[nn.Module, TrainingSet, Tensor]:
     """A head trained by a method on the problem, the target and its hidden labels."""
     torch.manual_seed(0)
     source, valid, target, labels = problem()
-    method = METHODS.get(name)()
+    method = method or METHODS.get(name)()
     job = TrainingJob(
         source=source,
         valid=valid,
         target=target if method.uses_target else None,
-        training=TrainConfig(epochs=15, tune="head", lr=0.02, select="last", **options),
+        training=TrainConfig(epochs=epochs, tune="head", lr=0.02, select="last"),
         head=ClassHead(("a", "b", "c")),
         device="cpu",
+        resized=resized,
         augment=lambda x, g: x + 0.1 * torch.randn(x.shape, generator=g),
     )
     result = fit(Given(), method, job, directory=directory, seed=1, progress=None)
@@ -218,6 +221,16 @@ def test_what_another_input_size_denies_is_not_believed() -> None:
     sigmoid = 1 / (1 + np.exp(-np.array([2.0, 4, 1, 2])))
     assert believed[0.0].sure[0].item() == pytest.approx(sigmoid[:2].mean(), abs=2e-6)
     assert believed[0.75].sure[0].item() == pytest.approx(sigmoid.mean(), abs=2e-6)
+
+
+@pytest.mark.parametrize(("moved", "believes"), [(0, True), (1, False)])
+def test_a_training_looks_up_each_image_at_the_other_size(moved: int, believes: bool, tmp_path: Path) -> None:
+    # Three classes in turn: one place on, every image is of another class.
+    _, _, target, _ = problem()
+    method = PseudoLabels(Config(other_size=0.5))
+    trained("pseudo-labels", tmp_path, method, resized=0.1 * target.images.roll(moved, 0) + 3, epochs=8)
+    agreed = (method.nets["beliefs"].labels >= 0).float().mean()
+    assert agreed > 0.8 if believes else agreed < 0.1
 
 
 def test_features_at_another_size_get_the_scale_of_the_encoders_own() -> None:
