@@ -5,6 +5,8 @@ another size.  What its features are like changes with the size (a mean over few
 galaxy in the same filters), so that no head could read them as they come: each is first given the mean and
 the variance over all target images that it has at the encoder's own size.  As both are of the same images,
 that assumes nothing of their classes.  The other size says which labels are believed and teaches nothing.
+It costs one more pass over the target's images (three quarters of the side: half of the pixels), whatever the
+number of views and seeds.
 
 References
 ----------
