@@ -10,7 +10,7 @@ import torch
 
 from galshift.errors import ConfigError, DataError
 from galshift.models import efficientnet_lite0 as lite0
-from galshift.models._encoder_input import EncoderInput, Intake, band_mixing
+from galshift.models._encoder_input import EncoderInput, Intake, band_mixing, near_size
 from galshift.models.build import build_model, parameter_count, rebuild
 
 
@@ -300,11 +300,49 @@ def test_positions_follow_the_size_of_the_images(tmp_path) -> None:
     moved = on_grid(ramp, 12).reshape(12, 12)
     torch.testing.assert_close(moved[:, 4:8], torch.tensor([1.75, 2.25, 2.75, 3.25]).expand(12, 4))
     path = folder(tmp_path / "enc", "vit_small_patch16_224", of_names(vit_shapes(16, 197, 0, False)))
-    assert encoder(path).encoder.positions.shape == (1, 14**2, 384)
-    assert encoder(path, size=96).encoder.positions.shape == (1, 36, 384)
+    whole, small = encoder(path), encoder(path, size=96)
+    assert whole.encoder.positions.shape == (1, 14**2, 384)
+    assert small.encoder.positions.shape == (1, 36, 384)
+    same_at_another_size(whole.resized(0.43), small)  # 96.3 of 224 pixels
+    assert whole.encoder.positions.shape == (1, 14**2, 384)
     with pytest.raises(ConfigError, match="whole number of patches") as caught:
         encoder(path, size=100)
     assert "model.size=96 or 112" in caught.value.hint
+
+
+def same_at_another_size(copied, made) -> None:
+    """The copy of an encoder at another size is the encoder that is made at that size."""
+    x = images(1, made.spec["in_channels"], made.spec["size"])
+    assert copied.spec == made.spec
+    with torch.no_grad():
+        torch.testing.assert_close(copied(x).features, made(x).features)
+
+
+@pytest.mark.parametrize(
+    ("size", "share", "step", "expected"),
+    [
+        (224, 0.75, 14, 168),
+        (224, 0.75, 16, 160),  # 168 is halfway to 176
+        (224, 0.75, 32, 160),
+        (96, 0.75, 32, 64),
+        (96, 1.25, 32, 128),
+        (64, 0.99, 32, 32),  # never its own
+        (32, 0.75, 32, None),
+    ],
+)
+def test_another_size_is_a_whole_number_of_steps(size, share, step, expected) -> None:
+    assert near_size(size, share, step) == expected
+
+
+def test_convolutions_take_another_size_and_networks_of_one_size_say_so(tmp_path) -> None:
+    of = {"in_channels": 1, "size": 16, "n_classes": 2}
+    options = [{"pretrained": False, "size": side} for side in (96, 64)]
+    one, other = (build_model("efficientnet-lite0", **of, options=own).eval() for own in options)
+    same_at_another_size(one.resized(0.75), other)
+    assert other.resized(0.4).spec["options"]["size"] == 32
+    path = folder(tmp_path / "enc", "convnext_pico", of_names(convnext_shapes(*PICO)))
+    same_at_another_size(encoder(path, size=64).resized(0.5), encoder(path, size=32))
+    assert build_model("deepmerge", **of).resized(0.75) is None
 
 
 def test_what_the_folder_says_of_its_images_is_replayed(tmp_path) -> None:

@@ -19,7 +19,7 @@ from galshift.streams import torch_stream
 from galshift.training import feature_cache
 from galshift.training.config import TrainConfig
 from galshift.training.feature_store import FeatureStore, Views, encoder_key
-from galshift.training.fixed_features import Probe, on_fixed_features
+from galshift.training.fixed_features import Probe, on_fixed_features, without_other_size
 from galshift.training.job import NetworkJob
 from galshift.training.loop import fit
 from galshift.training.sets import TrainingSet
@@ -184,6 +184,39 @@ def test_methods_train_on_features_and_give_the_whole_network(name: str, tmp_pat
     with torch.no_grad():
         said = found.network.model.eval()(stretched(given.target.images)).logits.numpy()
     assert np.allclose(found.candidate.logits_target, said, atol=1e-4)
+
+
+def sized(seed: int) -> nn.Module:
+    """A network that takes images of another size, which are seen by other weights here."""
+    one, other = network(), network(seed)
+    one.resized = lambda share: other
+    other.spec = {**other.spec, "options": {"size": 12}}
+    return one
+
+
+def test_features_at_another_size_are_those_of_all_target_images_and_cost_one_pass(shown) -> None:
+    given, store = job(cached_views=2), FeatureStore(3)
+    plain = on_fixed_features(given, sized(1), 1, store)
+    before = sum(shown)
+    own, probe = on_fixed_features(given, sized(1), 1, store, 0.75)
+    assert sum(shown) - before == 40
+    with torch.no_grad():
+        expected = network(1)(stretched(given.target.images)).features
+    assert torch.allclose(own.resized, expected, rtol=1e-5, atol=1e-6)
+    assert torch.equal(own.target.images, plain[0].target.images)
+    assert plain[0].resized is None
+    assert probe.spec["features"] == [*plain[1].spec["features"], 12]
+    on_fixed_features(given, sized(1), 1, FeatureStore(3), 0.75)  # another command
+    assert sum(shown) - before == 40 + 40  # what was compared with
+
+
+def test_without_features_at_another_size_it_goes_on_and_says_so(capsys) -> None:
+    for given in (job(), job(cached_views=0)):  # a network of one size, and new views at every step
+        own, _ = on_fixed_features(given, network(), 2, FeatureStore(3), 0.75)
+        (note,) = without_other_size(own, 0.75)
+        assert "other_size changed nothing" in note
+        assert "other_size changed nothing" in " ".join(capsys.readouterr().err.split())
+    assert without_other_size(own, 0.0) == []
 
 
 def test_the_encoder_key_leaves_the_head_out() -> None:

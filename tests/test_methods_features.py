@@ -18,7 +18,7 @@ from galshift.errors import ConfigError
 from galshift.methods import METHODS
 from galshift.methods._feature_map import RIDGE, scaling
 from galshift.methods.coral_features import recolouring
-from galshift.methods.pseudo_labels import Beliefs, by_class
+from galshift.methods.pseudo_labels import Beliefs, Config, PseudoLabels, by_class, rescaled
 from galshift.training.config import TrainConfig
 from galshift.training.heads import ClassHead
 from galshift.training.job import TrainingJob
@@ -116,18 +116,21 @@ def problem(n: int = 240) -> tuple[TrainingSet, TrainingSet, TrainingSet, Tensor
     return TrainingSet(a, la), TrainingSet(b, lb), TrainingSet(c), lc
 
 
-def trained(name: str, directory: Path, **options) -> tuple[nn.Module, TrainingSet, Tensor]:
+def trained(
+    name: str, directory: Path, method=None, resized: Tensor | None = None, epochs: int = 15
+) -> tuple[nn.Module, TrainingSet, Tensor]:
     """A head trained by a method on the problem, the target and its hidden labels."""
     torch.manual_seed(0)
     source, valid, target, labels = problem()
-    method = METHODS.get(name)()
+    method = method or METHODS.get(name)()
     job = TrainingJob(
         source=source,
         valid=valid,
         target=target if method.uses_target else None,
-        training=TrainConfig(epochs=15, tune="head", lr=0.02, select="last", **options),
+        training=TrainConfig(epochs=epochs, tune="head", lr=0.02, select="last"),
         head=ClassHead(("a", "b", "c")),
         device="cpu",
+        resized=resized,
         augment=lambda x, g: x + 0.1 * torch.randn(x.shape, generator=g),
     )
     result = fit(Given(), method, job, directory=directory, seed=1, progress=None)
@@ -189,6 +192,61 @@ def test_only_what_all_voters_say_is_believed_and_of_each_class_the_surest() -> 
     # Half of each class's own: of the first two of four, of the second the two surest of three (rank 1).
     assert beliefs.accepted(torch.arange(8), 2, 0.5).tolist() == [0, 0, -1, -1, 1, -1, 1, -1]
     assert beliefs.accepted(torch.arange(8), 2, 1.0).tolist() == [0, 0, 0, 0, 1, 1, 1, -1]
+
+
+def believer(other_size: float, again: Tensor | None) -> PseudoLabels:
+    """The method with heads that read the first two features as the logits of two classes."""
+    method = PseudoLabels(Config(heads=2, other_size=other_size))
+    method.build(2, 2, 4)
+    for number, head in enumerate(method.nets["committee"], start=1):
+        head.weight.data, head.bias.data = number * torch.eye(2), torch.zeros(2)
+    method.again = again
+    return method
+
+
+def test_what_another_input_size_denies_is_not_believed() -> None:
+    own = torch.tensor([[2.0, 0], [2, 0], [0, 2], [0, 2]])
+    again = torch.tensor([[1.0, 0], [0, 1], [0, 1], [1, 0]])  # it says the other class of the 2nd and the 4th
+    index = torch.tensor([3, 0, 2, 1])  # any order
+    target = Batch(own[index], Output(own[index], own[index]), None, index)
+    source = Batch(own, Output(own, own), torch.tensor([0, 0, 1, 1]), torch.arange(4))
+    believed = {}
+    for share, seen in ((0.75, again), (0.0, None)):
+        method = believer(share, seen)
+        method.losses(source, target, 1.0)
+        believed[share] = method.nets["beliefs"]
+    assert believed[0.0].labels.tolist() == [0, 0, 1, 1]
+    assert believed[0.75].labels.tolist() == [0, -1, 1, -1]
+    # Heads of slopes 1 and 2: logit differences 2 and 4 of its own size, 1 and 2 of the other.
+    sigmoid = 1 / (1 + np.exp(-np.array([2.0, 4, 1, 2])))
+    assert believed[0.0].sure[0].item() == pytest.approx(sigmoid[:2].mean(), abs=2e-6)
+    assert believed[0.75].sure[0].item() == pytest.approx(sigmoid.mean(), abs=2e-6)
+
+
+@pytest.mark.parametrize(("moved", "believes"), [(0, True), (1, False)])
+def test_a_training_looks_up_each_image_at_the_other_size(moved: int, believes: bool, tmp_path: Path) -> None:
+    # Three classes in turn: one place on, every image is of another class.
+    _, _, target, _ = problem()
+    method = PseudoLabels(Config(other_size=0.5))
+    trained("pseudo-labels", tmp_path, method, resized=0.1 * target.images.roll(moved, 0) + 3, epochs=8)
+    agreed = (method.nets["beliefs"].labels >= 0).float().mean()
+    assert agreed > 0.8 if believes else agreed < 0.1
+
+
+def test_features_at_another_size_get_the_scale_of_the_encoders_own() -> None:
+    own, _ = clouds()
+    assert torch.allclose(rescaled(0.3 * own - torch.arange(D), scaling(own)), own, rtol=1e-9)
+    other = own * torch.linspace(0.5, 2, D)
+    found = rescaled(other.float(), scaling(own)).numpy()
+    assert np.allclose(found.mean(0), own.numpy().mean(0), atol=1e-5)
+    assert np.allclose(found.std(0), own.numpy().std(0), rtol=0.01)
+
+
+def test_another_size_off_is_what_was_there_before() -> None:
+    assert set(Config().model_dump()) == set(Config(other_size=0).model_dump())
+    assert "other_size" not in Config().model_dump()
+    assert Config.model_validate(Config(other_size=0.75).model_dump()).other_size == 0.75
+    assert [PseudoLabels(Config(other_size=share)).other_size for share in (0, 1, 0.75)] == [0, 0, 0.75]
 
 
 def test_adda_teaches_encoder_and_discriminator_apart() -> None:

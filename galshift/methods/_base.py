@@ -68,6 +68,9 @@ class Method:
         Paper, and equation where one matters.
     views : int
         Strongly augmented views of each target image that the method needs; the batch is the weak view.
+    other_size : float
+        Share of its encoder's input size at which the method wants the features of all target images too,
+        as `resized`; 0: it does not.  It must do without where they cannot be had.
     needs_source, uses_target : bool
         False for source-free methods, and for methods that never see the target.
     own_forward : bool
@@ -116,6 +119,9 @@ class Method:
         ``value`` (the first half of the outputs are standardised means; ``labels`` (B, L) are standardised).
     supervised : str
         Name of the supervised loss among the terms.
+    resized : Tensor or None
+        (M, D) features of the target's training images at `other_size`, unaugmented, in the order of its
+        index, on the model's device; set before `start`.
     observed : dict of str to Tensor
         Scalars of the last step that are no losses: a discriminator's accuracy (0.5 at chance), the reversal,
         learned weights, the share of images that count.
@@ -125,6 +131,7 @@ class Method:
     version: ClassVar[int] = 1
     reference: ClassVar[str] = ""
     views: ClassVar[int] = 0
+    other_size: float = 0.0
     needs_source: ClassVar[bool] = True
     uses_target: ClassVar[bool] = True
     own_forward: bool = False
@@ -143,6 +150,7 @@ class Method:
         self.config = self.Config() if config is None else config
         self.shared = self.config if isinstance(self.config, MethodConfig) else MethodConfig()
         self.nets = nn.ModuleDict()
+        self.resized: Tensor | None = None
         self.observed: dict[str, Tensor] = {}
         self.label_kind, self.supervised = "class", "classification"
         self._features: list[Tensor] = []

@@ -1,15 +1,27 @@
-"""Class-wise pseudo-labels on fixed features, believed only where several heads and views agree.
+"""Class-wise pseudo-labels on fixed features, believed only where heads, views and input sizes agree.
+
+An input size is one more look at each target image: the encoder is given the same images, unaugmented, at
+another size.  What its features are like changes with the size (a mean over fewer pixels, other scales of the
+galaxy in the same filters), so that no head could read them as they come: each is first given the mean and
+the variance over all target images that it has at the encoder's own size.  As both are of the same images,
+that assumes nothing of their classes.  The other size says which labels are believed and teaches nothing.
+It costs one more pass over the target's images (three quarters of the side: half of the pixels), whatever the
+number of views and seeds.  It is off by default: on 31 pairs (``tests/benchmarks/pairs/sizes.py``) fewer
+labels were accepted, of 0.36 for 0.44 of the images, and more of them right, 0.940 for 0.925, as with a lower
+``last`` too; macro-F1 changed by no more than +0.004 ± 0.004.
 
 References
 ----------
 Zou et al. 2018 (ECCV, arXiv:1810.07911), section 4: of each class the same share of its own images is taken
 as labelled, the surest first, and the share grows.  Agreement of independent heads is French, Mackiewicz &
-Fisher 2018 (ICLR, arXiv:1706.05208) reduced to its test: what changes with seed or view is not believed.
+Fisher 2018 (ICLR, arXiv:1706.05208) reduced to its test: what changes with seed, view or size is not
+believed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -19,13 +31,15 @@ from torch.nn.functional import cross_entropy
 from galshift.methods import METHODS
 from galshift.methods._base import MethodConfig
 from galshift.methods._feature_map import FeatureMap, FixedFeatures, scaling
-from galshift.types import Batch
+from galshift.types import Batch, Grown
 
 KEPT, OUT_OF = 7, 10  # of ten source images each head of the committee learns seven
 
 
-class Config(MethodConfig):
+class Config(Grown, MethodConfig):
     """Options of `pseudo-labels`."""
+
+    newer: ClassVar[Mapping[str, Any]] = {"other_size": 0.0}
 
     weight: float = Field(1.0, ge=0, description="Of the pseudo-labels beside the source's labels.")
     heads: int = Field(
@@ -34,6 +48,13 @@ class Config(MethodConfig):
     first: float = Field(0.2, gt=0, le=1, description="Share of each class that is believed at first.")
     last: float = Field(0.8, gt=0, le=1, description="Share of each class that is believed at the end.")
     standardise: bool = Field(True, description="Each domain's features by its own mean and variance first.")
+    other_size: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="Share of the encoder's input size at which the target is seen too, such as 0.75, to the "
+        "nearest size that suits the network; labels must agree there as well. 0 or 1: at its own alone.",
+    )
 
 
 class Beliefs(nn.Module):
@@ -67,11 +88,17 @@ class Beliefs(nn.Module):
 
 @METHODS.register("pseudo-labels")
 class PseudoLabels(FixedFeatures):
-    """Train the head also on target images on whose class several heads and views agree; fixed features."""
+    """Train the head also on target images on whose class heads, views and sizes agree; fixed features."""
 
     Config = Config
     reference = "Zou et al. 2018, arXiv:1810.07911, section 4"
     views = 2
+    again: Tensor | None = None
+
+    @property
+    def other_size(self) -> float:
+        """Share of the encoder's input size at which the target is seen too; 0 where it is not."""
+        return 0.0 if self.config.other_size == 1 else self.config.other_size
 
     def modules(self, feature_dim: int, n_classes: int, n_target: int) -> nn.ModuleDict:
         """Return the committee, its maps and what it said; arguments as for `Method.modules`."""
@@ -82,8 +109,10 @@ class PseudoLabels(FixedFeatures):
 
     def maps(self, source: Tensor, target: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Return the scaling of each domain, or the source's for both without ``standardise``."""
-        own = scaling(source)
-        return own, scaling(target) if self.config.standardise else own
+        own, theirs = scaling(source), scaling(target)
+        # Of the target at the other size, as if at the encoder's own.
+        self.again = None if self.resized is None else rescaled(self.resized, theirs).float()
+        return own, theirs if self.config.standardise else own
 
     def start(self, model: nn.Module, source: Iterable[Tensor], target: Iterable[Tensor]) -> None:
         """Set the maps of the network, and of the committee."""
@@ -95,6 +124,8 @@ class PseudoLabels(FixedFeatures):
         c, maps, beliefs = self.config, self.nets["maps"], self.nets["beliefs"]
         seen = maps.of("source", source.features)
         looks = [maps.of("target", output.features) for output in (target.output, *target.views)]
+        if self.again is not None:
+            looks.append(maps.of("target", self.again[target.index]))
         with torch.no_grad():
             answers = [head(look).softmax(dim=1) for head in self.nets["committee"] for look in looks]
             beliefs.update(target.index, torch.stack(answers))
@@ -112,6 +143,17 @@ class PseudoLabels(FixedFeatures):
             "committee": torch.stack(taught).mean(),
             "pseudo_label": c.weight * by_class(target.logits, labels),
         }
+
+
+def rescaled(features: Tensor, wanted: tuple[Tensor, Tensor]) -> Tensor:
+    """Return features (M, D) moved and scaled, each by itself, until their `scaling` is the `wanted` one.
+
+    The result is float64.  What hardly varies is not blown up; see `scaling`.
+    """
+    features = features.double()
+    weight, bias = scaling(features)
+    theirs, moved = wanted
+    return (features * weight.diagonal() + bias - moved) / theirs.diagonal()
 
 
 def by_class(logits: Tensor, labels: Tensor) -> Tensor:

@@ -58,6 +58,14 @@ class Network(nn.Module):
     feature_dim: int
     head: nn.Module
 
+    def resized(self, share: float) -> Network | None:
+        """Return a copy whose encoder is given images of about `share` of the side that it has here.
+
+        Its features are as long, and are of the same images.  None where the network takes images of one
+        size only, or no other side near to that suits its layers.
+        """
+        return None
+
     def forward(self, images: Tensor) -> Output:
         """Return features (B, D) and logits (B, K) of preprocessed images (B, C, size, size)."""
         raise TypeError(f"{type(self).__name__} has no forward()")

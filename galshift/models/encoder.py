@@ -20,13 +20,17 @@ from galshift.models import MODELS
 from galshift.models._base import Network
 from galshift.models._budget import TooLarge, check_numbers, too_large, within
 from galshift.models._encoder_input import (
+    HALVED,
     IMAGENET_MEAN,
     IMAGENET_STD,
     LARGEST,
     EncoderInput,
     Intake,
+    near_size,
+    with_size,
 )
 from galshift.models._families import body, describe, named, picture_facts
+from galshift.models._vit_encoder import on_grid
 from galshift.models._weights import Weights, check_finite, fit_names, read_weights
 from galshift.plain import one_line
 from galshift.types import Output, Strict
@@ -94,6 +98,23 @@ class Encoder(Network):
             "architecture": config.architecture,
             "network": network,
         }
+
+    def resized(self, share: float) -> Network | None:
+        """Return a copy that is given images of another size; as `Network.resized`.
+
+        Transformers' positions are interpolated.  Other runs' networks and timm's, which may take one size
+        only, have no such copy.
+        """
+        network = self.spec_options["network"]
+        step = {"vit": network.get("patch"), "convnext": HALVED}.get(network["family"])
+        size = None if step is None else near_size(self.intake.size or self.spec["size"], share, step)
+        if size is None:
+            return None
+        other = with_size(self, size)
+        if network["family"] == "vit":
+            positions = other.encoder.positions
+            other.encoder.positions = nn.Parameter(on_grid(positions.detach(), size // step))
+        return other
 
     def forward(self, images: Tensor) -> Output:
         """Return features (B, D) and logits (B, K) of images (B, C, H, W)."""

@@ -32,16 +32,18 @@ class Probe(nn.Module):
         Number of stored views of each image, the plain one among them.
     encoder : str
         Key of the encoder, so that a saved state is not taken up with another one.
+    other : tuple of int
+        Side of the target's images that are stored at another size [pixel]; empty without.
 
     """
 
     takes_features = True
 
-    def __init__(self, network: nn.Module, views: int, encoder: str) -> None:
+    def __init__(self, network: nn.Module, views: int, encoder: str, other: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.head = copy.deepcopy(network.head)
         self.feature_dim = network.feature_dim
-        self.spec = {**network.spec, "features": [views, encoder]}
+        self.spec = {**network.spec, "features": [views, encoder, *other]}
 
     def forward(self, features: Tensor) -> Output:
         """Return the features (B, D) and their logits (B, K)."""
@@ -54,7 +56,11 @@ def plain_view(features: Tensor) -> Tensor:
 
 
 def on_fixed_features(
-    job: NetworkJob, network: nn.Module, strong_views: int, store: FeatureStore | None
+    job: NetworkJob,
+    network: nn.Module,
+    strong_views: int,
+    store: FeatureStore | None,
+    other_size: float = 0.0,
 ) -> tuple[NetworkJob, nn.Module]:
     """Return `job` and `network` with features in the place of images, where only the head is trained.
 
@@ -67,6 +73,9 @@ def on_fixed_features(
         Strong views of each target image that the method needs at a step.
     store : FeatureStore or None
         Of the run; without it nothing is kept.
+    other_size : float
+        Share of the encoder's size at which the method wants the target's plain features too; 0: it does
+        not.  They cost a pass over its images, and are the job's ``resized`` where they can be had.
 
     Returns
     -------
@@ -77,7 +86,9 @@ def on_fixed_features(
         return job, network
     sets = {"source": job.source, "valid": job.valid, "target": job.target, "labelled": job.labelled}
     sets = {name: images for name, images in sets.items() if images is not None}
-    plan = _room_for(job, network.feature_dim, max(map(len, sets.values())), strong_views)
+    other = network.resized(other_size) if other_size and job.target is not None else None
+    rows = 1 + (other is not None)
+    plan = _room_for(job, network.feature_dim, max(map(len, sets.values())), strong_views, rows)
     if plan is None:
         return job, network
     featured: dict[str, Any] = {}
@@ -90,14 +101,21 @@ def on_fixed_features(
         "strong_augment": plan.draw_strong if plan.strong else None,
     }
     own = replace(job, **featured, **draws, stretch=plain_view)
-    return own, Probe(network, plan.stored, encoder_key(network))
+    if other is None:
+        return own, Probe(network, plan.stored, encoder_key(network))
+    resized = store.features(job, other, job.target, "target", Views(0))[:, 0]
+    sides = (other.spec["options"]["size"],)
+    return replace(own, resized=resized), Probe(network, plan.stored, encoder_key(network), sides)
 
 
-def _room_for(job: NetworkJob, feature_dim: int, largest: int, strong_views: int) -> Views | None:
-    """As many views as are wanted and fit in memory; None where there is no room for one of each kind."""
+def _room_for(job: NetworkJob, feature_dim: int, largest: int, strong_views: int, rows: int) -> Views | None:
+    """As many views as are wanted and fit in memory beside `rows` features of each image that are no views.
+
+    None where there is no room for one of each kind.
+    """
     kinds = (job.augment is not None) + (strong_views > 0)
     wanted = job.training.cached_views
-    room = MEMORY_BYTES // (4 * feature_dim * max(largest, 1)) - 1
+    room = MEMORY_BYTES // (4 * feature_dim * max(largest, 1)) - rows
     number = min(wanted, room // kinds) if kinds else 0
     if room < 0 or (kinds and number < 1):
         warn(f"features of {largest} images do not fit in {MEMORY_BYTES / 1e9:g} GB: computed at every step")
@@ -105,6 +123,18 @@ def _room_for(job: NetworkJob, feature_dim: int, largest: int, strong_views: int
     if kinds and number < wanted:
         warn(f"{number} instead of {wanted} views of each image are cached: more do not fit in memory")
     return Views(number if job.augment is not None else 0, number if strong_views else 0)
+
+
+def without_other_size(job: NetworkJob, other_size: float) -> list[str]:
+    """Say, and return as a note, that a `job` lacks the features at the other size that its method wants."""
+    if not other_size or job.resized is not None:
+        return []
+    note = (
+        "other_size changed nothing: the encoder's features at another input size cannot be had here (they "
+        "need a pre-trained encoder that takes several sizes, and cached_views above 0)"
+    )
+    warn(note)
+    return [note]
 
 
 def with_head(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -57,6 +57,9 @@ class TrainingJob:
         What chooses the epoch without target labels: a function of a candidate (``galshift.selection``) that
         returns a score, higher is better, or a selector, which ranks all epochs so far afresh (the weights
         of the best one alone are held).  Without it the source's validation loss chooses.
+    resized : Tensor or None
+        (M, D) features of the target's images, as they are and in their order, at another size of the
+        encoder's input; for methods that ask for them (`other_size`), where features are computed before.
     held : dict
         Network input that was made already, for :meth:`held_inputs`.
     """
@@ -72,6 +75,7 @@ class TrainingJob:
     stretch: Stretch = unchanged
     selector: Callable[[Any], float] | None = None
     labelled: TrainingSet | None = None
+    resized: Tensor | None = None
     held: dict[tuple, HeldInputs] = field(default_factory=dict, repr=False, compare=False)
 
     def held_inputs(self, images: TrainingSet, limit: int | None = None) -> HeldInputs:

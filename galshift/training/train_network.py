@@ -27,7 +27,7 @@ from galshift.training.checkpoint import (
 from galshift.training.config import TrainConfig
 from galshift.training.epoch_choice import informed, selection
 from galshift.training.feature_store import FeatureStore
-from galshift.training.fixed_features import on_fixed_features, with_head
+from galshift.training.fixed_features import on_fixed_features, with_head, without_other_size
 from galshift.training.heads import Head
 from galshift.training.job import Augment, NetworkJob
 from galshift.training.loop import fit
@@ -117,14 +117,15 @@ def train_network(
         selector=informed(selector, job.prior_target),
     )
     network = starting_network(job, seed)
-    own, trainable = on_fixed_features(own, network, method.views, features)
+    own, trainable = on_fixed_features(own, network, method.views, features, method.other_size)
+    lacking = without_other_size(own, method.other_size)
     result = fit(trainable, method, own, directory=directory, seed=seed, progress=label)
     summary = {
         "best_epoch": result.best_epoch,
         "epochs": len(result.history),
         "stopped": result.stopped,
         "seconds": round(result.seconds, 1),
-        "notes": list(result.notes),
+        "notes": [*lacking, *result.notes],
     }
     directory.mkdir(parents=True, exist_ok=True)
     candidate = None
