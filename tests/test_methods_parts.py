@@ -174,6 +174,25 @@ def test_fisher_centres_start_where_their_class_is() -> None:
     assert fisher.centres[:2].tolist() == [[11, 0], [10, 0]]
 
 
+def test_fisher_centres_start_at_random_where_asked() -> None:
+    """As published: normal numbers, of the seed that the networks are built with, that no batch moves."""
+    method = METHODS.get("mmd")(METHODS.get("mmd").Config(fisher=1.0, fisher_start="random"))
+    torch.manual_seed(3)
+    fisher = method.build(2, 3, 0)["fisher"]
+    fisher(torch.tensor([[10.0, 0], [12, 0], [0, 30]]), torch.tensor([0, 1, 2]))
+    assert torch.equal(fisher.centres, torch.randn(3, 2, generator=torch.Generator().manual_seed(3)))
+
+
+def test_an_option_that_came_later_leaves_a_method_what_it_was() -> None:
+    """Every method's config, so its runs' fingerprints too: typed from a run of before."""
+    shared = {"weighting", "fisher", "entropy", "domain_batchnorm"}
+    for name in ("coral", "sinkhorn", "mmd", "source-only"):
+        config = METHODS.get(name).Config()
+        assert shared <= set(config.model_dump())
+        assert not {"fisher_start", "diameter"} & set(config.model_dump())
+        assert type(config)(fisher_start="random").model_dump()["fisher_start"] == "random"
+
+
 def test_target_entropy_joins_any_method() -> None:
     method = METHODS.get("coral")(METHODS.get("coral").Config(entropy=0.5))
     method.build(4, 3, 8)

@@ -92,6 +92,7 @@ PUBLISHED = {
             "weight": 1.0,
             "entropy": 0.05,
             "fisher": 0.64,
+            "fisher_start": "random",
         },
         "preprocess": {"stretch": "linear"},
         "augment": UNCHANGED,
@@ -306,7 +307,7 @@ def test_set_reaches_an_option_of_the_settings_method(tmp_path: Path) -> None:
     # Without settings nothing of a fingerprint has changed.
     plain = prepare("adapt", {**values, "method": "sinkhorn"})
     assert "settings" not in plain.parameters
-    assert "diameter" not in plain.parameters["method"]
+    assert not {"diameter", "fisher_start"} & set(plain.parameters["method"])
     assert not {"betas", "lr_milestones", "lr_decay", "lr_cycle"} & set(plain.parameters["training"])
     assert prepare("adapt", {**values, "settings": "sidda"}).parameters["settings"] == "sidda"
 

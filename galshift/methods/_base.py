@@ -21,9 +21,9 @@ autocast, helper terms, domain batch norm, weighting) lives here once.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -33,11 +33,13 @@ from galshift.methods._domain_batchnorm import collapse, set_domain, split_batch
 from galshift.methods._helpers import FisherCentres
 from galshift.methods._probabilities import mean_entropy
 from galshift.methods.weighting import WEIGHTINGS
-from galshift.types import Batch, Output, Strict
+from galshift.types import Batch, Grown, Output, Strict
 
 
-class MethodConfig(Strict):
+class MethodConfig(Grown):
     """What every method can be told besides its own options.
+
+    A method with a `newer` of its own takes this one's into it.
 
     Attributes
     ----------
@@ -45,14 +47,20 @@ class MethodConfig(Strict):
         How the supervised loss and the adaptation terms are weighed: a name of ``galshift list weightings``.
     fisher : float
         Weight of the Fisher trace-ratio term, which draws source features to learned class centres.
+    fisher_start : str
+        Where those centres begin: ``means``, of the classes in the first batch, or ``random``, at standard
+        normal numbers, as DeepMerge II has them.
     entropy : float
         Weight of target entropy minimisation; alone it collapses to one class, so keep it small.
     domain_batchnorm : bool
         Give source and target their own batch-norm statistics; the target's count at the end.
     """
 
+    newer: ClassVar[Mapping[str, Any]] = {"fisher_start": "means"}
+
     weighting: str = "fixed"
     fisher: float = Field(0.0, ge=0)
+    fisher_start: Literal["means", "random"] = "means"
     entropy: float = Field(0.0, ge=0)
     domain_batchnorm: bool = False
 
@@ -249,7 +257,7 @@ class Method:
         nets = self.modules(feature_dim, n_classes, n_target)
         nets["weighting"] = WEIGHTINGS.get(self.shared.weighting)()
         if self.shared.fisher > 0:
-            nets["fisher"] = FisherCentres(n_classes, feature_dim)
+            nets["fisher"] = FisherCentres(n_classes, feature_dim, self.shared.fisher_start)
         self.nets = nets
         return nets
 

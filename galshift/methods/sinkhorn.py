@@ -24,7 +24,7 @@ from torch import Tensor
 from galshift.methods import METHODS
 from galshift.methods._base import Method, MethodConfig
 from galshift.methods._distances import full_precision, squared_distances
-from galshift.types import Batch, Grown
+from galshift.types import Batch
 
 
 def sinkhorn_divergence(
@@ -151,10 +151,10 @@ def _solve(costs: Costs, x: Tensor, y: Tensor, temperatures: list[float]) -> tup
     return value, (plan_xx @ x - plan_xy @ y) / len(x), (plan_yy @ y - plan_yx @ x) / len(y)
 
 
-class Config(Grown, MethodConfig):
+class Config(MethodConfig):
     """Options of `sinkhorn`; `weight` multiplies the term, the others are as in `sinkhorn_divergence`."""
 
-    newer: ClassVar[Mapping[str, Any]] = {"diameter": "all", "anneal_from": "pairs"}
+    newer: ClassVar[Mapping[str, Any]] = {**MethodConfig.newer, "diameter": "all", "anneal_from": "pairs"}
 
     weight: float = Field(0.03, ge=0)
     blur: float | None = Field(None, gt=0)
