@@ -21,7 +21,8 @@ def galaxies(flux: float = 100.0, noise: float = 2.0, n: int = 40, **more) -> In
     shape = np.exp(-(x**2 + y**2) / 18)
     images = flux * shape[None, None] * np.ones((n, 2, 1, 1)) + rng.normal(0, noise, (n, 2, 32, 32))
     given = {"unit": "nJy", "pixel_scale": 0.2, "bands": ("g", "r"), "labels": np.arange(n) % 2}
-    return InMemory(Cutouts(images.astype("f4"), classes=("a", "b"), **{**given, **more}), name="deep")
+    given |= {"images": images.astype("f4"), **more}
+    return InMemory(Cutouts(classes=("a", "b"), **given), name="deep")
 
 
 @pytest.fixture
@@ -109,3 +110,21 @@ def test_the_record_is_read_back(network, tmp_path: Path) -> None:
     (tmp_path / "data.json").write_text('{"source": {"name": 3}}', encoding="utf-8")
     with pytest.raises(DataError, match="damaged"):
         read_accounts(tmp_path)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_rows_and_columns_of_one_value_are_named_unless_a_mask_does(network, masked: bool) -> None:
+    images = galaxies().read(np.arange(40)).images.copy()
+    images[:6, :, 4:7] = 0.0  # rows of both bands
+    images[6:10, 1, :, 20] = -3.5  # a column of one band
+    images[10:13, 0, :15, 9] = 0.0  # not a whole column
+    images[13] = 0.0  # an empty image is said as such
+    bad = np.zeros(images.shape, dtype=bool)
+    bad[:6, :, 4:7] = bad[6:10, 1, :, 20] = True
+    found = seen(galaxies(images=images, **({"mask": bad} if masked else {})), network)
+    assert found.striped == (0.0 if masked else 10 / 40)
+    known = seen(galaxies(), network, "deep")
+    said = [line for line in stands_out([known, found]) if "rows or columns" in line]
+    assert said == [line for line in differences(found, [known]) if "rows or columns" in line]
+    assert [line.split(" of ")[0] for line in said] == ([] if masked else ["25%"])
+    assert not stands_out([found, known])

@@ -12,6 +12,7 @@ import numpy as np
 from galshift.data.cutouts import Cutouts, Dataset
 from galshift.data.preprocess import Preprocessing, training_sky_sigma
 from galshift.data.units import DIMENSIONLESS
+from galshift.domains.stripes import striped
 from galshift.provenance import read_record, write_json
 
 #: File of a run with the accounts of the data that it was trained on.
@@ -19,6 +20,8 @@ FILE = "data.json"
 SAMPLE = 64
 # Factors beyond which two data sets are said to differ: surveys differ in depth by a few, units by hundreds.
 BRIGHTNESS_FACTOR, NOISE_FACTOR, SCALE_FACTOR, RANGE_FACTOR = 10.0, 10.0, 2.0, 20.0
+# Share of striped images by which a data set must be ahead of another to be named.
+STRIPED = 0.05
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ class Account:
         Labelled images a class; empty without labels.
     origins : dict of str to str
         Where unit, scale, bands, ... were found.
+    striped : float
+        Share of sampled images with whole rows or columns of one value in good pixels, as dead columns, gaps
+        between detectors and the edge of a survey leave them.
     """
 
     name: str
@@ -76,6 +82,7 @@ class Account:
     all_alike: bool
     classes: dict[str, int]
     origins: dict[str, str]
+    striped: float = 0.0
 
     def rows(self) -> list[tuple[str, str]]:
         """Return (what, text) for people, the same keys for every data set."""
@@ -152,6 +159,7 @@ def account(
         all_alike=len(linear) > 1 and bool((linear == linear[:1]).all()),
         classes=_class_counts(info, rows),
         origins={key: str(text) for key, text in (getattr(info, "origins", None) or {}).items()},
+        striped=striped(cutouts),
     )
     return found, linear
 
@@ -168,7 +176,7 @@ def stands_out(accounts: Sequence[Account]) -> list[str]:
             lines.append(f"All sampled images of {one.name} are the same, pixel by pixel.")
         if one.n_empty:
             lines.append(f"{one.n_empty} of the sampled images of {one.name} have not one good pixel.")
-    return lines
+    return lines + [line for one in accounts[1:] for line in _striped_lines(one, accounts[:1])]
 
 
 def differences(new: Account, known: Sequence[Account]) -> list[str]:
@@ -177,7 +185,12 @@ def differences(new: Account, known: Sequence[Account]) -> list[str]:
     Brightness and sky noise are compared in the network's unit, band by band (the median of the bands'
     ratios); pixel scales as the files have them; values of pictures, which have no unit, by their range.
     """
-    return [*_brightness_lines(new, known), *_noise_lines(new, known), *_scale_lines(new, known)]
+    return [
+        *_brightness_lines(new, known),
+        *_noise_lines(new, known),
+        *_scale_lines(new, known),
+        *_striped_lines(new, known),
+    ]
 
 
 def _nearest(ratios: Sequence[float]) -> float:
@@ -220,6 +233,15 @@ def _scale_lines(new: Account, known: Sequence[Account]) -> list[str]:
     return [
         f"The pixels of {new.name} are {new.pixel_scale_arcsec:.3g} arcsec, those of {_names(known)} {shown} "
         "arcsec: it is resampled by a large factor."
+    ]
+
+
+def _striped_lines(new: Account, known: Sequence[Account]) -> list[str]:
+    if not known or new.striped <= max(one.striped for one in known) + STRIPED:
+        return []
+    return [
+        f"{new.striped:.0%} of the sampled images of {new.name} have whole rows or columns of one value, "
+        f"more than of {_names(known)}: if no mask names them, they fool the network and the verdict on it."
     ]
 
 
