@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,14 @@ def test_without_a_gap_the_sources_accuracy_is_expected_and_trusted() -> None:
     assert found.accuracy == pytest.approx(norm.cdf(1.5), abs=0.015)
     assert judge(signs, found).word == TRUSTED
     assert found.ci95[0] <= norm.cdf(1.5) <= found.ci95[1]
+
+
+def test_rows_and_columns_of_one_value_that_the_source_lacks_leave_doubt() -> None:
+    signs = replace(evidence(*gaussians(0.0)), striped=0.25)
+    found = judge(signs, predict_accuracy(signs))
+    assert found.word == UNTOLD
+    assert found.reasons[0].startswith("25% of its images have whole rows or columns of one value")
+    assert judge(replace(signs, striped=0.04), predict_accuracy(signs)).word == TRUSTED
 
 
 def test_a_loss_is_seen_by_a_witness_that_is_not_fooled() -> None:
@@ -356,6 +365,23 @@ def test_of_other_data_the_network_beside_is_predicts_witness(run: tuple[Path, P
     assert min(lost, 0) <= told["source-only"] <= max(lost, 0)  # all of it, or a share
     assert (told["source-only"] == 0) == (lost == 0)
     assert set(results["beside", "other"]["doubt"]["accounts"]) == {"own"}
+
+
+def test_evaluate_takes_from_the_record_what_the_target_has_more_of(
+    run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    import shutil
+
+    shutil.copytree(run[0], tmp_path / "run")
+    place = tmp_path / "run" / "data.json"
+    seen = json.loads(place.read_text(encoding="utf-8"))
+    assert seen["source"]["striped"] == seen["target"]["striped"] == 0.0
+    for more, said in ((0.3, 0.2), (0.05, 0.0)):
+        seen["source"]["striped"], seen["target"]["striped"] = 0.1, more
+        place.write_text(json.dumps(seen), encoding="utf-8")
+        out = tmp_path / f"out-{more}"
+        done = execute("evaluate", {"runs": [str(tmp_path / "run")], "samples": 0}, out=out)
+        assert target_metrics(done.run.path)[0]["doubt"]["signs"]["striped"] == pytest.approx(said)
 
 
 def test_what_the_report_does_not_believe_is_not_counted_without_labels(

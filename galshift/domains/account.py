@@ -13,6 +13,7 @@ from galshift.data.cutouts import Cutouts, Dataset
 from galshift.data.preprocess import Preprocessing, training_sky_sigma
 from galshift.data.units import DIMENSIONLESS
 from galshift.domains.stripes import striped
+from galshift.doubt.verdict import STRIPED
 from galshift.provenance import read_record, write_json
 
 #: File of a run with the accounts of the data that it was trained on.
@@ -20,8 +21,6 @@ FILE = "data.json"
 SAMPLE = 64
 # Factors beyond which two data sets are said to differ: surveys differ in depth by a few, units by hundreds.
 BRIGHTNESS_FACTOR, NOISE_FACTOR, SCALE_FACTOR, RANGE_FACTOR = 10.0, 10.0, 2.0, 20.0
-# Share of striped images by which a data set must be ahead of another to be named.
-STRIPED = 0.05
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,9 @@ class Evidence:
         Independent classifiers to the agreement with them, less that on the source, in [-1, 1].
     rivals : dict of str to tuple of float
         Those of them that are networks, which may have lost as much themselves, to their own `signs`.
+    striped : float
+        Share of the target's images with whole rows or columns of one value, less that of the source, in
+        [0, 1]: what a network makes of them its answers do not tell.
     """
 
     source_accuracy: float
@@ -67,6 +70,7 @@ class Evidence:
     n_target: int = ENOUGH[1]
     witnesses: Mapping[str, float] = field(default_factory=dict)
     rivals: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    striped: float = 0.0
 
     @property
     def signs(self) -> np.ndarray:

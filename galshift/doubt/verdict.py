@@ -18,6 +18,8 @@ LITTLE, RUINOUS = -0.04, -0.08
 SINGLE = -0.12
 #: Mean recall on the source over chance, as a share of what there is over it, below which nothing was learnt.
 LEARNT = 0.2
+#: Share of images with rows or columns of one value, over the source's, above which nothing is trusted.
+STRIPED = 0.05
 #: Half a 95 % interval of the source's accuracy above which too little is known of it.
 VAGUE = 0.1
 
@@ -68,6 +70,11 @@ def judge(found: Evidence, predicted: Predicted) -> Verdict:
         return Verdict(UNTOLD, (told, *_signs(found, predicted)))
     if predicted.accounts[worst] < SINGLE:
         return Verdict(UNTOLD, (f"the accounts differ: {told}", *_signs(found, predicted)))
+    if found.striped > STRIPED:
+        share = f"{found.striped:.0%} of its images have whole rows or columns of one value"
+        return Verdict(
+            UNTOLD, (f"{share}, which those of the source have not: its answers do not tell", told)
+        )
     spread = 1.96 * math.sqrt(found.source_accuracy * (1 - found.source_accuracy) / found.n_source)
     if spread > VAGUE:
         few = (

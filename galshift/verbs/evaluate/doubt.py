@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from galshift.data.paths import bare_name
+from galshift.domains.account import read_accounts
 from galshift.doubt.evidence import Evidence, evidence, lost_agreement
 from galshift.doubt.predicted import predict_accuracy
 from galshift.doubt.verdict import judge
@@ -69,7 +70,7 @@ def _of(
         raise DataError(f"fewer than {LEAST} images of the source or of {s.name} can be compared")
     others = [one for one in found.classifiers if one.name in witnesses]
     rivals = {one.name: _alone(found, one, source, s, device) for one in others}
-    signs = evidence(seen, labels, target, witnesses, rivals)
+    signs = replace(evidence(seen, labels, target, witnesses, rivals), striped=_striped(found, s))
     expected = predict_accuracy(signs)
     return {
         KEY: expected.accuracy,
@@ -77,6 +78,14 @@ def _of(
         **judge(signs, expected).document(),
         "doubt": {**expected.document(), "signs": signs.document()},
     }
+
+
+def _striped(found: Evaluation, s: TestSet) -> float:
+    """How many more of the target's images have rows or columns of one value, by what the run recorded."""
+    known = read_accounts(found.main.trained.path.parent)
+    if s.role != "target" or not {"source", "target"} <= set(known):
+        return 0.0
+    return max(0.0, known["target"].striped - known["source"].striped)
 
 
 def _alone(found: Evaluation, c: Classifier, source: TestSet | None, s: TestSet, device: str) -> Evidence:
