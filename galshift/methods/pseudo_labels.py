@@ -31,15 +31,15 @@ from torch.nn.functional import cross_entropy
 from galshift.methods import METHODS
 from galshift.methods._base import MethodConfig
 from galshift.methods._feature_map import FeatureMap, FixedFeatures, scaling
-from galshift.types import Batch, Grown
+from galshift.types import Batch
 
 KEPT, OUT_OF = 7, 10  # of ten source images each head of the committee learns seven
 
 
-class Config(Grown, MethodConfig):
+class Config(MethodConfig):
     """Options of `pseudo-labels`."""
 
-    newer: ClassVar[Mapping[str, Any]] = {"other_size": 0.0}
+    newer: ClassVar[Mapping[str, Any]] = {**MethodConfig.newer, "other_size": 0.0}
 
     weight: float = Field(1.0, ge=0, description="Of the pseudo-labels beside the source's labels.")
     heads: int = Field(
