@@ -148,7 +148,9 @@ def mix_alarms() -> str:
     for (kind, seed), rows in pairs.items():
         mix = gaps.shares(kind, seed)
         moved = 0.0 if mix is None else max(abs(share - 1 / len(mix)) for share in mix)
-        name = "none" if mix is None else f"{kind}, {moved:.0%} of one class more or less"
+        name = "none" + (", kinds written down since" if kind in gaps.NEW else "")
+        if mix is not None:
+            name = f"{kind}, {moved:.0%} of one class more or less"
         for row in BESIDE:
             if row != PLAIN and {PLAIN, row} <= set(rows):
                 told[name].append(is_another_mix(candidate(rows[PLAIN]), candidate(rows[row])))
