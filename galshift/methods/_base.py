@@ -270,6 +270,10 @@ class Method:
         other.nets, other.observed, other._features = copy.deepcopy(self.nets).cpu().eval(), {}, []
         return other
 
+    def see_resized(self, features: Tensor | None) -> None:
+        """Take (M, D) features of the target's training images at `other_size`, or None, before `start`."""
+        self.resized = features
+
     def select_domain(self, model: nn.Module, domain: Literal["source", "target"]) -> None:
         """Tell domain-specific layers whose images come next; nothing happens without such layers."""
         if self.shared.domain_batchnorm or self.by_domain:

@@ -73,7 +73,7 @@ class Networks:
     def _start(self, model: nn.Module) -> None:
         """Let the method measure the images of both domains, where it wants to."""
         resized = self.job.resized
-        self.method.resized = None if resized is None else resized.to(self.choice.device)
+        self.method.see_resized(None if resized is None else resized.to(self.choice.device))
         if type(self.method).start is Method.start:
             return
         job, device = self.job, self.choice.device
