@@ -120,8 +120,9 @@ def predict_accuracy(found: Evidence, by: Constants | None = None) -> Predicted:
     change = float(np.median(list(told.values())))
     accuracy = float(np.clip(found.source_accuracy + change, 0, 1))
     half = math.hypot(by.width[0] + by.width[1] * abs(change), _fewer(found))
-    bounds = (max(accuracy - half, 0.0), min(accuracy + half, 1.0))
-    return Predicted(accuracy, bounds, change, told)
+    # Of images with rows or columns of one value the answers tell nothing: all of them may be wrong.
+    low = max(accuracy - half, 0.0) * (1 - found.striped)
+    return Predicted(accuracy, (low, min(accuracy + half, 1.0)), change, told)
 
 
 def _fewer(found: Evidence) -> float:

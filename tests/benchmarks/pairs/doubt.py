@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +96,7 @@ def runs(witnesses: Sequence[str] = (FOREST, NETWORK)) -> Iterator[Judged]:
                 theirs = _both(rows, beside)
                 rivals[beside] = evidence(theirs[0], run.labels["source_test"], theirs[1])
             found = evidence(source, run.labels["source_test"], target, others, rivals)
+            found = replace(found, striped=run.facts["striped"])
             yield Judged(kind, name, seed, found, _accuracy(run), best)
 
 
@@ -173,6 +174,7 @@ def coverage(level: float = 0.9) -> str:
         members = prediction_sets(logits, labels, level, weights, here).members(here)
         truths = members[np.arange(len(here)), run.labels["target_test"]]
         signs = evidence(softmax(logits, 1), labels, softmax(here, 1))
+        signs = replace(signs, striped=run.facts["striped"])
         trusted = judge(signs, predict_accuracy(signs)).word == TRUSTED
         held[run.kind].append((float(truths.mean()), float(members.sum(1).mean()), trusted))
     lines = ["| gap | runs | truths in the set | of trusted runs | classes a set |", "|---|---|---|---|---|"]

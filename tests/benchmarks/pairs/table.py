@@ -2,8 +2,9 @@
 
 A file a kind of gap, ``table/KIND.npz``; its arrays are named ``SEED/ROW/PART`` (by how many sixteenths each
 logit lies below the highest of its image, at most 255) and ``SEED/labels/PART``, and ``facts`` holds a JSON
-text: ``SEED/ROW`` to CPU seconds, and for networks the domain classifier's error and the share of target
-images that no source image resembles.
+text: ``SEED/ROW`` to CPU seconds, how many more target images than source images have rows or columns of one
+value, and for networks the domain classifier's error and the share of target images that no source image
+resembles.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from galshift.data.cutouts import Cutouts
+from galshift.domains.stripes import striped
 from galshift.provenance import atomic_path
 from tests.benchmarks.pairs.rows import PARTS, Row
 
@@ -35,7 +39,7 @@ class Run:
     labels : dict of str to ndarray
         Part to (N,).
     facts : dict
-        ``seconds``; of networks also ``domain_error`` and ``uncovered``.
+        ``seconds`` and ``striped``; of networks also ``domain_error`` and ``uncovered``.
     """
 
     kind: str
@@ -75,9 +79,25 @@ def gather(work: Path) -> None:
                     below = (logits.max(axis=1, keepdims=True) - logits) * STEPS
                     arrays[f"{seed}/{row}/{part}"] = np.round(below).clip(0, 255).astype(np.uint8)
                     arrays[f"{seed}/labels/{part}"] = stored[f"labels_{part}"]
-                facts[f"{seed}/{row}"] = json.loads(str(stored["facts"]))
+                told = json.loads(str(stored["facts"]))
+                facts[f"{seed}/{row}"] = told | {"striped": _striped(work / f"{folder.name}-{seed}.npz")}
         with atomic_path(TABLE / f"{folder.name}.npz") as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, facts=np.array(json.dumps(facts)), **arrays)
+
+
+@cache
+def _striped(pair: Path) -> float:
+    """How many more target images than source images of a stored pair have rows or columns of one value."""
+    with np.load(pair) as stored:
+        source, target = (striped(Cutouts(images=_inside(stored[part]))) for part in ("source", "target"))
+    return round(max(0.0, target - source), 4)
+
+
+def _inside(images: np.ndarray) -> np.ndarray:
+    """Images without the rows and columns that are of one value in all: the edges that resampling left."""
+    for axis in (-2, -1):
+        images = np.compress(np.ptp(images, axis=axis).max(axis=(0, 1)) > 0, images, axis=-3 - axis)
+    return images
 
 
 def read(kinds: tuple[str, ...] | None = None) -> Iterator[Run]:
