@@ -3,7 +3,7 @@
 ::
 
     python -m tests.benchmarks.pairs run FOLDER [--seeds 15] [--kinds noise,mix]
-        [--family small,plain]
+        [--family small,plain|pool]
     python -m tests.benchmarks.pairs gather FOLDER
     python -m tests.benchmarks.pairs report [--write]
     python -m tests.benchmarks.pairs doubt [--write]
@@ -46,6 +46,7 @@ Digits are not turned."""
 
 FAMILIES = {
     "small": (rows.small_rows, rows.SMALL),
+    "pool": (rows.small_rows, choice.POOL),
     "frozen": (rows.frozen_rows, rows.FROZEN),
     "tuned": (rows.tuned_rows, rows.TUNED),
     "unweighted": (rows.unweighted_rows, rows.UNWEIGHTED),

@@ -25,6 +25,14 @@ masked           a column and a row of 6 pixels, anywhere, are 0 in 20 to 100 % 
 off-centre       target galaxies lie up to 2 to 10 pixels from the centre
 mix-colour       the colours of colour with 15, 15 and 70 % of the classes, even in the source
 mix-sky          the sky of sky with 85 % spirals in the target, half in the source
+trailed          target images trail along a line by 1 to 6 pixels, before the noise
+stretched        target galaxies are 1.1 to 2 times as long in one direction
+stars            1 to 16 stars of 3 to 30 % of the galaxy's flux lie anywhere in target images
+deeper           the target has more exposures: its noise is 1.5 to 10 times less than the source's
+pedestal         a level of 1 to 16 sky sigmas was left in target images
+columns          every column of target images is off by its own 0.3 to 4 sky sigmas (standard deviation)
+cosmic-rays      three tracks of 5 to 20 pixels and 20 to 200 sky sigmas cross 20 to 100 % of target images
+mix-redshift     the redshift of redshift with 70, 15 and 15 % of the classes, even in the source
 ===============  =========================================================================================
 
 The seed sets the galaxies and the strength: ``seed % 5``.
@@ -37,7 +45,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import affine_transform, gaussian_filter, shift
 from sklearn.datasets import load_digits
 
 from galshift import surveys
@@ -92,12 +100,31 @@ LEVELS: dict[str, tuple] = {
     "off-centre": (2, 4, 6, 8, 10),
     "mix-colour": (0.1, 0.2, 0.3, 0.45, 0.6),
     "mix-sky": (1, 2, 4, 8, 16),
+    "trailed": (1, 2, 3, 4.5, 6),
+    "stretched": (1.1, 1.25, 1.4, 1.7, 2.0),
+    "stars": (1, 2, 4, 8, 16),
+    "deeper": (1.5, 2.5, 4, 6, 10),
+    "pedestal": (1, 2, 4, 8, 16),
+    "columns": (0.3, 0.6, 1, 2, 4),
+    "cosmic-rays": (0.2, 0.4, 0.6, 0.8, 1.0),
+    "mix-redshift": (0.45, 0.55, 0.65, 0.8, 1.0),
 }
 #: Kinds on which no constant was fitted; they were in sight when the rules were chosen.
 HELD_OUT = ("redshift", "neighbours", "simulated", "digits")
 #: Kinds that were written down after every rule and constant had been fixed, and run once.
 NEW = ("smoothed", "saturated", "masked", "off-centre", "mix-colour", "mix-sky")
-KNOWN = tuple(kind for kind in LEVELS if kind not in NEW)
+#: Kinds that were written down after that, when rows of one value had become a sign, and run once.
+LATER = (
+    "trailed",
+    "stretched",
+    "stars",
+    "deeper",
+    "pedestal",
+    "columns",
+    "cosmic-rays",
+    "mix-redshift",
+)
+KNOWN = tuple(kind for kind in LEVELS if kind not in (*NEW, *LATER))
 
 
 def level(kind: str, seed: int) -> float | str:
@@ -123,6 +150,7 @@ def shares(kind: str, seed: int) -> tuple[float, ...] | None:
         "mix-seeing": (0.1, 0.8, 0.1),
         "mix-colour": (0.15, 0.15, 0.7),
         "mix-sky": (0.15, 0.85),
+        "mix-redshift": (0.7, 0.15, 0.15),
     }.get(kind)
 
 
@@ -149,13 +177,15 @@ def _galaxies(kind: str, seed: int, work: Path) -> dict[str, np.ndarray]:
         of_class = zip(classes(kind), sizes[domain], strict=True)
         return [pool_of(name, 2 * seed + 1000 + domain, sum(n), of, work) for name, n in of_class]
 
-    source, target = drawn(0, pair), drawn(1, far if kind == "redshift" else pair)
+    gap = kind.removeprefix("mix-")
+    source, target = drawn(0, pair), drawn(1, far if gap == "redshift" else pair)
+    if gap in _DRAWN:
+        target = [_DRAWN[gap](c, level(kind, seed), seed) for c in target]
     if kind != "simulated":
         source = [_seen(c, surveys.load("lsst-y10"), 2 * seed) for c in source]
     target = [_seen(c, _survey(kind, seed), 2 * seed + 1) for c in target]
-    spoil = _SPOILED.get(kind.removeprefix("mix-"))
-    if spoil is not None:
-        target = [spoil(c, level(kind, seed), seed) for c in target]
+    if gap in _SPOILED:
+        target = [_SPOILED[gap](c, level(kind, seed), seed) for c in target]
     return packed(
         (source, target), sizes, PreprocessConfig(size=48, pixel_scale_arcsec=pair.scale_arcsec), seed
     )
@@ -188,6 +218,8 @@ def _survey(kind: str, seed: int) -> Survey:
     for band in document["bands"].values():
         if gap in ("noise", "rare"):
             band["exposures"]["value"] /= level(kind, seed) ** 2
+        if gap == "deeper":
+            band["exposures"]["value"] *= level(kind, seed) ** 2
         if gap == "seeing":
             band["fwhm_quartiles"] = None
             band["fwhm"]["value"] *= level(kind, seed)
@@ -256,6 +288,63 @@ def _off_centre(seen: Cutouts, most_px: float, seed: int) -> Cutouts:
     return seen.with_(images=np.stack(moved))
 
 
+def _trailed(drawn: Cutouts, length_px: float, seed: int) -> Cutouts:
+    """Each along its own line; a pixel of the source is two of the drawing."""
+    rng = np.random.default_rng(seed + 9700)
+    steps = np.linspace(-length_px, length_px, 25)  # of the drawing's pixels
+    images = []
+    for one, angle in zip(drawn.images, rng.uniform(0, np.pi, len(drawn.images)), strict=True):
+        moved = [shift(one, (0, d * np.sin(angle), d * np.cos(angle)), order=1) for d in steps]
+        images.append(np.mean(moved, axis=0))
+    return drawn.with_(images=np.stack(images).astype(np.float32))
+
+
+def _stretched(drawn: Cutouts, factor: float, seed: int) -> Cutouts:
+    """Along the columns, about the centre, with the same flux."""
+    centre = (drawn.images.shape[-2] - 1) / 2
+    matrix, offset = np.diag([1, 1, 1 / factor, 1]), [0, 0, centre * (1 - 1 / factor), 0]
+    longer = affine_transform(drawn.images, matrix, offset, order=1) / np.float32(factor)
+    return drawn.with_(images=longer)
+
+
+def _stars(drawn: Cutouts, count: float, seed: int) -> Cutouts:
+    rng = np.random.default_rng(seed + 9800)
+    images = drawn.images.copy()
+    flux = images.sum(axis=(-2, -1))
+    for row in range(len(images)):
+        for y, x in rng.integers(0, images.shape[-1], (int(count), 2)):
+            images[row, :, y, x] += flux[row] * np.float32(10 ** rng.uniform(-1.5, -0.5))
+    return drawn.with_(images=images)
+
+
+def _pedestal(seen: Cutouts, sigmas: float, seed: int) -> Cutouts:
+    return seen.with_(images=seen.images + np.float32(sigmas) * _sky_sigma(seen)[:, None, None])
+
+
+def _columns(seen: Cutouts, sigmas: float, seed: int) -> Cutouts:
+    rng = np.random.default_rng(seed + 9900)
+    n, bands, _, side = seen.images.shape
+    offsets = sigmas * rng.standard_normal((n, bands, 1, side)) * _sky_sigma(seen)[:, None, None]
+    return seen.with_(images=(seen.images + offsets).astype(np.float32))
+
+
+def _cosmic_rays(seen: Cutouts, share: float, seed: int) -> Cutouts:
+    """Each track in one band, as bands are not exposed together."""
+    rng = np.random.default_rng(seed + 9950)
+    images, sigma = seen.images.copy(), _sky_sigma(seen)
+    side = images.shape[-1]
+    for row in np.flatnonzero(rng.random(len(images)) < share):
+        for _ in range(3):
+            band, length, angle = rng.integers(images.shape[1]), rng.uniform(5, 20), rng.uniform(0, np.pi)
+            start, along = rng.uniform(0, side, 2), np.arange(0, length, 0.5)[:, None]
+            path = np.unique((start + along * [np.sin(angle), np.cos(angle)]).astype(int), axis=0)
+            y, x = path[((path >= 0) & (path < side)).all(axis=1)].T
+            images[row, band, y, x] += np.float32(sigma[band] * 10 ** rng.uniform(1.3, 2.3))
+    return seen.with_(images=images)
+
+
+#: What is done to a target's galaxies before it is observed, and to its images after.
+_DRAWN = {"trailed": _trailed, "stretched": _stretched, "stars": _stars}
 _SPOILED = {
     "colour": _colour,
     "units": _units,
@@ -265,6 +354,9 @@ _SPOILED = {
     "saturated": _saturated,
     "masked": _masked,
     "off-centre": _off_centre,
+    "pedestal": _pedestal,
+    "columns": _columns,
+    "cosmic-rays": _cosmic_rays,
 }
 
 
