@@ -11,7 +11,8 @@ import pytest
 
 from galshift.data.cutouts import Cutouts, InMemory
 from galshift.data.preprocess import PreprocessConfig, fit_preprocessing
-from galshift.domains.account import account, differences, read_accounts, stands_out, write_accounts
+from galshift.domains.account import account, read_accounts, write_accounts
+from galshift.domains.unlike import differences, stands_out
 from galshift.errors import DataError
 
 

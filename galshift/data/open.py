@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from galshift.bounds import plain_file
+from galshift.data.blank import with_blank
 from galshift.data.card import Resolved, resolve
 from galshift.data.cutouts import DataInfo, Dataset
 from galshift.data.declared import check_declared, told_by_files
@@ -77,6 +78,10 @@ def _said(found: Resolved, info: DataInfo) -> dict[str, str]:
     if found.options.mask_bits is not None:
         mask = (info.origins.get("mask") or "").replace(DECLARED, f"bits by {_whose(found, 'mask_bits')}")
         said["mask"] = mask
+    if found.options.blank is not None:
+        own = said.get("mask") or info.origins.get("mask")
+        values = f"pixels of {found.options.blank:g} by {_whose(found, 'blank')}"
+        said["mask"] = f"{own}; {values}" if own else values
     for name, keys in fields.items():
         key = next((key for key in keys if getattr(found.options, key)), None)
         if key is not None:
@@ -122,7 +127,7 @@ def _opened(path: str, options: ReadOptions) -> Dataset:
         raise _no_sense(name, path, error) from error
     except Exception as error:  # a reader goes through libraries, each with exceptions of its own
         raise _no_sense(name, path, error) from error
-    dataset = with_weights(dataset, options)
+    dataset = with_blank(with_weights(dataset, options), options.blank)
     return _declared(dataset, path, options)
 
 

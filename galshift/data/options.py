@@ -13,6 +13,7 @@ from galshift.errors import UsageError
 from galshift.types import Strict
 
 Positive = Annotated[float, Field(gt=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 _MOST_BITS = 63
 
@@ -31,6 +32,7 @@ YOUNGER = (
     "psf_pixel_scale_arcsec",
     "mask_bits",
     "weights",
+    "blank",
 )
 
 
@@ -106,6 +108,11 @@ class ReadOptions(Strict):
     weights: str | None = Field(
         None,
         description="A .npy of inverse variances [unit^-2], in the order and shape of images in one array.",
+    )
+    blank: Finite | None = Field(
+        None,
+        description="Value of pixels that hold no data, such as 0, in the unit that the images are read in; "
+        "they are masked, as those that are not a number always are.",
     )
     pattern: str | None = Field(None, description="File names in a folder, such as {id}_{band}.fits.")
     classes_map: dict[str, str] = Field(

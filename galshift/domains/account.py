@@ -1,4 +1,4 @@
-"""What a network is given of a data set: numbers of a sample of its images, and what stands out in them."""
+"""What a network is given of a data set: numbers of a sample of its images."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ from galshift.data.cutouts import Cutouts, Dataset
 from galshift.data.preprocess import Preprocessing, training_sky_sigma
 from galshift.data.units import DIMENSIONLESS
 from galshift.domains.stripes import striped
-from galshift.doubt.verdict import STRIPED
 from galshift.provenance import read_record, write_json
 
 #: File of a run with the accounts of the data that it was trained on.
 FILE = "data.json"
 SAMPLE = 64
-# Factors beyond which two data sets are said to differ: surveys differ in depth by a few, units by hundreds.
-BRIGHTNESS_FACTOR, NOISE_FACTOR, SCALE_FACTOR, RANGE_FACTOR = 10.0, 10.0, 2.0, 20.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +57,8 @@ class Account:
     striped : float
         Share of sampled images with whole rows or columns of one value in good pixels, as dead columns, gaps
         between detectors and the edge of a survey leave them.
+    stripe_value : float or None
+        That value, in the unit of the files; None where they have several.
     """
 
     name: str
@@ -82,6 +81,7 @@ class Account:
     classes: dict[str, int]
     origins: dict[str, str]
     striped: float = 0.0
+    stripe_value: float | None = None
 
     def rows(self) -> list[tuple[str, str]]:
         """Return (what, text) for people, the same keys for every data set."""
@@ -138,6 +138,7 @@ def account(
     scale = None if info.pixel_scale is None else float(np.median(info.pixel_scale))
     fwhm = None if info.psf_fwhm is None else float(np.nanmedian(info.psf_fwhm))
     bad, empty = _bad(cutouts)
+    share, value = striped(cutouts)
     found = Account(
         name=name or dataset.name,
         n_images=len(rows),
@@ -158,99 +159,10 @@ def account(
         all_alike=len(linear) > 1 and bool((linear == linear[:1]).all()),
         classes=_class_counts(info, rows),
         origins={key: str(text) for key, text in (getattr(info, "origins", None) or {}).items()},
-        striped=striped(cutouts),
+        striped=share,
+        stripe_value=value,
     )
     return found, linear
-
-
-def stands_out(accounts: Sequence[Account]) -> list[str]:
-    """Return what stands out in the data of one training: alike or empty images, a wrong brightness.
-
-    The second and later accounts are compared in brightness with the first; in noise they may differ, as
-    surveys do.
-    """
-    lines = [line for one in accounts[1:] for line in _brightness_lines(one, accounts[:1])]
-    for one in accounts:
-        if one.all_alike:
-            lines.append(f"All sampled images of {one.name} are the same, pixel by pixel.")
-        if one.n_empty:
-            lines.append(f"{one.n_empty} of the sampled images of {one.name} have not one good pixel.")
-    return lines + [line for one in accounts[1:] for line in _striped_lines(one, accounts[:1])]
-
-
-def differences(new: Account, known: Sequence[Account]) -> list[str]:
-    """Return one sentence for each thing in which `new` is unlike every one of `known`.
-
-    Brightness and sky noise are compared in the network's unit, band by band (the median of the bands'
-    ratios); pixel scales as the files have them; values of pictures, which have no unit, by their range.
-    """
-    return [
-        *_brightness_lines(new, known),
-        *_noise_lines(new, known),
-        *_scale_lines(new, known),
-        *_striped_lines(new, known),
-    ]
-
-
-def _nearest(ratios: Sequence[float]) -> float:
-    """The ratio nearest to one; one where there is none."""
-    return min(ratios, key=lambda ratio: abs(np.log(ratio)), default=1.0)
-
-
-def _brightness_lines(new: Account, known: Sequence[Account]) -> list[str]:
-    pictures = new.network_unit == DIMENSIONLESS
-    factor = RANGE_FACTOR if pictures else BRIGHTNESS_FACTOR
-    ratio = _nearest([_ratio(new.brightness, one.brightness) for one in known])
-    if 1 / factor < ratio < factor:
-        return []
-    what = "range of values" if pictures else "unit or zero point"
-    words = ("smaller in value", "larger in value") if pictures else ("fainter", "brighter")
-    return [
-        f"{new.name} is {_times(ratio)} times {words[ratio > 1]} than {_names(known)}: is its {what} right?"
-    ]
-
-
-def _noise_lines(new: Account, known: Sequence[Account]) -> list[str]:
-    ratio = _nearest([_ratio(new.noise, one.noise) for one in known])
-    if new.network_unit == DIMENSIONLESS or 1 / NOISE_FACTOR < ratio < NOISE_FACTOR:
-        return []
-    word = "more" if ratio > 1 else "less"
-    return [
-        f"{new.name} has {_times(ratio)} times {word} sky noise than {_names(known)}: the network "
-        "has seen nothing like it."
-    ]
-
-
-def _scale_lines(new: Account, known: Sequence[Account]) -> list[str]:
-    scales = [one.pixel_scale_arcsec for one in known if one.pixel_scale_arcsec]
-    if not new.pixel_scale_arcsec or not scales:
-        return []
-    ratio = _nearest([new.pixel_scale_arcsec / scale for scale in scales])
-    if 1 / SCALE_FACTOR < ratio < SCALE_FACTOR:
-        return []
-    shown = " and ".join(f"{scale:.3g}" for scale in scales)
-    return [
-        f"The pixels of {new.name} are {new.pixel_scale_arcsec:.3g} arcsec, those of {_names(known)} {shown} "
-        "arcsec: it is resampled by a large factor."
-    ]
-
-
-def _striped_lines(new: Account, known: Sequence[Account]) -> list[str]:
-    if not known or new.striped <= max(one.striped for one in known) + STRIPED:
-        return []
-    return [
-        f"{new.striped:.0%} of the sampled images of {new.name} have whole rows or columns of one value, "
-        f"more than of {_names(known)}: if no mask names them, they fool the network and the verdict on it."
-    ]
-
-
-def _times(ratio: float) -> str:
-    times = max(ratio, 1 / ratio)
-    return f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
-
-
-def _names(known: Sequence[Account]) -> str:
-    return " and ".join(one.name for one in known)
 
 
 def write_accounts(run: Path, accounts: Mapping[str, Account]) -> None:
@@ -291,10 +203,6 @@ def _brightness(linear: np.ndarray) -> tuple[float, ...]:
     above = np.percentile(flat, 99.5, axis=2) - np.median(flat, axis=2)
     found = np.median(above, axis=0)
     return tuple(float(value) for value in np.where(found > 0, found, np.finfo(np.float32).tiny))
-
-
-def _ratio(a: Sequence[float], b: Sequence[float]) -> float:
-    return float(np.exp(np.median(np.log(np.asarray(a) / np.asarray(b)))))
 
 
 def _class_counts(info: Any, rows: np.ndarray) -> dict[str, int]:

@@ -7,11 +7,11 @@ import numpy as np
 from galshift.data.cutouts import Cutouts
 
 
-def striped(cutouts: Cutouts) -> float:
-    """Return the share of images with a row or column in which all good pixels have one value.
+def striped(cutouts: Cutouts) -> tuple[float, float | None]:
+    """Return the share of images with a row or column in which all good pixels have one value, and the value.
 
     At least half of its pixels must be good, in any one band.  Images without any contrast do not count: they
-    are empty.  0 without images.
+    are empty.  The share is 0 without images; the value is None where rows and columns differ in it.
     """
     images = np.asarray(cutouts.images)
     good = np.isfinite(images)
@@ -19,9 +19,11 @@ def striped(cutouts: Cutouts) -> float:
         mask = np.asarray(cutouts.mask, dtype=bool)
         good &= ~(mask if mask.ndim == images.ndim else mask[:, None])
     low, high = np.where(good, images, np.inf), np.where(good, images, -np.inf)
-    found = np.zeros(len(images), dtype=bool)
-    for axis in (-1, -2):
-        of_one_value = low.min(axis=axis) == high.max(axis=axis)
-        found |= (of_one_value & (good.mean(axis=axis) >= 0.5)).any(axis=(1, 2))
     contrast = low.min(axis=(1, 2, 3)) < high.max(axis=(1, 2, 3))
-    return float((found & contrast).mean()) if len(images) else 0.0
+    found, values = np.zeros(len(images), dtype=bool), set()
+    for axis in (-1, -2):
+        least = low.min(axis=axis)
+        lines = (least == high.max(axis=axis)) & (good.mean(axis=axis) >= 0.5) & contrast[:, None, None]
+        found |= lines.any(axis=(1, 2))
+        values |= set(np.unique(least[lines]).tolist())
+    return float(found.mean()) if len(images) else 0.0, values.pop() if len(values) == 1 else None

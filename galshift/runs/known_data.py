@@ -15,8 +15,9 @@ from galshift.data.cutouts import Dataset
 from galshift.data.open import open_dataset
 from galshift.data.options import ReadOptions
 from galshift.domains.account import FILE as ACCOUNTS
-from galshift.domains.account import account, differences, read_accounts
+from galshift.domains.account import account, read_accounts
 from galshift.domains.splits import absolute, read_splits
+from galshift.domains.unlike import differences
 from galshift.rundirectory import BASELINE
 from galshift.runs.truth import numbered_options
 from galshift.training.checkpoint import Trained

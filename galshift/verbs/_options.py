@@ -103,7 +103,7 @@ _OF_BOTH = {
     "match_radius_arcsec",
 }
 # What is of one data set, and of each of a pair where its name says which.
-_OF_ONE = {"weights"}
+_OF_ONE = {"weights", "blank"}
 _METAVARS = {
     "labels": "FILE|COLUMN",
     "label_column": "COLUMN",
@@ -123,6 +123,7 @@ _METAVARS = {
     "psf": "FILE|FWHM",
     "psf_pixel_scale_arcsec": "ARCSEC",
     "weights": "FILE",
+    "blank": "VALUE",
     "mask_bits": "0,1,12|0xHEX",
     "pattern": "PATTERN",
     "classes_map": "OLD=NEW,...",

@@ -12,9 +12,10 @@ import numpy as np
 
 from galshift import console
 from galshift.data.preprocess import Preprocessing
-from galshift.domains.account import Account, account, stands_out, write_accounts
+from galshift.domains.account import Account, account, write_accounts
 from galshift.domains.domain import Domain
 from galshift.domains.target_labels import TargetLabels
+from galshift.domains.unlike import stands_out
 from galshift.report import Section, Table
 from galshift.report.pictures import gallery
 

@@ -89,7 +89,7 @@ def gather(work: Path) -> None:
 def _striped(pair: Path) -> float:
     """How many more target images than source images of a stored pair have rows or columns of one value."""
     with np.load(pair) as stored:
-        source, target = (striped(Cutouts(images=_inside(stored[part]))) for part in ("source", "target"))
+        source, target = (striped(Cutouts(images=_inside(stored[part])))[0] for part in ("source", "target"))
     return round(max(0.0, target - source), 4)
 
 
