@@ -28,9 +28,13 @@ class PreprocessConfig(Grown):
     normalise : tuple of float or None
         What stretched pictures have subtracted, and what they are divided by, instead of the mean and the
         spread of the training pixels.  Fluxes, whose range is their unit's, are always measured.
+    sky : str
+        What is taken off every image: nothing (``as-is``), the median of its border by band (``level``), or
+        the plane that fits its border by band (``plane``).  ``auto`` is the one of them that brings source
+        and target together where their skies differ by more than half the noise, else ``as-is``.
     """
 
-    newer: ClassVar[Mapping[str, Any]] = {"normalise": None}
+    newer: ClassVar[Mapping[str, Any]] = {"normalise": None, "sky": "auto"}
 
     stretch: Literal["auto", "asinh", "sky-sigma", "percentile", "lupton", "linear"] = "auto"
     softening: float = Field(1.0, gt=0)
@@ -38,6 +42,7 @@ class PreprocessConfig(Grown):
     pixel_scale_arcsec: Annotated[float, Field(gt=0)] | None = None
     bands: list[str] = Field(default_factory=list)
     normalise: tuple[float, Annotated[float, Field(gt=0)]] | None = None
+    sky: Literal["auto", "as-is", "level", "plane"] = "auto"
 
 
 class AugmentConfig(Strict):

@@ -1,12 +1,13 @@
 """From cut-outs of any survey to what the network sees, by constants fitted once on the training split.
 
-Order: bands by name, unit, bad pixels, pixel scale, common size (still linear), then the stretch.  The
+Order: bands by name, bad pixels, unit, sky, pixel scale, common size (still linear), then the stretch.  The
 constants travel in the checkpoint and are replayed on every later data set; they are never fitted again.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -14,11 +15,12 @@ from pydantic import Field
 from galshift.data.cutouts import Cutouts, DataInfo, Dataset
 from galshift.data.input_config import PreprocessConfig
 from galshift.data.match import band_order, fill_bad, has_pixels, match_scale
+from galshift.data.sky_level import Sky, without_sky
 from galshift.data.stretch import Stretch, border, raw_stretch
 from galshift.data.units import DIMENSIONLESS, conversion, is_per_area
 from galshift.errors import DataError
 from galshift.streams import numpy_stream
-from galshift.types import Strict
+from galshift.types import Grown
 
 FIT_IMAGES = 2048
 FIT_BYTES = 512 << 20
@@ -26,7 +28,7 @@ _PART = 128
 PICTURE_SIZE = 128
 
 
-class Preprocessing(Strict):
+class Preprocessing(Grown):
     """The fitted constants; JSON-able, part of the checkpoint.
 
     Attributes
@@ -41,8 +43,12 @@ class Preprocessing(Strict):
     classes : list of str
     sky_sigma : list of float
         Robust noise of the training images' borders, one a band, in `unit`.
+    sky : str
+        What is taken off every image, by `galshift.data.sky_level`.
     stretch_constants : Stretch
     """
+
+    newer: ClassVar[Mapping[str, Any]] = {"sky": "as-is"}
 
     bands: list[str]
     size: int
@@ -50,6 +56,7 @@ class Preprocessing(Strict):
     unit: str
     classes: list[str] = Field(default_factory=list)
     sky_sigma: list[float]
+    sky: Sky = "as-is"
     stretch_constants: Stretch
 
     @property
@@ -70,8 +77,9 @@ class Preprocessing(Strict):
         DataError
             Where bands, unit or pixel scale cannot be reconciled with the training data.
         """
+        scale = self.pixel_scale_arcsec
         return linear_images(
-            cutouts, bands=self.bands, unit=self.unit, scale=self.pixel_scale_arcsec, size=self.size
+            cutouts, bands=self.bands, unit=self.unit, scale=scale, size=self.size, sky=self.sky
         )
 
     def stretch(self, linear: Any) -> Any:
@@ -139,13 +147,14 @@ def fit_preprocessing(
     if len(chosen) > most:
         picked = numpy_stream(seed, "preprocess", "fit").choice(len(chosen), most, replace=False)
         chosen = chosen[np.sort(picked)]
+    sky: Sky = "as-is" if config.sky == "auto" else config.sky
     images = np.empty((len(chosen), len(bands), size, size), dtype=np.float32)
     good = np.ones(len(chosen), dtype=bool)
     for start in range(0, len(chosen), _PART):
         part = slice(start, start + _PART)
         cutouts = dataset.read(chosen[part])
         good[part] = has_pixels(cutouts)
-        images[part] = linear_images(cutouts, bands=bands, unit=unit, scale=scale, size=size)
+        images[part] = linear_images(cutouts, bands=bands, unit=unit, scale=scale, size=size, sky=config.sky)
     images = images if good.all() else images[good]
     if not images.any():
         raise DataError(
@@ -165,14 +174,15 @@ def fit_preprocessing(
         unit=unit,
         classes=list(info.classes),
         sky_sigma=sigma,
+        sky=sky,
         stretch_constants=_fit_stretch(kind, images, sigma, config.softening, fixed),
     )
 
 
 def linear_images(
-    cutouts: Cutouts, *, bands: list[str], unit: str, scale: float | None, size: int
+    cutouts: Cutouts, *, bands: list[str], unit: str, scale: float | None, size: int, sky: Sky = "as-is"
 ) -> np.ndarray:
-    """Return (B, C, S, S) float32 images with these bands, unit, pixel scale [arcsec] and size."""
+    """Return (B, C, S, S) float32 images with these bands, unit, pixel scale [arcsec], size and sky."""
     order = band_order(cutouts.bands, bands)
     images = cutouts.images[:, order]
     mask = cutouts.mask
@@ -183,6 +193,7 @@ def linear_images(
     factor = conversion(cutouts.unit, unit, cutouts.pixel_scale)
     if np.ndim(factor) or factor != 1.0:
         images = (images * np.reshape(factor, (-1, 1, 1, 1))).astype(np.float32)
+    images = without_sky(images, sky)  # before it is resampled, which pads what it lacks with 0
     return match_scale(images, cutouts.pixel_scale, scale, size, average=is_per_area(unit))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from galshift.data.cutouts import Cutouts, Dataset
 from galshift.data.preprocess import Preprocessing, training_sky_sigma
+from galshift.data.sky_level import sky_levels, sky_slopes
 from galshift.data.units import DIMENSIONLESS
 from galshift.domains.stripes import striped
 from galshift.provenance import read_record, write_json
@@ -42,6 +43,11 @@ class Account:
     noise, brightness : tuple of float
         By band: robust sky noise of the images' borders, and the median over images of the 99.5th percentile
         above the sky.
+    sky_level, sky_slope : tuple of float
+        By band, of the images as they are: what the levels of nine in ten borders are above, and what the
+        planes through nine in ten rise by over a side.
+    sky : str
+        What is taken off every image (`galshift.data.sky_level`).
     psf_fwhm_arcsec : float or None
         Median, where the files say it.
     masked : float
@@ -82,6 +88,9 @@ class Account:
     origins: dict[str, str]
     striped: float = 0.0
     stripe_value: float | None = None
+    sky_level: tuple[float, ...] = ()
+    sky_slope: tuple[float, ...] = ()
+    sky: str = "as-is"
 
     def rows(self) -> list[tuple[str, str]]:
         """Return (what, text) for people, the same keys for every data set."""
@@ -135,6 +144,8 @@ def account(
     sample = rows[np.unique(np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(int))]
     cutouts = dataset.read(sample)
     linear = preprocessing.linear(cutouts)
+    as_is = preprocessing.model_copy(update={"sky": "as-is"})
+    raw = linear if preprocessing.sky == "as-is" else as_is.linear(cutouts)
     scale = None if info.pixel_scale is None else float(np.median(info.pixel_scale))
     fwhm = None if info.psf_fwhm is None else float(np.nanmedian(info.psf_fwhm))
     bad, empty = _bad(cutouts)
@@ -161,6 +172,9 @@ def account(
         origins={key: str(text) for key, text in (getattr(info, "origins", None) or {}).items()},
         striped=share,
         stripe_value=value,
+        sky_level=_lowest(sky_levels(raw)),
+        sky_slope=_lowest(sky_slopes(raw)),
+        sky=preprocessing.sky,
     )
     return found, linear
 
@@ -178,11 +192,11 @@ def read_accounts(run: Path) -> dict[str, Account]:
     DataError
         When the record is damaged.
     """
-    tuples = ("bands", "bands_left_out", "shape", "noise", "brightness")
+    tuples = ("bands", "bands_left_out", "shape", "noise", "brightness", "sky_level", "sky_slope")
 
     def made(stored: Any) -> dict[str, Account]:
         return {
-            role: Account(**{**one, **{key: tuple(one[key]) for key in tuples}})
+            role: Account(**{**one, **{key: tuple(one[key]) for key in tuples if key in one}})
             for role, one in stored.items()
         }
 
@@ -195,6 +209,11 @@ def _bad(cutouts: Cutouts) -> tuple[float, int]:
         return 0.0, 0
     flat = cutouts.mask.reshape(len(cutouts), -1)
     return float(flat.mean()), int(flat.all(axis=1).sum())
+
+
+def _lowest(values: np.ndarray) -> tuple[float, ...]:
+    """The 10th percentile over images, by band: a galaxy reaches into most borders, not into all."""
+    return tuple(float(value) for value in np.percentile(values, 10, axis=0))
 
 
 def _brightness(linear: np.ndarray) -> tuple[float, ...]:

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 from galshift.data.options import ReadOptions
 from galshift.data.preprocess import PreprocessConfig, Preprocessing, fit_preprocessing
+from galshift.domains.account import account
 from galshift.domains.domain import Domain
 from galshift.domains.frame import common_frame
+from galshift.domains.unlike import sky_to_take_off
 from galshift.errors import DataError
 from galshift.training.checkpoint import Trained
 from galshift.training.start import start_from
@@ -54,6 +56,12 @@ def started(
     for where, domain in others:
         with _said_of("target"):
             preprocessing.check(domain.info, where)
+    if trained is None and config.sky == "auto" and others:
+        seen = (account(one.dataset, one.parts["train"], preprocessing)[0] for _, one in (source, *others))
+        sky = sky_to_take_off(tuple(seen))
+        if sky != "as-is":
+            frame = frame.model_copy(update={"sky": sky})
+            preprocessing = fit_preprocessing(first.dataset, first.parts["train"], frame, seed)
     return trained, preprocessing
 
 

@@ -68,7 +68,7 @@ def run(work: Path, kinds: list[str], seeds: range, families: list[str]) -> None
                 wanted = tuple(name for name in names if not (folder / f"{name}.npz").is_file())
                 if not wanted:
                     continue
-                task = gaps.load(kind, seed, work)
+                task = gaps.load(kind, seed, work, "as-is" if family == "as-is" else "auto")
                 labels = {part: getattr(task, part)[1].numpy() for part in rows.PARTS}
                 for name, row in make(task, seed, wanted):
                     facts = {"seconds": round(row.seconds, 2), **on_features(row.features)}

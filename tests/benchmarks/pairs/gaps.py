@@ -35,7 +35,8 @@ cosmic-rays      three tracks of 5 to 20 pixels and 20 to 200 sky sigmas cross 2
 mix-redshift     the redshift of redshift with 70, 15 and 15 % of the classes, even in the source
 ===============  =========================================================================================
 
-The seed sets the galaxies and the strength: ``seed % 5``.
+The seed sets the galaxies and the strength: ``seed % 5``.  As in `adapt`, each image's own sky is taken off
+where the skies of two domains differ.
 """
 
 from __future__ import annotations
@@ -49,8 +50,10 @@ from scipy.ndimage import affine_transform, gaussian_filter, shift
 from sklearn.datasets import load_digits
 
 from galshift import surveys
-from galshift.data.cutouts import Cutouts
-from galshift.data.preprocess import PreprocessConfig
+from galshift.data.cutouts import Cutouts, InMemory
+from galshift.data.preprocess import PreprocessConfig, Preprocessing
+from galshift.domains.account import account
+from galshift.domains.unlike import sky_to_take_off
 from galshift.mocks.observe import observe
 from galshift.provenance import atomic_path
 from galshift.simulate.shapes import poisson_snr, shapes
@@ -70,6 +73,9 @@ from tests.benchmarks.transfer_tasks import (
     read_task,
 )
 
+# Of source and target: images by class, and how many go into each part.
+Looks = list[list[Cutouts]]
+Sizes = tuple[list[tuple[int, ...]], list[tuple[int, ...]]]
 KINDS = ("merger", "spiral", "elliptical")
 PAIR = Pair(KINDS, redshift=0.35, scale_arcsec=0.2, drawn_arcsec=0.1)
 STRENGTHS = 5
@@ -154,20 +160,37 @@ def shares(kind: str, seed: int) -> tuple[float, ...] | None:
     }.get(kind)
 
 
-def load(kind: str, seed: int, work: Path) -> Task:
+def load(kind: str, seed: int, work: Path, sky: str = "auto") -> Task:
     """Return a pair, made on the first call and stored in `work`."""
-    path = work / f"{kind}-{seed}.npz"
+    path = work / f"{kind}-{seed}{'' if sky == 'auto' else f'-{sky}'}.npz"
     if not path.is_file():
         draw: dict[str, Callable] = {"shapes": _shapes, "digits": _digits, "dark-digits": _digits}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = draw[kind](kind, seed) if kind in draw else _galaxies(kind, seed, work)
+            looks, sizes, config = draw[kind](kind, seed) if kind in draw else _galaxies(kind, seed, work)
+            made = _ready(looks, sizes, config.model_copy(update={"sky": sky}), seed)
         with atomic_path(path) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, **made)
     return read_task(path, classes(kind))
 
 
-def _galaxies(kind: str, seed: int, work: Path) -> dict[str, np.ndarray]:
+def _ready(looks: Looks, sizes: Sizes, config: PreprocessConfig, seed: int) -> dict[str, np.ndarray]:
+    """The parts as the network is given them, with that sky taken off that `adapt` would take off."""
+    made = packed(looks, sizes, config, seed)
+    if config.sky != "auto":
+        return made
+    network = Preprocessing.model_validate_json(str(made["preprocessing"]))
+    seen = []
+    for of_classes, counts in zip(looks, sizes, strict=True):
+        images = np.concatenate([c.images[: n[0]] for c, n in zip(of_classes, counts, strict=True)])
+        ids = np.arange(len(images)).astype(str)
+        whole = Cutouts(images, of_classes[0].unit, of_classes[0].pixel_scale, of_classes[0].bands, ids)
+        seen.append(account(InMemory(whole), np.arange(len(images)), network)[0])
+    sky = sky_to_take_off(seen)
+    return made if sky == "as-is" else packed(looks, sizes, config.model_copy(update={"sky": sky}), seed)
+
+
+def _galaxies(kind: str, seed: int, work: Path) -> tuple[Looks, Sizes, PreprocessConfig]:
     """Two sets of galaxies, each as its survey sees them."""
     pair = Pair(KINDS, redshift=0.15, scale_arcsec=0.4, drawn_arcsec=0.2) if kind == "simulated" else PAIR
     far = Pair(KINDS, redshift=level(kind, seed), scale_arcsec=0.2, drawn_arcsec=0.1)
@@ -186,12 +209,10 @@ def _galaxies(kind: str, seed: int, work: Path) -> dict[str, np.ndarray]:
     target = [_seen(c, _survey(kind, seed), 2 * seed + 1) for c in target]
     if gap in _SPOILED:
         target = [_SPOILED[gap](c, level(kind, seed), seed) for c in target]
-    return packed(
-        (source, target), sizes, PreprocessConfig(size=48, pixel_scale_arcsec=pair.scale_arcsec), seed
-    )
+    return [source, target], sizes, PreprocessConfig(size=48, pixel_scale_arcsec=pair.scale_arcsec)
 
 
-def _sizes(kind: str, seed: int) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+def _sizes(kind: str, seed: int) -> Sizes:
     """How many images of each class go into each part of source and target."""
     if kind == "rare":
         source, target = (
@@ -360,14 +381,14 @@ _SPOILED = {
 }
 
 
-def _shapes(kind: str, seed: int) -> dict[str, np.ndarray]:
+def _shapes(kind: str, seed: int) -> tuple[Looks, Sizes, PreprocessConfig]:
     """Drawings of 100 pixels, two by two of them averaged after the noise."""
     source = shapes(3 * sum(SHAPES_SOURCE), seed=2 * seed + 1000)
     target = shapes(3 * sum(SHAPES_TARGET), seed=2 * seed + 1001)
     target = target.with_(images=poisson_snr(target.images, level(kind, seed), seed))
     both = [c.with_(images=_halved(c.images)) for c in (source, target)]
     by_class = [[c.take(np.flatnonzero(c.labels == k)) for k in range(3)] for c in both]
-    return packed(tuple(by_class), ([SHAPES_SOURCE] * 3, [SHAPES_TARGET] * 3), PreprocessConfig(), seed)
+    return by_class, ([SHAPES_SOURCE] * 3, [SHAPES_TARGET] * 3), PreprocessConfig()
 
 
 def _halved(images: np.ndarray) -> np.ndarray:
@@ -376,7 +397,7 @@ def _halved(images: np.ndarray) -> np.ndarray:
     return images.reshape(n, c, side // 2, 2, side // 2, 2).mean(axis=(3, 5))
 
 
-def _digits(kind: str, seed: int) -> dict[str, np.ndarray]:
+def _digits(kind: str, seed: int) -> tuple[Looks, Sizes, PreprocessConfig]:
     """scikit-learn's digits, the target's as another camera might see them."""
     images, labels = load_digits(return_X_y=True)
     images = images.reshape(-1, 8, 8) / 16
@@ -394,4 +415,4 @@ def _digits(kind: str, seed: int) -> dict[str, np.ndarray]:
             enlarged = pixels.repeat(4, 1).repeat(4, 2)[:, None].astype(np.float32)
             ids = np.array([f"{digit}-{k}" for k in range(len(pixels))])
             side.append(Cutouts(images=enlarged, ids=ids, bands=("grey",)))
-    return packed(sides, ([DIGITS_SOURCE] * 10, [DIGITS_TARGET] * 10), PreprocessConfig(), seed)
+    return list(sides), ([DIGITS_SOURCE] * 10, [DIGITS_TARGET] * 10), PreprocessConfig()

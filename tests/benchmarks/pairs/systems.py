@@ -10,7 +10,8 @@ learning rate, batch, decay, clip, class weights, loss and its weighting, which 
 - nothing stops early.
 
 The rows of `POOLS` are the other way round: our defaults with the network of gammalearn's settings alone (a
-residual network of a quarter of the usual width), or with epochs alone, as many as cost half of that network.
+residual network of a quarter of the usual width), with epochs alone, as many as cost half of that network, or
+on images whose sky was left in.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ OTHERS = tuple(name for name in SYSTEMS if name not in QUICK)
 CHANGED: dict[str, tuple[Chosen, int]] = {
     "resnet18": (chosen("resnet18", width=16, latent=256), EPOCHS),
     "longer": (chosen("deepmerge"), 5 * EPOCHS),
+    "as-is": (chosen("deepmerge"), EPOCHS),  # with a sky that was left in
 }
 #: What `auto` chooses from, by each change.
 POOLS = {change: tuple(f"{change}-{name}" for name in POOL) for change in CHANGED}
