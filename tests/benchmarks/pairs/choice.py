@@ -146,10 +146,13 @@ def _apart(found: Mapping[str, Mapping[tuple[str, int], float]], rule: str, plac
 
 def fresh() -> str:
     """Return what holds on seeds, and on kinds, that were run after the rules had been fixed, in Markdown."""
-    found = scores()
+    return _less_auto(scores(), tuple(RULES)) + "\n\n" + new_kinds()
+
+
+def _less_auto(found: Mapping[str, Mapping[tuple[str, int], float]], rules: tuple[str, ...]) -> str:
     asked = {
         "the same kinds": [p for p in found["auto"] if p[1] >= FRESH and p[0] in gaps.KNOWN],
-        "kinds written down since": [p for p in found["auto"] if p[0] in gaps.NEW],
+        "kinds written down since": [p for p in found["auto"] if p[0] in gaps.SINCE],
     }
     asked["both"] = [place for places in asked.values() for place in places]
     shown = {name: places for name, places in asked.items() if places}
@@ -157,7 +160,7 @@ def fresh() -> str:
         f"| rule | {' | '.join(f'less auto, {name} | where it differs (runs)' for name in shown)} |",
         "|---" * (1 + 2 * len(shown)) + "|",
     ]
-    for rule in RULES:
+    for rule in rules:
         cells = []
         for places in shown.values():
             kinds = [[p for p in places if p[0] == kind] for kind in gaps.LEVELS]
@@ -169,21 +172,46 @@ def fresh() -> str:
         for name, places in shown.items()
         if name != "both"
     )
-    return f"{told}. Means over kinds.\n\n" + "\n".join(lines) + "\n\n" + new_kinds()
+    return f"{told}. Means over kinds.\n\n" + "\n".join(lines)
 
 
 def new_kinds() -> str:
-    """Return the scores on the kinds of gap that were written down last, in Markdown."""
+    """Return the scores on the kinds of gap that were written down since, in Markdown."""
     found = scores()
     shown = (*SINGLE, "auto", *BASELINES)
     lines = [f"| gap (seeds) | {' | '.join(shown)} | auto − source-only |", "|---" * (len(shown) + 2) + "|"]
-    for kind in gaps.NEW:
+    for kind in gaps.SINCE:
         places = [place for place in found["auto"] if place[0] == kind]
         if places:
             cells = " | ".join(f"{np.mean([found[rule][p] for p in places]):.3f}" for rule in shown)
             gain = interval([found["auto"][p] - found[PLAIN][p] for p in places])
             lines.append(f"| {kind} ({len(places)}) | {cells} | {gain} |")
     return "\n".join(lines)
+
+
+#: Rules that ask for no network beyond `POOL`.
+OF_POOL = (
+    *POOL,
+    "auto, no mix rule",
+    "sinkhorn, or source-only by the mix rule",
+    "auto, without adabn",
+    "by agreement (ensv)",
+    "by information (infomax)",
+)
+
+
+def worth() -> str:
+    """Return what the rules of `auto` are worth where nothing was chosen, in Markdown.
+
+    Every pair of a seed from `FRESH` on whose networks of `POOL` were trained: more than have all rows.
+    """
+    found: dict[str, dict[tuple[str, int], float]] = defaultdict(dict)
+    for place, rows in _by_pair().items():
+        if place[1] >= FRESH and set(POOL) <= set(rows):
+            of_row = {name: _macro_f1(rows[name]) for name in POOL}
+            for rule in ("auto", *OF_POOL):
+                found[rule][place] = of_row[RULES[rule](rows)]
+    return _less_auto(found, OF_POOL)
 
 
 def unweighted() -> str:

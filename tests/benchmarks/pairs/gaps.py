@@ -130,7 +130,8 @@ LATER = (
     "cosmic-rays",
     "mix-redshift",
 )
-KNOWN = tuple(kind for kind in LEVELS if kind not in (*NEW, *LATER))
+SINCE = (*NEW, *LATER)
+KNOWN = tuple(kind for kind in LEVELS if kind not in SINCE)
 
 
 def level(kind: str, seed: int) -> float | str:
