@@ -103,7 +103,7 @@ def written() -> str:
         choice.tables(),
         "## On seeds run after the rules were fixed",
         choice.fresh(),
-        "## What the rules are worth where nothing was chosen\n\nThe same, and seeds from 20 on, on which the "
+        "## What the rules are worth where nothing was chosen\n\nThe same, and seeds from 20 on, where the "
         "three networks of `auto` alone were trained.",
         choice.worth(),
         "## An uneven source",
