@@ -46,6 +46,8 @@ def test_the_level_is_the_median_of_the_border() -> None:
     np.testing.assert_allclose(sky_levels(images), expected, rtol=1e-6)
     np.testing.assert_allclose(without_sky(images, "level"), images - expected[..., None, None], atol=1e-5)
     assert without_sky(images, "as-is") is images
+    with pytest.raises(ValueError, match="auto"):
+        without_sky(images, "auto")
 
 
 def test_the_plane_is_that_of_least_squares_of_the_clipped_border() -> None:

@@ -154,7 +154,7 @@ def fit_preprocessing(
         part = slice(start, start + _PART)
         cutouts = dataset.read(chosen[part])
         good[part] = has_pixels(cutouts)
-        images[part] = linear_images(cutouts, bands=bands, unit=unit, scale=scale, size=size, sky=config.sky)
+        images[part] = linear_images(cutouts, bands=bands, unit=unit, scale=scale, size=size, sky=sky)
     images = images if good.all() else images[good]
     if not images.any():
         raise DataError(

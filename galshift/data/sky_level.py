@@ -35,6 +35,8 @@ def without_sky(images: np.ndarray, sky: Sky) -> np.ndarray:
     """
     if sky == "as-is":
         return images
+    if sky not in ("level", "plane"):
+        raise ValueError(f"no sky is called {sky!r}")
     if sky == "level":
         return (images - sky_levels(images)[..., None, None]).astype(np.float32)
     terms = _terms(*images.shape[-2:])
