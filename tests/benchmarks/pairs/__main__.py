@@ -106,6 +106,8 @@ def written() -> str:
         "## What the rules are worth where nothing was chosen\n\nThe same, and seeds from 20 on, where the "
         "three networks of `auto` alone were trained.",
         choice.worth(),
+        "## A sky that was left in\n\nWhere each image's own is taken off, in both domains.",
+        choice.skies(),
         "## An uneven source",
         choice.unweighted(),
         "## A frozen encoder\n\nEfficientNet-lite0 at 96 pixels, ImageNet weights, a linear head; few seeds.",

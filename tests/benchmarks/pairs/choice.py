@@ -189,6 +189,29 @@ def new_kinds() -> str:
     return "\n".join(lines)
 
 
+def skies() -> str:
+    """Return what it gives that the sky is taken off where source and target differ in it, in Markdown."""
+    by_kind: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+    left_in, pick = POOLS["as-is"], RULES["auto"]
+    for place, rows in _by_pair().items():
+        if {*left_in, *POOL} <= set(rows):
+            before = {name: rows[own] for name, own in zip(POOL, left_in, strict=True)}
+            both = [(_macro_f1(one[PLAIN]), _macro_f1(one[pick(one)])) for one in (before, rows)]
+            by_kind[place[0]].append((*both[0], *both[1]))
+    lines = [
+        "| gap (seeds) | source-only, left in | taken off | change | auto, left in | taken off | change |",
+        "|---" * 7 + "|",
+    ]
+    for kind in (kind for kind in gaps.LEVELS if by_kind[kind]):
+        values = np.array(by_kind[kind])
+        cells = []
+        for k in (0, 1):
+            before, after = values[:, k], values[:, 2 + k]
+            cells += [f"{before.mean():.3f}", f"{after.mean():.3f}", interval(list(after - before))]
+        lines.append(f"| {kind} ({len(values)}) | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 #: Rules that ask for no network beyond `POOL`.
 OF_POOL = (
     *POOL,
