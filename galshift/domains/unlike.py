@@ -96,16 +96,16 @@ def _scale_lines(new: Account, known: Sequence[Account]) -> list[str]:
 def _sky_lines(new: Account, known: Sequence[Account]) -> list[str]:
     apart = [sky_apart(new, one) for one in known]
     level, slope = (min((one[k] for one in apart), key=abs, default=0.0) for k in (0, 1))
-    said = []
-    if abs(level) >= SKY_SIGMAS:
-        said.append(f"lies {abs(level):.2g} times the noise {'above' if level > 0 else 'below'}")
-    if abs(slope) >= SKY_SIGMAS:
-        said.append(
-            f"rises by {abs(slope):.2g} times the noise {'more' if slope > 0 else 'less'} over an image than"
-        )
-    if not said:
+    above, more = "above" if level > 0 else "below", "more" if slope > 0 else "less"
+    lies = f"lies {abs(level):.2g} times the noise {above} that of {_names(known)}"
+    rises = f"rises by {abs(slope):.2g} times the noise {more} over an image"
+    if abs(level) < SKY_SIGMAS and abs(slope) < SKY_SIGMAS:
         return []
-    told = f"The sky of {new.name} {' and '.join(said)} that of {_names(known)}"
+    if abs(level) < SKY_SIGMAS:
+        told = f"{rises} than that of {_names(known)}"
+    else:
+        told = lies if abs(slope) < SKY_SIGMAS else f"{lies} and {rises}"
+    told = f"The sky of {new.name} {told}"
     if new.sky == "as-is":
         return [f"{told}: training with --set preprocess.sky=plane takes each image's own sky off."]
     return [f"{told}: each image's own {new.sky} is taken off (preprocess.sky)."]
