@@ -13,6 +13,7 @@ import pytest
 from galshift.errors import ConfigError, DataError, Interrupted
 from galshift.recipes.execute import execute
 from galshift.recipes.prepare import Prepared, merged, prepare
+from galshift.recipes.product import Product
 from tests import toy_steps
 from tests.toy_steps import RUNS
 
@@ -207,6 +208,30 @@ def test_a_product_that_vanished_is_made_again() -> None:
     Path("words.txt").unlink()
     assert not execute("toy-make", {"n": 2}, out="words.txt").skipped
     assert Path("words.txt").exists()
+
+
+def test_one_of_two_products_that_vanished_is_made_again_beside_the_other() -> None:
+    places = [Path("mocks_a.txt"), Path("mocks_b.txt")]
+
+    def made() -> None:
+        product = Product("toy", "f" * 64, Path("mocks.txt"), places)
+        product.require_free(False)
+        with product.opened({}):
+            for place in places:
+                product.staged.with_name(place.name).write_text(place.name)
+            product.finish({"fingerprint": "f" * 64, "results": {}}, overwrite=False)
+            product.publish(overwrite=False)
+
+    made()
+    places[1].unlink()
+    made()
+    assert [place.read_text() for place in places] == ["mocks_a.txt", "mocks_b.txt"]
+    assert not list(Path().glob("*.old-*"))
+    places[0].write_text("mine now")
+    places[1].unlink()
+    with pytest.raises(ConfigError, match="already exists"):
+        made()
+    assert places[0].read_text() == "mine now"
 
 
 def test_all_problems_are_told_at_once_with_the_nearest_spelling() -> None:

@@ -69,8 +69,13 @@ class Product:
         return self._mine() and bool(_read(self.work / _FINISHED))
 
     def require_free(self, overwrite: bool) -> None:
-        """Raise ConfigError where something else stands at a place of the product; see `made` first."""
-        standing = [path for name in self._names if _stands(path := self.out.with_name(name))]
+        """Raise ConfigError where something else stands at a place of the product; see `made` first.
+
+        What this command made there itself, when another of its products is gone, is nothing else.
+        """
+        own = self._left()
+        places = [self.out.with_name(name) for name in self._names if name not in own]
+        standing = [path for path in places if _stands(path)]
         if standing and not overwrite:
             raise ConfigError(
                 "the output already exists and is not what this command makes",
@@ -124,7 +129,7 @@ class Product:
 
     def publish(self, *, overwrite: bool) -> dict[str, Any]:
         """Rename everything to its place, the manifest last, remove the hidden folder, return the results."""
-        listed = _read(self.work / _FINISHED)
+        listed, own = _read(self.work / _FINISHED), self._left()
         left = [name for name in listed["publish"] if self.staged.with_name(name).exists()]
         self._names = [name for name in left if name != self._manifest.name]
         self.require_free(overwrite or listed["overwrite"])
@@ -132,8 +137,10 @@ class Product:
             place = self.out.with_name(name)
             if place.is_dir() and not _stands(place):
                 place.rmdir()
-            elif _stands(place):
+            elif _stands(place) and name not in own:
                 place.rename(_aside(place))
+            elif place.is_dir():
+                remove_tree(place)
             self.staged.with_name(name).rename(place)
         self._remove()
         return _read(self._manifest)["results"]
@@ -141,12 +148,21 @@ class Product:
     def _mine(self) -> bool:
         return _read(self.work / "run.json").get("fingerprint") == self.fingerprint
 
+    def _left(self) -> set[str]:
+        """The products that stand as this command made them, and its manifest."""
+        known = _read(self._manifest)
+        if known.get("fingerprint") != self.fingerprint:
+            return set()
+        left = {name for name in known.get("outputs", {}) if self._as_recorded(name, known)}
+        return {*left, self._manifest.name}
+
     def _intact(self, manifest: Mapping[str, Any]) -> bool:
         """Tell whether the products that `manifest` lists are there with the bytes it recorded."""
-        return all(
-            (place := self.out.with_name(name)).exists() and content_sha256(place) == recorded["sha256"]
-            for name, recorded in manifest.get("outputs", {}).items()
-        )
+        return all(self._as_recorded(name, manifest) for name in manifest.get("outputs", {}))
+
+    def _as_recorded(self, name: str, manifest: Mapping[str, Any]) -> bool:
+        place = self.out.with_name(name)
+        return place.exists() and content_sha256(place) == manifest["outputs"][name]["sha256"]
 
     def _remove(self) -> None:
         # Whose it is goes last: what a kill leaves of it is still known.
