@@ -10,6 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from galshift.data.cutouts import Cutouts, InMemory
 from galshift.data.hdf5 import write_hdf5
@@ -79,6 +82,14 @@ def test_the_slope_is_what_the_plane_rises_by_over_a_side() -> None:
     exact = (2.0 * y - 1.5 * x)[None, None].astype(np.float32)
     np.testing.assert_allclose(sky_slopes(exact), 2.5, rtol=1e-5)
     np.testing.assert_allclose(without_sky(exact, "plane"), 0, atol=1e-5)
+
+
+@given(hnp.arrays(np.float32, (1, 1, 9, 9), elements=st.sampled_from([0.0, 1.0, -3.0, 1e4])))
+@settings(max_examples=50, deadline=None)
+def test_borders_of_few_values_end_in_numbers(images: np.ndarray) -> None:
+    for sky in ("level", "plane"):
+        assert np.isfinite(without_sky(images, sky)).all()
+    assert (sky_slopes(images) >= 0).all()
 
 
 def test_the_constants_keep_what_is_taken_off(tmp_path: Path) -> None:

@@ -58,10 +58,12 @@ def _terms(height: int, width: int) -> np.ndarray:
 def _coefficients(images: np.ndarray, terms: np.ndarray) -> np.ndarray:
     """The factors (N, C, 3) of `terms` that fit the borders of images in their clipped pixels."""
     edge, terms = _border(images), _border(terms[None])[0]
+    products = np.einsum("ip,jp->pij", terms, terms).reshape(-1, 9)
     weight = np.ones_like(edge)
     for _ in range(_ROUNDS):
-        matrix = np.einsum("ip,ncp,jp->ncij", terms, weight, terms)
-        found = np.linalg.solve(matrix, np.einsum("ip,ncp->nci", terms, weight * edge)[..., None])[..., 0]
+        # A border of few values may leave pixels of one line alone, which tell no plane.
+        inverse = np.linalg.pinv((weight @ products).reshape(*edge.shape[:2], 3, 3), hermitian=True)
+        found = (inverse @ ((weight * edge) @ terms.T)[..., None])[..., 0]
         left = edge - found @ terms
         left = np.abs(left - np.median(left, axis=-1, keepdims=True))
         weight = (left <= _CLIP * 1.4826 * np.median(left, axis=-1, keepdims=True)).astype(float)

@@ -27,6 +27,8 @@ def started(
 ) -> tuple[Trained | None, Preprocessing]:
     """Return the run to start from, if any, and the preprocessing of all domains.
 
+    Where their skies differ and `config` leaves it open, it takes each image's own off.
+
     Parameters
     ----------
     init : str or None

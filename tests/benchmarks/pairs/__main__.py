@@ -36,17 +36,17 @@ HEAD = """# Pairs of domains: results
 
 `python -m tests.benchmarks.pairs report` from the stored table (`pairs/table/`); `pairs/gaps.py` says what
 each gap is, strength and galaxies come with the seed. Small sets (300 + 300 images of 48 pixels, 12 epochs):
-numbers compare methods with each other. No constant was fitted on the kinds marked as held out, but they were
-in sight when the rules were chosen, as were seeds 0 to 9; how a loss of agreement is shared was chosen among
-eight variants (four limits for a witness, two constants with and without one), the weights of the prediction
-sets among three, by those seeds. Seeds from 10 on were run since, and two lots of kinds that were written down
-before they were run. After the first lot (seeds 10 to 14) rows and columns of one value, as `masked` has them,
-became a sign, which the tables of doubt know. On the second lot (seeds 20 to 24; `trailed` to `mix-redshift`)
-nothing was changed before it was run: of 320 judged runs the truth was in the interval in 96 %, trusted runs were
-off by 0.025, all runs by 0.043, of 34 collapses none was trusted and 29 were called untrusted, and 5.3 % of 228
-runs that lost little were. After it a sky that was left in is taken off: `sky`, `mix-sky`, `pedestal` and the
-digits were trained again so, with the networks that `auto` chooses from also as they were (`as-is`; not again:
-encoders, published settings). Digits are not turned."""
+numbers compare methods with each other. No constant was fitted on the kinds marked as held out, but they
+were in sight when the rules were chosen, as were seeds 0 to 9; how a loss of agreement is shared was chosen
+among eight variants (four limits for a witness, two constants with and without one), the weights of the
+prediction sets among three, by those seeds. Seeds from 10 on were run since, and two lots of kinds that
+were written down before they were run. After the first lot (seeds 10 to 14) rows and columns of one value,
+as `masked` has them, became a sign, which the tables of doubt know. On the second lot (seeds 20 to 24;
+`trailed` to `mix-redshift`) nothing was changed before it was run: of 320 judged runs the truth was in the
+interval in 96 %, trusted runs were off by 0.025, all runs by 0.043, of 34 collapses none was trusted and 29
+were called untrusted, and 5.3 % of 228 runs that lost little were. After it a sky that was left in is taken
+off: `sky`, `mix-sky`, `pedestal` and the digits were trained again so, with the networks that `auto`
+chooses from also as they were (`as-is`; not again: encoders, published settings). Digits are not turned."""
 
 FAMILIES = {
     "small": (rows.small_rows, rows.SMALL),
