@@ -45,8 +45,8 @@ as `masked` has them, became a sign, which the tables of doubt know. On the seco
 `trailed` to `mix-redshift`) nothing was changed before it was run: of 320 judged runs the truth was in the
 interval in 96 %, trusted runs were off by 0.025, all runs by 0.043, of 34 collapses none was trusted and 29
 were called untrusted, and 5.3 % of 228 runs that lost little were. After it a sky that was left in is taken
-off: `sky`, `mix-sky`, `pedestal` and the digits were trained again so, with the networks that `auto`
-chooses from also as they were (`as-is`; not again: encoders, published settings). Digits are not turned."""
+off: `sky`, `mix-sky`, `pedestal` and the digits were trained again so, and the networks that `auto` chooses
+from also as they were before (`as-is`). Digits are not turned."""
 
 FAMILIES = {
     "small": (rows.small_rows, rows.SMALL),
