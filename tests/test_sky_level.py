@@ -168,3 +168,23 @@ def test_an_adaptation_says_it_and_its_network_takes_it_off(tmp_path: Path) -> N
         np.genfromtxt(tmp_path / f"{name}.csv", delimiter=",", names=True) for name in ("wide", "worse")
     ]
     np.testing.assert_allclose(tables[0]["p_a"], tables[1]["p_a"], atol=2e-3)
+
+
+def test_a_network_of_one_survey_names_a_sky_unlike_it(tmp_path: Path) -> None:
+    for name, sky in (("deep", 0.0), ("wide", 5.0)):
+        images, labels = galaxies(60, sky=sky, seed=2), np.arange(60) % 2
+        write_hdf5(
+            tmp_path / f"{name}.h5",
+            [
+                Cutouts(
+                    images, unit="nJy", pixel_scale=0.2, bands=("g", "r"), labels=labels, classes=("a", "b")
+                )
+            ],
+        )
+    done = galshift(tmp_path, "train", "deep.h5", "--epochs", "1", "--out", "run")
+    assert done.returncode == 0, done.stderr
+    for name in ("deep", "wide"):
+        done = galshift(tmp_path, "predict", "run", f"{name}.h5", f"{name}.csv")
+        assert done.returncode == 0, done.stderr
+        told = " ".join((done.stdout + done.stderr).split())
+        assert ("times the noise above that of deep: training with" in told) == (name == "wide")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from galshift.data.card import resolve
+from galshift.domains.account import account, write_accounts
 from galshift.domains.balance import balance_of, tell
 from galshift.domains.domain import open_source
 from galshift.domains.label_record import read_label_record
@@ -57,6 +58,8 @@ def work(config: TrainStepConfig, folder: Path, device: str) -> dict[str, Any]:
     balance = balance_of(job, source)
     tell(balance)
     write_splits(folder, {"source": source.record(config.data, config.read), **learnt_before(init)})
+    seen, _ = account(source.dataset, source.parts["train"], preprocessing)
+    write_accounts(folder, {"source": seen})
     record = None if init is None else read_label_record(init.path.parent)
     if record is not None:
         record.write(folder)
